@@ -1,0 +1,111 @@
+"""Teach stock ESPnet dotted paths, without importing it.
+
+ESPnet's `ClassChoices` maps short names to classes. A post-import hook changes that one class when (and only
+when) somebody imports it, so `encoder: my_package.my_module:MyEncoder` works in every stock ESPnet command of
+a process in which `espnet_ext` has been imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from espnet_ext.errors import UserError
+
+_TARGET = "espnet2.train.class_choices"
+
+
+def import_class(path: str) -> Any:
+    """The class (or function) that `package.module:Name` names.
+
+    Raises:
+        UserError: if the module cannot be imported or has no such name.
+    """
+    module_name, _, attribute = path.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{path}: no module named {error.name!r}; expected package.module:Class with the module on PYTHONPATH"
+        ) from error
+    if not hasattr(module, attribute):
+        raise UserError(f"{path}: module {module_name} (found at {module.__file__}) has no {attribute!r}")
+    return getattr(module, attribute)
+
+
+class _Names(tuple):  # type: ignore[type-arg]
+    """ESPnet's tuple of short names, which argparse checks against; a dotted path is welcome too."""
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or (isinstance(name, str) and ":" in name)
+
+
+def _teach(module: ModuleType) -> None:
+    """Give `ClassChoices` of the freshly imported module its new ability."""
+    cls = module.ClassChoices
+    stock_choices, stock_get, stock_add = cls.choices, cls.get_class, cls.add_arguments
+
+    def choices(self: Any) -> tuple[Any, ...]:
+        return _Names(stock_choices(self))
+
+    def get_class(self: Any, name: str | None) -> Any:
+        if name is None or ":" not in name:
+            return stock_get(self, name)
+        found = import_class(name)
+        if self.base_type is not None and not issubclass(found, self.base_type):
+            raise UserError(f"{self.name}: {name} is not a {self.base_type.__name__}, which it must inherit from")
+        return found
+
+    def add_arguments(self: Any, parser: Any) -> None:
+        stock_add(self, parser)
+        for action in parser._actions:  # stock lower-cases the name, which would spoil a class name
+            if action.dest == self.name:
+                action.type = _keep_dotted(action.type)
+
+    cls.choices, cls.get_class, cls.add_arguments = choices, get_class, add_arguments
+
+
+def _keep_dotted(stock_type: Callable[[str], Any]) -> Callable[[str], Any]:
+    return lambda text: text if ":" in text else stock_type(text)
+
+
+class _Loader(importlib.abc.Loader):
+    def __init__(self, loader: importlib.abc.Loader) -> None:
+        self.loader = loader
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self.loader.exec_module(module)
+        _teach(module)
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        if name != _TARGET:
+            return None
+        sys.meta_path.remove(self)
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            sys.meta_path.insert(0, self)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader)
+        return spec
+
+
+def install() -> None:
+    """Leave the hook with the import system (once); teach right away if ESPnet is already there."""
+    if _TARGET in sys.modules:
+        module = sys.modules[_TARGET]
+        if not issubclass(_Names, type(module.ClassChoices.choices)):  # pragma: no branch
+            _teach(module)
+    elif not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
