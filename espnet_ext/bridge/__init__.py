@@ -1,0 +1,1 @@
+"""The only rooms that know ESPnet's insides: version shims, dotted paths, tasks, weights."""

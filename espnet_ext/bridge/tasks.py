@@ -1,0 +1,223 @@
+"""The tasks: which keys a model's config.yaml has and how a model is built from them.
+
+The keys and their defaults are those of ESPnet's own parsers, so that a config.yaml written by us holds all
+that stock `build_model_from_file` reads, and one written by stock ESPnet is read by us.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from espnet_ext.bridge.choices import find_class
+from espnet_ext.bridge.imports import espnet2
+from espnet_ext.errors import UserError
+
+Config = dict[str, Any]
+
+_TEXT: Config = {
+    "token_list": None,  # list of tokens, or a file with one a line
+    "token_type": "bpe",  # bpe, char, word or phn
+    "bpemodel": None,  # sentencepiece model
+    "non_linguistic_symbols": None,
+    "cleaner": None,
+    "g2p": None,
+    "use_preprocessor": True,
+    "init": None,  # how weights start: xavier_uniform, kaiming_normal, ...; None = torch's way
+}
+
+_ASR: Config = {
+    **_TEXT,
+    "input_size": None,  # None = the front end computes features from the waveform
+    "ctc_conf": {},
+    "joint_net_conf": None,
+    "frontend": "default",
+    "frontend_conf": {},
+    "specaug": None,
+    "specaug_conf": {},
+    "normalize": "global_mvn",
+    "normalize_conf": {},
+    "model": "espnet",
+    "model_conf": {},
+    "preencoder": None,
+    "preencoder_conf": {},
+    "encoder": "rnn",
+    "encoder_conf": {},
+    "postencoder": None,
+    "postencoder_conf": {},
+    "decoder": None,
+    "decoder_conf": {},
+    "preprocessor": "default",
+    "preprocessor_conf": {},
+}
+
+_LM: Config = {
+    **_TEXT,
+    "lm": "seq_rnn",
+    "lm_conf": {},
+    "model": "lm",
+    "model_conf": {"ignore_id": 0},
+}
+
+_TTS: Config = {
+    **_TEXT,
+    "token_type": "phn",
+    "odim": None,  # None = features are computed from the waveform
+    "feats_extract": "fbank",
+    "feats_extract_conf": {},
+    "normalize": "global_mvn",
+    "normalize_conf": {},
+    "tts": "tacotron2",
+    "tts_conf": {},
+    "pitch_extract": None,
+    "pitch_extract_conf": {},
+    "pitch_normalize": None,
+    "pitch_normalize_conf": {},
+    "energy_extract": None,
+    "energy_extract_conf": {},
+    "energy_normalize": None,
+    "energy_normalize_conf": {},
+    "model_conf": {},
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a task is made of.
+
+    Attributes:
+        name: "asr", "lm", "tts" or "gan_tts"; also the module in espnet2.tasks.
+        defaults: every key of a model's configuration with its default.
+        build: builds the model from a whole configuration.
+        text_pad: the value that pads token ids in a batch (ESPnet's convention per task).
+        feats_key: name of the features in `collect_feats`, whose mean and variance normalise the input.
+    """
+
+    name: str
+    defaults: Mapping[str, Any]
+    build: Callable[[Config], torch.nn.Module]
+    text_pad: int
+    feats_key: str | None = None
+
+
+def _tokens(config: Config) -> list[str]:
+    tokens = config["token_list"]
+    if isinstance(tokens, str):
+        with open(tokens, encoding="utf-8") as stream:
+            # only the line end goes: a token may itself be a space
+            tokens = config["token_list"] = [line[0] + line[1:].rstrip() for line in stream]
+    if not isinstance(tokens, (list, tuple)):
+        raise UserError(f"token_list: found {type(tokens).__name__}, expected a list of tokens or a file's name")
+    return list(tokens)
+
+
+def _component(task: str, config: Config, key: str, kind: str | None = None, **given: Any) -> Any:
+    """Build `config[key]` with `config[key + "_conf"]`; None if the configuration leaves it out."""
+    name = config.get(key)
+    if name is None:
+        return None
+    conf = config.get(f"{key}_conf") or {}
+    cls = find_class(task, kind or key, name)
+    try:
+        return cls(**given, **conf)
+    except TypeError as error:
+        raise UserError(f"{key}_conf does not fit {key}: {name} ({error}); it was given {sorted(conf)}") from error
+
+
+def _initialise(model: torch.nn.Module, config: Config) -> torch.nn.Module:
+    if config.get("init") is not None:
+        espnet2("torch_utils.initialize").initialize(model, config["init"])
+    return model
+
+
+def _build_asr(config: Config) -> torch.nn.Module:
+    """After ESPnet's ASRTask.build_model: front end, SpecAugment, normalisation, encoder, decoder, CTC."""
+    tokens = _tokens(config)
+    frontend = _component("asr", config, "frontend") if config["input_size"] is None else None
+    size = frontend.output_size() if frontend is not None else config["input_size"]
+    specaug = _component("asr", config, "specaug")
+    normalize = _component("asr", config, "normalize")
+    preencoder = _component("asr", config, "preencoder")
+    size = preencoder.output_size() if preencoder is not None else size
+    encoder = _component("asr", config, "encoder", input_size=size)
+    size = encoder.output_size()
+    postencoder = _component("asr", config, "postencoder", input_size=size)
+    size = postencoder.output_size() if postencoder is not None else size
+    decoder, joint_network = _asr_decoder(config, len(tokens), size)
+    ctc = espnet2("asr.ctc").CTC(odim=len(tokens), encoder_output_size=size, **config["ctc_conf"])
+    model = _component(
+        "asr",
+        config,
+        "model",
+        vocab_size=len(tokens),
+        token_list=tokens,
+        frontend=frontend,
+        specaug=specaug,
+        normalize=normalize,
+        preencoder=preencoder,
+        encoder=encoder,
+        postencoder=postencoder,
+        decoder=decoder,
+        ctc=ctc,
+        joint_network=joint_network,
+    )
+    return _initialise(model, config)
+
+
+def _asr_decoder(config: Config, vocabulary: int, encoder_size: int) -> tuple[Any, Any]:
+    """The decoder, and the joint network that a transducer needs besides."""
+    if config.get("decoder") != "transducer":
+        given = {"vocab_size": vocabulary, "encoder_output_size": encoder_size}
+        return _component("asr", config, "decoder", **given), None
+    decoder = find_class("asr", "decoder", "transducer")(vocabulary, embed_pad=0, **config["decoder_conf"])
+    joint = espnet2("asr_transducer.joint_network").JointNetwork
+    return decoder, joint(vocabulary, encoder_size, decoder.dunits, **(config["joint_net_conf"] or {}))
+
+
+def _build_lm(config: Config) -> torch.nn.Module:
+    """After ESPnet's LMTask.build_model."""
+    size = len(_tokens(config))
+    lm = _component("lm", config, "lm", vocab_size=size)
+    return _initialise(_component("lm", config, "model", lm=lm, vocab_size=size), config)
+
+
+def _build_tts(task: str, model_path: str) -> Callable[[Config], torch.nn.Module]:
+    """After ESPnet's TTSTask.build_model and GANTTSTask.build_model, which differ in the model's class."""
+
+    def build(config: Config) -> torch.nn.Module:
+        tokens = _tokens(config)
+        feats = _component(task, config, "feats_extract", "feats_extractor") if config["odim"] is None else None
+        size = feats.output_size() if feats is not None else config["odim"]
+        parts = {
+            key: _component(task, config, key, kind)
+            for key, kind in (
+                ("normalize", "normalize"),
+                ("pitch_extract", "pitch_extractor"),
+                ("energy_extract", "energy_extractor"),
+                ("pitch_normalize", "pitch_normalize"),
+                ("energy_normalize", "energy_normalize"),
+            )
+        }
+        tts = _component(task, config, "tts", idim=len(tokens), odim=size)
+        module, _, name = model_path.partition(":")
+        cls = getattr(espnet2(module), name)
+        return _initialise(cls(feats_extract=feats, tts=tts, **parts, **config["model_conf"]), config)
+
+    return build
+
+
+TASKS: dict[str, Task] = {
+    "asr": Task("asr", _ASR, _build_asr, text_pad=-1, feats_key="feats"),
+    "lm": Task("lm", _LM, _build_lm, text_pad=0),
+    "tts": Task("tts", _TTS, _build_tts("tts", "tts.espnet_model:ESPnetTTSModel"), text_pad=0, feats_key="feats"),
+    "gan_tts": Task(
+        "gan_tts",
+        {**_TTS, "feats_extract": "linear_spectrogram", "normalize": None, "tts": "vits"},
+        _build_tts("gan_tts", "gan_tts.espnet_model:ESPnetGANTTSModel"),
+        text_pad=0,
+        feats_key="feats",
+    ),
+}

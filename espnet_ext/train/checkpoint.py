@@ -1,0 +1,91 @@
+"""Training states that survive a crash at any moment: written beside and renamed, the last two kept."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from espnet_ext.errors import UserError
+from espnet_ext.files import atomic_open
+
+NAME, PREVIOUS = "checkpoint.pth", "checkpoint.previous.pth"
+
+
+def save_tensors(path: Path, state: Any) -> None:
+    """`torch.save`, whole or not at all."""
+    with atomic_open(path, "wb") as stream:
+        torch.save(state, stream)
+
+
+def random_states() -> dict[str, Any]:
+    """The states of all generators that a training step may draw from."""
+    name, keys, *rest = np.random.get_state()
+    states: dict[str, Any] = {
+        "torch": torch.get_rng_state(),
+        "numpy": (name, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest),
+        "python": random.getstate(),
+    }
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state_all()
+    return states
+
+
+def restore_random_states(states: dict[str, Any]) -> None:
+    """Set the generators as `random_states` found them."""
+    torch.set_rng_state(states["torch"])
+    name, keys, *rest = states["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
+    version, numbers, gauss = states["python"]
+    random.setstate((version, tuple(numbers), gauss))
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(states["cuda"])
+
+
+def save(folder: Path, state: dict[str, Any]) -> None:
+    """Make `state` the latest checkpoint in `folder`; the one before is kept as a second line."""
+    beside = folder / ".checkpoint.new.pth"
+    save_tensors(beside, state)
+    if (folder / NAME).exists():
+        os.replace(folder / NAME, folder / PREVIOUS)
+    os.replace(beside, folder / NAME)
+
+
+def load(folder: Path, fingerprint: str) -> dict[str, Any] | None:
+    """The latest readable checkpoint that belongs to the same configuration and data; None to start anew.
+
+    A checkpoint of another configuration is never deleted: it is moved aside with the models of its run.
+    """
+    for name in (NAME, PREVIOUS):
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+            logging.warning("%s cannot be read (%s); trying the one before", path, str(error).splitlines()[0])
+            continue
+        if state["fingerprint"] == fingerprint:
+            return dict(state)
+        _set_aside(folder)
+        return None
+    return None
+
+
+def _set_aside(folder: Path) -> None:
+    """Move what another configuration left in `folder` to `folder/before-N`."""
+    number = 1 + sum(1 for _ in folder.glob("before-*"))
+    aside = folder / f"before-{number}"
+    logging.warning("%s was trained with another configuration or data: moved to %s", folder, aside)
+    try:
+        aside.mkdir()
+    except OSError as error:
+        raise UserError(f"{aside} cannot be made ({error.strerror}): choose another --output_dir") from error
+    for path in [*folder.glob("*.pth"), *folder.glob("metrics.jsonl"), *folder.glob("config.yaml")]:
+        os.replace(path, aside / path.name)
