@@ -1,0 +1,1 @@
+"""Text: normalisation, phonemes and tokens. Nothing here imports torch."""

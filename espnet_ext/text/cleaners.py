@@ -1,0 +1,56 @@
+"""Cleaners: what happens to a sentence before it is cut into tokens.
+
+`tacotron` is the one of ESPnet's TTS recipes (package espnet_tts_frontend, used as it is so that the result
+cannot differ); `normalize` is ours, see `espnet_ext.text.normalize`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+from espnet_ext.errors import UserError
+
+Cleaner = Callable[[str], str]
+
+
+def _none() -> Cleaner:
+    return str
+
+
+def _tacotron() -> Cleaner:
+    try:
+        with warnings.catch_warnings():  # its regular expressions are not raw strings
+            warnings.simplefilter("ignore")
+            from tacotron_cleaner.cleaners import custom_english_cleaners
+    except ImportError as error:
+        raise UserError(
+            f"cleaner tacotron: cannot import {error.name}; install it with "
+            "`pip install espnet_tts_frontend` or choose --cleaner normalize"
+        ) from error
+    return custom_english_cleaners  # type: ignore[no-any-return]
+
+
+def _normalize() -> Cleaner:
+    from espnet_ext.text.normalize import normalize
+
+    return normalize
+
+
+_MAKERS: dict[str, Callable[[], Cleaner]] = {
+    "none": _none,
+    "tacotron": _tacotron,
+    "normalize": _normalize,
+}
+CLEANERS = tuple(_MAKERS)
+
+
+def make_cleaner(name: str | None) -> Cleaner:
+    """The cleaner of that name, a function from a sentence to a sentence; None means "none".
+
+    Raises:
+        UserError: if there is no such cleaner or the package behind it is not installed.
+    """
+    if (name or "none") not in _MAKERS:
+        raise UserError(f"found cleaner {name!r}, expected one of {', '.join(CLEANERS)}")
+    return _MAKERS[name or "none"]()

@@ -1,0 +1,237 @@
+"""Sentences to token ids and back, with the tokens that stock ESPnet would make (espnet2/text/*_tokenizer.py).
+
+A token list has ESPnet's order: `<blank>`, `<unk>`, the tokens by falling frequency, `<sos/eos>`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from espnet_ext.errors import UserError
+from espnet_ext.text.cleaners import make_cleaner
+from espnet_ext.text.phonemes import make_g2p
+
+BLANK, UNK, SOS_EOS, SPACE = "<blank>", "<unk>", "<sos/eos>", "<space>"
+TOKEN_TYPES = ("bpe", "char", "word", "phn")
+TOKENS_FILE, BPE_FILE, SETTINGS_FILE = "tokens.txt", "bpe.model", "text.json"
+
+
+class Tokenizer(Protocol):
+    """Cuts a clean sentence into tokens and joins tokens again."""
+
+    def split(self, text: str) -> list[str]: ...
+
+    def join(self, tokens: Sequence[str]) -> str: ...
+
+
+class CharTokenizer:
+    """Characters, `<space>` for a blank, and whole non-linguistic symbols such as `<noise>`.
+
+    Where one symbol begins with another the longer one wins.
+    """
+
+    def __init__(self, nlsyms: Iterable[str] = (), space: str = SPACE) -> None:
+        symbols = sorted(filter(None, nlsyms), key=lambda s: (-len(s), s))
+        self.pattern = re.compile("|".join([*map(re.escape, symbols), "."]), re.DOTALL)
+        self.space = space
+
+    def split(self, text: str) -> list[str]:
+        return [self.space if t == " " else t for t in self.pattern.findall(text)]
+
+    def join(self, tokens: Sequence[str]) -> str:
+        return "".join(" " if t == self.space else t for t in tokens)
+
+
+class WordTokenizer:
+    """Words between white space."""
+
+    def split(self, text: str) -> list[str]:
+        return text.split()
+
+    def join(self, tokens: Sequence[str]) -> str:
+        return " ".join(tokens)
+
+
+class PhonemeTokenizer:
+    """Phonemes; joining them does not give the sentence back."""
+
+    def __init__(self, g2p: str | None) -> None:
+        self.split = make_g2p(g2p)
+
+    def join(self, tokens: Sequence[str]) -> str:
+        return "".join(tokens)
+
+
+class BpeTokenizer:
+    """Sub-words by a sentencepiece model, opened at first use so that the object can be pickled."""
+
+    def __init__(self, model: str | Path) -> None:
+        self.model = Path(model)
+        self._processor: Any = None
+        if not self.model.is_file():
+            raise UserError(
+                f"{model}: no such sentencepiece model; run train_tokens --token_type bpe, "
+                "or correct bpemodel"
+            )
+
+    @property
+    def processor(self) -> Any:
+        if self._processor is None:
+            import sentencepiece
+
+            self._processor = sentencepiece.SentencePieceProcessor(model_file=str(self.model))
+        return self._processor
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_processor": None}
+
+    def split(self, text: str) -> list[str]:
+        return list(self.processor.encode(text, out_type=str))
+
+    def join(self, tokens: Sequence[str]) -> str:
+        return str(self.processor.decode_pieces(list(tokens)))
+
+
+def make_tokenizer(
+    token_type: str,
+    bpemodel: str | Path | None = None,
+    g2p: str | None = None,
+    nlsyms: Iterable[str] = (),
+) -> Tokenizer:
+    """The tokenizer of a type, one of `TOKEN_TYPES`.
+
+    Raises:
+        UserError: for an unknown type, or type bpe without a model.
+    """
+    if token_type == "char":
+        return CharTokenizer(nlsyms)
+    if token_type == "word":
+        return WordTokenizer()
+    if token_type == "phn":
+        return PhonemeTokenizer(g2p)
+    if token_type != "bpe":
+        raise UserError(
+            f"found token type {token_type!r}, expected one of {', '.join(TOKEN_TYPES)}"
+        )
+    if bpemodel is None:
+        raise UserError("token type bpe needs a sentencepiece model (bpemodel), found none")
+    return BpeTokenizer(bpemodel)
+
+
+def read_token_list(path: str | Path) -> list[str]:
+    """The tokens of a file, one a line, line number = id.
+
+    Only trailing white space is dropped, and never the first character: a token may be a blank.
+
+    Raises:
+        UserError: if the file is missing or has an empty line.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such token list; run train_tokens, or correct the path")
+    lines = Path(path).read_text(encoding="utf-8").split("\n")
+    if lines and lines[-1] == "":
+        lines.pop()
+    for number, line in enumerate(lines, 1):
+        if not line:
+            raise UserError(f"{path}: line {number} is empty, expected one token a line")
+    return [line[0] + line[1:].rstrip() for line in lines]
+
+
+def _index(token_list: Sequence[str]) -> dict[str, int]:
+    """Token -> id, after checking that the list is one that a model can use."""
+    index: dict[str, int] = {}
+    for number, token in enumerate(token_list):
+        if token in index:
+            raise UserError(
+                f"token list: {token!r} stands at {index[token]} and at {number}, expected each token once"
+            )
+        index[token] = number
+    if UNK not in index:
+        raise UserError(
+            f"token list: no {UNK} among {len(token_list)} tokens, expected it as the second"
+        )
+    return index
+
+
+class TextPipeline:
+    """Everything between a sentence and the ids that a model sees: cleaner, tokenizer, token list.
+
+    Args:
+        token_type: bpe, char, word or phn.
+        tokens: the tokens in the order of their ids, or the path of a token list.
+        bpemodel: path of the sentencepiece model, for bpe.
+        g2p: name of the phoneme converter, for phn; None if the text is phonemes already.
+        cleaner: none, tacotron or normalize.
+        nlsyms: symbols that stay whole in char, e.g. `<noise>`.
+
+    Raises:
+        UserError: if files are missing, names unknown or the token list is broken.
+    """
+
+    def __init__(
+        self,
+        token_type: str,
+        tokens: Sequence[str] | str | Path,
+        bpemodel: str | Path | None = None,
+        g2p: str | None = None,
+        cleaner: str | None = None,
+        nlsyms: Iterable[str] = (),
+    ) -> None:
+        by_path = isinstance(tokens, (str, Path))
+        self.token_list = read_token_list(tokens) if by_path else list(tokens)  # type: ignore[arg-type]
+        self.token_type, self.g2p, self.cleaner = token_type, g2p, cleaner
+        self.bpemodel = None if bpemodel is None else Path(bpemodel)
+        self.nlsyms = tuple(nlsyms)
+        self.clean = make_cleaner(cleaner)
+        self.tokenizer = make_tokenizer(token_type, bpemodel, g2p, self.nlsyms)
+        self._index = _index(self.token_list)
+        self.unk_id = self._index[UNK]
+        self._silent = {BLANK, SOS_EOS}
+
+    @classmethod
+    def from_dir(cls, directory: str | Path) -> TextPipeline:
+        """The pipeline that `train_tokens --out directory` left there.
+
+        Raises:
+            UserError: if it is not such a directory.
+        """
+        directory = Path(directory)
+        settings_file = directory / SETTINGS_FILE
+        if not settings_file.is_file():
+            raise UserError(
+                f"{settings_file}: not found, expected a directory written by train_tokens --out {directory}"
+            )
+        settings = json.loads(settings_file.read_text(encoding="utf-8"))
+        return cls(
+            settings["token_type"],
+            directory / TOKENS_FILE,
+            bpemodel=directory / BPE_FILE if settings["token_type"] == "bpe" else None,
+            g2p=settings.get("g2p"),
+            cleaner=settings.get("cleaner"),
+            nlsyms=settings.get("non_linguistic_symbols", ()),
+        )
+
+    def __len__(self) -> int:
+        """Size of the token list, the specials included."""
+        return len(self.token_list)
+
+    def tokens(self, text: str) -> list[str]:
+        """A sentence as written -> its tokens."""
+        return self.tokenizer.split(self.clean(text))
+
+    def ids(self, text: str) -> list[int]:
+        """A sentence as written -> ids (0 .. len - 1), `<unk>` for unknown tokens, no `<sos/eos>`."""
+        return self.token_ids(self.tokens(text))
+
+    def token_ids(self, tokens: Iterable[str]) -> list[int]:
+        """Tokens -> ids, `<unk>` for unknown ones."""
+        return [self._index.get(token, self.unk_id) for token in tokens]
+
+    def text(self, ids: Iterable[int]) -> str:
+        """Ids -> the sentence; `<blank>` and `<sos/eos>` are silent."""
+        tokens = (self.token_list[i] for i in ids)
+        return self.tokenizer.join([t for t in tokens if t not in self._silent])
