@@ -1,0 +1,215 @@
+"""Read audio: files (wav, flac, mp3, ogg, NIST sphere ...), parts of Kaldi arks, pipes, headerless PCM.
+
+Arrays are (T, C): T samples of C channels, float32 in [-1, 1] or int16.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from espnet_ext.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import soundfile
+
+
+class AudioError(UserError):
+    """Audio that cannot be used: unreadable, empty, of a wrong rate or with values that are no numbers."""
+
+
+@contextmanager
+def opened(entry: str, utt: str = "") -> Iterator[soundfile.SoundFile]:
+    """A `wav.scp` entry (path, `ark:offset` or `command |`) as an open soundfile.SoundFile.
+
+    Args:
+        entry: what stands in wav.scp.
+        utt: the utterance, for messages.
+
+    Raises:
+        AudioError: if it cannot be read.
+    """
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(_source(entry)) as stream:
+            yield stream
+    except (soundfile.SoundFileError, OSError, EOFError, AssertionError) as error:
+        if isinstance(error, OSError) and error.filename is None:
+            raise
+        raise AudioError(
+            f"{_who(utt, entry)}: found unreadable audio ({_reason(error)}), expected wav, flac, mp3, ogg or "
+            f"sphere: check the file, or remove the utterance"
+        ) from None
+
+
+def _reason(error: BaseException) -> str:
+    text = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
+    return str(text).strip().rstrip(".") or type(error).__name__
+
+
+def _who(utt: str, entry: str) -> str:
+    return f"utterance {utt!r}, {entry}" if utt else entry
+
+
+def _source(entry: str) -> str | BinaryIO:
+    if entry.endswith("|"):
+        return _piped(entry[:-1])
+    path, offset = ark_offset(entry)
+    if offset is None:
+        return path
+    with open(path, "rb") as ark:
+        ark.seek(offset)
+        return BytesIO(_ark_record(ark))
+
+
+def ark_offset(entry: str) -> tuple[str, int | None]:
+    """`some.ark:123` -> ("some.ark", 123); any other entry -> (entry, None)."""
+    path, colon, offset = entry.rpartition(":")
+    if colon and offset.isdigit() and not Path(entry).exists():
+        return path, int(offset)
+    return entry, None
+
+
+def _ark_record(ark: BinaryIO) -> bytes:
+    """The sound file inside an ark: kaldiio's `AUDIO` + length + file, or a bare RIFF file."""
+    flag = ark.read(5)
+    if flag == b"AUDIO":
+        size = int.from_bytes(ark.read(1), "little")
+        length = int.from_bytes(ark.read(size), "little")
+        return ark.read(length)
+    if flag[:4] == b"RIFF":
+        rest = flag + ark.read(3)
+        return rest + ark.read(int.from_bytes(rest[4:8], "little"))
+    raise EOFError(f"no sound at this offset of the ark, found bytes {flag!r}")
+
+
+def _piped(command: str) -> BinaryIO:
+    done = subprocess.run(command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if done.returncode:
+        last = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        raise EOFError(f"the command ended with status {done.returncode}: {last}")
+    return BytesIO(done.stdout)
+
+
+def read(
+    entry: str,
+    utt: str = "",
+    *,
+    start: float = 0.0,
+    end: float | None = None,
+    dtype: str = "float32",
+) -> tuple[np.ndarray, int]:
+    """Read a `wav.scp` entry or a stretch of it, without decoding what is not asked for.
+
+    Args:
+        entry: path, `ark:offset` or `command |`.
+        utt: the utterance, for messages.
+        start: seconds.
+        end: seconds; None or a value past the end of the file: to its end.
+        dtype: "float32" (in [-1, 1]) or "int16".
+
+    Returns:
+        samples (T, C) with T > 0, and the sampling rate in Hz.
+
+    Raises:
+        AudioError: unreadable, empty, or (float files) NaN or infinite values.
+    """
+    with opened(entry, utt) as stream:
+        first = round(start * stream.samplerate)
+        last = stream.frames if end is None else min(round(end * stream.samplerate), stream.frames)
+        if last <= first:
+            _empty(utt, entry, stream, start, end)
+        if first:
+            stream.seek(first)
+        samples = stream.read(last - first, dtype=dtype, always_2d=True)
+        rate = int(stream.samplerate)
+    if len(samples) < last - first:
+        raise AudioError(
+            f"{_who(utt, entry)}: found {len(samples)} samples, expected {last - first} as its header says: the "
+            f"file is cut off; fetch it again or remove the utterance"
+        )
+    _require_numbers(samples, utt, entry)
+    return samples, rate
+
+
+def _empty(utt: str, entry: str, stream: Any, start: float, end: float | None) -> None:
+    part = f" between {start} s and {end} s" if start or end is not None else ""
+    raise AudioError(
+        f"{_who(utt, entry)}: found no samples{part} (the file has {stream.frames}), expected audio: remove the "
+        f"utterance or mend the file"
+    )
+
+
+def _require_numbers(samples: np.ndarray, utt: str, entry: str) -> None:
+    import numpy as np
+
+    if samples.dtype.kind == "f" and not np.isfinite(samples).all():
+        bad = int(np.argwhere(~np.isfinite(samples))[0][0])
+        raise AudioError(
+            f"{_who(utt, entry)}: found {samples[bad].tolist()} at sample {bad}, expected finite numbers: mend "
+            f"the file or remove the utterance"
+        )
+
+
+def load(path: str | Path, rate: int | None = None) -> tuple[np.ndarray, int]:
+    """Read a whole file as mono float32 (T,), channels averaged, resampled to `rate` if that is given."""
+    from espnet_ext.audio.resample import resample
+
+    samples, found = read(str(path))
+    mono = samples.mean(axis=1, dtype="float32")
+    return (mono, found) if rate in (None, found) else (resample(mono, found, rate), int(rate or 0))
+
+
+def seconds_of(entry: str, utt: str = "") -> float:
+    """Length of a `wav.scp` entry in seconds, from its header."""
+    with opened(entry, utt) as stream:
+        return float(stream.frames) / float(stream.samplerate)
+
+
+def read_raw(path: str | Path, rate: int, endian: str | None = None) -> tuple[np.ndarray, int]:
+    """Read headerless 16-bit mono PCM.
+
+    Args:
+        path: the file.
+        rate: its sampling rate, returned as it is.
+        endian: "big" or "little"; None: whichever gives the smoother signal (see endianness).
+
+    Returns:
+        int16 samples (T,) in the machine's byte order, and the rate.
+
+    Raises:
+        AudioError: empty, or an odd number of bytes.
+    """
+    import numpy as np
+
+    data = Path(path).read_bytes()
+    if not data or len(data) % 2:
+        raise AudioError(
+            f"{path}: found {len(data)} bytes, expected 16-bit samples without a header (an even number, more "
+            f"than none): check the file"
+        )
+    order = endian or endianness([data])
+    return np.frombuffer(data, ">i2" if order == "big" else "<i2").astype(np.int16), rate
+
+
+def endianness(pieces: Iterable[bytes]) -> str:
+    """"big" or "little" for 16-bit PCM: sound is smooth, so the right order has the smaller total variation.
+
+    Read in the wrong order the fast-changing low byte becomes the high byte and the signal looks like loud
+    noise. Silence says nothing; a tie gives "little".
+    """
+    import numpy as np
+
+    variation = {"big": 0.0, "little": 0.0}
+    for data in pieces:
+        whole = data[: len(data) // 2 * 2]
+        for order, kind in (("big", ">i2"), ("little", "<i2")):
+            steps = np.diff(np.frombuffer(whole, kind).astype(np.float64))
+            variation[order] += float(np.abs(steps).sum())
+    return "big" if variation["big"] < variation["little"] else "little"

@@ -1,0 +1,80 @@
+"""LJ Speech 1.1 (Ito and Johnson 2017), and anything laid out like it: `metadata.csv`, `wavs/<id>.wav`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from espnet_ext.corpora.layout import corpus_root
+from espnet_ext.datadir import validate
+from espnet_ext.datadir.edit import write_all
+from espnet_ext.datadir.tables import read_lines
+from espnet_ext.errors import UserError
+
+VARIABLE = "LJSPEECH"
+SOURCE = "https://keithito.com/LJ-Speech-Dataset"
+
+
+def prepare(
+    corpus: str | Path, data: str | Path, *, dev: int = 250, eval1: int = 250
+) -> list[Path]:
+    """Write Kaldi data directories train, dev and eval1, split by sorted id as ESPnet does.
+
+    The text is the normalised field; the raw one goes to `raw_text`.
+
+    Args:
+        corpus: `LJSpeech-1.1` or the directory that holds it.
+        data: gets train, dev and eval1.
+        dev: utterances of dev: the ones before eval1.
+        eval1: utterances of eval1: the last ones.
+
+    Returns:
+        the directories written.
+
+    Raises:
+        UserError: the corpus is missing, a line has no three fields, or dev and eval1 leave nothing for train.
+    """
+    root = corpus_root(corpus, "LJSpeech-1.1", "metadata.csv", VARIABLE, SOURCE)
+    rows = _rows(root)
+    utts = sorted(rows)
+    if dev < 1 or eval1 < 1 or len(utts) <= dev + eval1:
+        raise UserError(
+            f"{root}: found {len(utts)} clips, expected more than {dev} + {eval1} for dev and eval1: ask for "
+            f"fewer with --dev and --eval1 (each at least 1)"
+        )
+    cut = len(utts) - dev - eval1
+    sets = {"train": utts[:cut], "dev": utts[cut : cut + dev], "eval1": utts[cut + dev :]}
+    for name, mine in sets.items():
+        tables = {
+            "wav.scp": {u: f"{os.path.abspath(root)}/wavs/{u}.wav" for u in mine},
+            "text": {u: rows[u][1] for u in mine},
+            "raw_text": {u: rows[u][0] for u in mine},
+            "utt2spk": dict.fromkeys(mine, "LJ"),
+            "spk2gender": {"LJ": "f"},
+        }
+        write_all(Path(data) / name, tables)
+        validate(Path(data) / name)
+    return [Path(data) / name for name in sets]
+
+
+def _rows(root: Path) -> dict[str, tuple[str, str]]:
+    """id -> (raw, normalised) of the clips that are there."""
+    sounds = {e.name for e in os.scandir(root / "wavs")} if (root / "wavs").is_dir() else set()
+    rows: dict[str, tuple[str, str]] = {}
+    silent = []
+    for number, line in enumerate(read_lines(root / "metadata.csv"), 1):
+        fields = line.rstrip("\r").split("|")
+        if len(fields) != 3 or not fields[2].strip():
+            raise UserError(
+                f"{root}/metadata.csv, line {number}: found {len(fields)} fields in {line[:60]!r}, expected "
+                f"id|raw|normalised with a text: correct the line"
+            )
+        if f"{fields[0]}.wav" in sounds:
+            rows[fields[0]] = (" ".join(fields[1].split()), " ".join(fields[2].split()))
+        else:
+            silent.append(fields[0])
+    if silent:
+        shown = ", ".join(silent[:3])
+        print(f"{root}: left out {len(silent)} clips without audio: {shown} ...", file=sys.stderr)
+    return rows

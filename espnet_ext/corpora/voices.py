@@ -1,0 +1,112 @@
+"""The synthetic voices of the embedded corpora and how to make them speak."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from espnet_ext.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Voice(NamedTuple):
+    """A reader of Mini-ASR.
+
+    Attributes:
+        part: train, dev or test.
+        sex: F or M.
+        engine: "espeak-ng" or "flite".
+        name: the engine's name of the voice.
+        tempo: 1 is the engine's own speed, 1.1 speaks faster.
+        pitch: espeak-ng's 0 to 99, or flite's mean fundamental frequency in Hz; 0 keeps the voice's own.
+        share: how many utterances it speaks, relative to the others of its part.
+    """
+
+    part: str
+    sex: str
+    engine: str
+    name: str
+    tempo: float = 1.0
+    pitch: int = 0
+    share: float = 1.0
+
+
+#: Every voice of dev and test is unheard in training, but kin to voices that are: other variants of the same
+#: accents, and for flite another statistical voice beside slt and awb.
+VOICES = (
+    Voice("train", "M", "espeak-ng", "en-us", 1.00, 50),
+    Voice("train", "F", "espeak-ng", "en-us+f1", 0.95, 55),
+    Voice("train", "F", "espeak-ng", "en-us+f2", 1.05, 60),
+    Voice("train", "F", "espeak-ng", "en-us+f4", 0.90, 45),
+    Voice("train", "M", "espeak-ng", "en-us+m1", 0.95, 40),
+    Voice("train", "M", "espeak-ng", "en-us+m3", 1.10, 45),
+    Voice("train", "M", "espeak-ng", "en-us+m7", 1.00, 55),
+    Voice("train", "M", "espeak-ng", "en-gb", 1.00, 45),
+    Voice("train", "F", "espeak-ng", "en-gb+f2", 0.95, 50),
+    Voice("train", "M", "espeak-ng", "en-gb+m2", 1.05, 50),
+    Voice("train", "F", "espeak-ng", "en-gb-x-rp+f4", 1.00, 55),
+    Voice("train", "M", "espeak-ng", "en-gb-x-rp+m4", 0.95, 45),
+    Voice("train", "M", "espeak-ng", "en-gb-scotland+m1", 1.00, 50),
+    Voice("train", "F", "flite", "slt", 1.00, 0, 2.0),
+    Voice("train", "M", "flite", "awb", 1.00, 0, 1.5),
+    Voice("train", "M", "flite", "kal16", 1.00, 0, 1.0),
+    Voice("dev", "F", "espeak-ng", "en-gb+f1", 1.00, 60),
+    Voice("dev", "M", "espeak-ng", "en-us+m4", 1.00, 50),
+    Voice("test", "F", "espeak-ng", "en-us+f3", 1.00, 50),
+    Voice("test", "M", "espeak-ng", "en-gb+m3", 1.00, 45),
+    Voice("test", "F", "espeak-ng", "en-gb-x-rp+f1", 0.95, 55),
+    Voice("test", "M", "flite", "rms"),
+)
+
+#: The speaker of Mini-TTS.
+SPEAKER = Voice("tts", "F", "flite", "slt")
+
+
+def require_engines(voices: Sequence[Voice]) -> None:
+    """Raise a UserError if a synthesiser that the voices need is not installed."""
+    missing = [e for e in sorted({v.engine for v in voices}) if shutil.which(e) is None]
+    if missing:
+        raise UserError(
+            f"found no {' and no '.join(missing)}, expected the synthesisers that speak the embedded corpora: "
+            f"sudo apt-get install {' '.join(missing)}"
+        )
+
+
+def speak(voice: Voice, text: str) -> tuple[np.ndarray, int]:
+    """Let a voice say a text.
+
+    Returns:
+        float32 samples (T,) and their rate (22,050 Hz espeak-ng, 16,000 Hz flite); the same every time.
+
+    Raises:
+        UserError: if the synthesiser fails.
+    """
+    import soundfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.wav"
+        command = _command(voice, text, path)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+        if done.returncode or not path.is_file():
+            raise UserError(
+                f"{' '.join(command)}: found status {done.returncode} ({done.stderr.strip()[-200:]}), expected "
+                f"a sound file: try that command by hand"
+            )
+        samples, rate = soundfile.read(path, dtype="float32")
+    return samples, int(rate)
+
+
+def _command(voice: Voice, text: str, path: Path) -> list[str]:
+    if voice.engine == "flite":
+        pitch = ["--setf", f"int_f0_target_mean={voice.pitch}"] if voice.pitch else []
+        slower = f"duration_stretch={1 / voice.tempo:.4f}"
+        return ["flite", "-voice", voice.name, "--setf", slower, *pitch, "-o", str(path), "-t", text]
+    words_a_minute = str(round(165 * voice.tempo))
+    pitch = ["-p", str(voice.pitch)] if voice.pitch else []
+    return ["espeak-ng", "-v", voice.name, "-s", words_a_minute, *pitch, "-w", str(path), "--", text]

@@ -1,0 +1,232 @@
+"""Fix, split, subset, combine and copy data directories."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from espnet_ext.datadir.check import BY_UTTERANCE, is_table
+from espnet_ext.datadir.tables import (
+    BY_SPEAKER,
+    Segment,
+    invert,
+    read_lines,
+    read_segments,
+    read_table,
+    split_line,
+    write_table,
+)
+from espnet_ext.errors import UserError
+
+Tables = dict[str, dict[str, str]]
+
+
+def read_all(directory: str | Path) -> Tables:
+    """Every known table of a directory, strictly (see read_table)."""
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise UserError(f"{directory}: no such directory, expected a data directory: check the path")
+    return {p.name: read_table(p) for p in sorted(directory.iterdir()) if is_table(p)}
+
+
+def write_all(directory: str | Path, tables: Mapping[str, Mapping[str, str]]) -> None:
+    """Write tables, `spk2utt` made anew from `utt2spk`; `utt2spk` comes last, as the sign of a whole directory."""
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in sorted(tables.keys() - {"utt2spk", "spk2utt"}):
+        write_table(directory / name, tables[name])
+    if "utt2spk" in tables:
+        write_table(directory / "spk2utt", invert(tables["utt2spk"]))
+        write_table(directory / "utt2spk", tables["utt2spk"])
+
+
+def keep(tables: Tables, utterances: Collection[str]) -> Tables:
+    """The tables restricted to `utterances`, with the speakers and recordings that these use."""
+    wanted = utterances if isinstance(utterances, (set, dict)) else set(utterances)
+    kept = {
+        name: {u: v for u, v in table.items() if u in wanted}
+        for name, table in tables.items()
+        if name in BY_UTTERANCE or name in ("segments", "feats.scp")
+    }
+    speakers = set(kept["utt2spk"].values())
+    recordings = {value.split()[0] for value in kept.get("segments", {}).values()} or wanted
+    for name, table in tables.items():
+        if name in ("wav.scp", "reco2dur"):
+            kept[name] = {r: v for r, v in table.items() if r in recordings}
+        elif name in BY_SPEAKER - {"spk2utt"}:
+            kept[name] = {s: v for s, v in table.items() if s in speakers}
+    return kept
+
+
+def fix(directory: str | Path, *, min_seconds: float | None = None) -> dict[str, str]:
+    """Sort the tables, drop what is broken, keep the utterances common to all tables, rebuild `spk2utt`.
+
+    Of a key that occurs twice the first line stays.
+
+    Args:
+        directory: a data directory; changed in place, each table atomically.
+        min_seconds: drop shorter utterances too, if `utt2dur` is there.
+
+    Returns:
+        what was dropped: id (or "file:line") -> reason.
+
+    Raises:
+        UserError: if `utt2spk` is missing, a table is not UTF-8 or nothing would be left.
+    """
+    directory = Path(directory)
+    dropped: dict[str, str] = {}
+    paths = [p for p in sorted(directory.iterdir()) if is_table(p)] if directory.is_dir() else []
+    tables = {p.name: _loose(p, dropped) for p in paths}
+    if "utt2spk" not in tables:
+        raise UserError(f"{directory}/utt2spk: not found, expected `utt speaker` lines: write it first")
+    common = _common(directory, tables, dropped)
+    if min_seconds is not None:
+        for utt in [u for u in common if float(tables["utt2dur"].get(u, "inf")) < min_seconds]:
+            dropped[utt] = f"shorter than {min_seconds} s"
+            common.remove(utt)
+    if not common:
+        raise UserError(
+            f"{directory}: found no utterance that all of {', '.join(tables)} share, expected at least one: "
+            f"check that the ids agree; nothing was changed"
+        )
+    write_all(directory, keep(tables, common))
+    return dropped
+
+
+def _loose(path: Path, dropped: dict[str, str]) -> dict[str, str]:
+    table: dict[str, str] = {}
+    for number, line in enumerate(read_lines(path), 1):
+        key, value = split_line(line)
+        if not key or not value:
+            what = "empty text" if path.name == "text" else "no value"
+            dropped[key or f"{path.name}:{number}"] = f"{path.name}, line {number}: {what}"
+        elif key in table:
+            dropped[f"{path.name}:{number}"] = f"{key!r} a second time"
+        else:
+            table[key] = value
+    return table
+
+
+def _common(directory: Path, tables: Tables, dropped: dict[str, str]) -> set[str]:
+    common = set(tables["utt2spk"])
+    names = [n for n in (*BY_UTTERANCE, "segments", "feats.scp") if n in tables]
+    if "segments" not in tables and "wav.scp" in tables:
+        names.append("wav.scp")
+    everything = common.union(*(tables[n] for n in names))
+    for name in names:
+        for utt in everything - tables[name].keys():
+            dropped.setdefault(utt, f"not in {name}")
+        common &= tables[name].keys()
+    if "segments" in tables and "wav.scp" in tables:
+        for utt in sorted(common):
+            recording = tables["segments"][utt].split()[0]
+            if recording not in tables["wav.scp"]:
+                dropped[utt] = f"its recording {recording!r} is not in wav.scp"
+                common.remove(utt)
+    return common
+
+
+def split(directory: str | Path, parts: int, out: str | Path | None = None) -> list[Path]:
+    """Split by utterance into `parts` directories of contiguous shares, `OUT/splitN/K` as Kaldi names them."""
+    tables = read_all(directory)
+    utterances = sorted(tables["utt2spk"])
+    if not 1 <= parts <= len(utterances):
+        raise UserError(
+            f"{directory}: found {len(utterances)} utterances, expected at least {parts} for {parts} parts: "
+            f"ask for fewer parts"
+        )
+    base = Path(out or directory) / f"split{parts}"
+    paths = [base / str(part + 1) for part in range(parts)]
+    for part, path in enumerate(paths):
+        low, high = (len(utterances) * p // parts for p in (part, part + 1))
+        write_all(path, keep(tables, set(utterances[low:high])))
+    return paths
+
+
+def subset(directory: str | Path, out: str | Path, utterances: Collection[str]) -> None:
+    """Copy only `utterances` of a directory to `out`.
+
+    Raises:
+        UserError: if one of them is not there or there is none.
+    """
+    tables = read_all(directory)
+    absent = sorted(set(utterances) - tables["utt2spk"].keys())
+    if absent or not utterances:
+        found = f"{len(absent)} ids that are not in it: {', '.join(absent[:3])}" if absent else "no id"
+        raise UserError(f"{directory}: asked for {found}, expected ids of its utt2spk: check the list")
+    write_all(out, keep(tables, set(utterances)))
+
+
+def combine(out: str | Path, directories: Sequence[str | Path]) -> None:
+    """Put several directories together; tables that not all of them have are left out.
+
+    Raises:
+        UserError: if an id is in two of them with different values.
+    """
+    every = [read_all(d) for d in directories]
+    names = set.intersection(*(set(tables) for tables in every)) - {"spk2utt"}
+    needed = {"segments"} & set().union(*every)
+    joined: Tables = {}
+    for name in names | needed:
+        joined[name] = {}
+        for directory, tables in zip(directories, every):
+            table = tables[name] if name in tables else _whole(Path(directory), tables)
+            _join(joined[name], table, f"{directory}/{name}")
+    write_all(out, joined)
+
+
+def _whole(directory: Path, tables: Tables) -> dict[str, str]:
+    if "utt2dur" not in tables:
+        raise UserError(
+            f"{directory}: found no segments but other directories have them, expected utt2dur to make them "
+            f"from: run utt2dur on it first"
+        )
+    return {utt: f"{utt} 0 {dur}" for utt, dur in tables["utt2dur"].items()}
+
+
+def _join(whole: dict[str, str], table: Mapping[str, str], where: str) -> None:
+    for key, value in table.items():
+        if whole.setdefault(key, value) != value:
+            raise UserError(
+                f"{where}: found {key!r} -> {value!r}, but another directory says {whole[key]!r}: give the "
+                f"ids a prefix of their own (datadir.copy) before combining"
+            )
+
+
+def copy(
+    directory: str | Path, out: str | Path, *, utt_prefix: str = "", spk_prefix: str = ""
+) -> None:
+    """Copy a directory with prefixes before utterance (and, without segments, recording) and speaker ids."""
+    write_all(out, prefixed(read_all(directory), utt_prefix, spk_prefix))
+
+
+def prefixed(tables: Tables, utt: str, spk: str) -> Tables:
+    """Tables with a prefix before every utterance id and one before every speaker id.
+
+    Recordings keep their ids where `segments` refers to them.
+    """
+    recordings = {"wav.scp", "reco2dur"} if "segments" in tables else set()
+    done: Tables = {}
+    for name, table in tables.items():
+        before = "" if name in recordings else spk if name in BY_SPEAKER else utt
+        done[name] = {before + key: value for key, value in table.items()}
+    done["utt2spk"] = {u: spk + s for u, s in done["utt2spk"].items()}
+    done.pop("spk2utt", None)
+    return done
+
+
+def utt2dur(directory: str | Path) -> dict[str, float]:
+    """Seconds of every utterance, from `utt2dur` if it is there, else from segments or the audio; writes it."""
+    directory = Path(directory)
+    if (directory / "utt2dur").is_file():
+        return {u: float(v) for u, v in read_table(directory / "utt2dur").items()}
+    if (directory / "segments").is_file():
+        segments: dict[str, Segment] = read_segments(directory / "segments")
+        seconds = {utt: segment.end - segment.start for utt, segment in segments.items()}
+    else:
+        from espnet_ext.audio.read import seconds_of
+
+        scp = read_table(directory / "wav.scp")
+        seconds = {utt: seconds_of(entry, utt) for utt, entry in scp.items()}
+    write_table(directory / "utt2dur", {u: f"{s:.6f}" for u, s in seconds.items()})
+    return seconds

@@ -1,0 +1,170 @@
+"""Tables of a Kaldi data directory: one `key value` a line, UTF-8, sorted by the bytes of the key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from espnet_ext.errors import UserError
+from espnet_ext.files import atomic_open
+
+#: Tables keyed by speaker; all other known tables are keyed by utterance or recording.
+BY_SPEAKER = frozenset({"spk2utt", "spk2gender", "spk2sid", "spk2lang"})
+
+
+class Segment(NamedTuple):
+    """A stretch of a recording: `utt recording start end`, in seconds."""
+
+    recording: str
+    start: float
+    end: float
+
+
+def sort_key(key: str) -> bytes:
+    """The order of `LC_ALL=C sort`: by bytes of UTF-8 (the same as by code points)."""
+    return key.encode("utf-8")
+
+
+def decode(data: bytes, path: Path) -> str:
+    """UTF-8 bytes of a file as text.
+
+    Raises:
+        UserError: naming the file, line and offending bytes if they are not UTF-8.
+    """
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UserError(
+            f"{path}, line {line}: found bytes {data[error.start : error.start + 4]!r} that are not UTF-8, "
+            f"expected UTF-8 text: convert the file, e.g. iconv -f latin1 -t utf-8"
+        ) from None
+
+
+def read_table(
+    path: str | Path, *, empty: bool = False, sorted_only: bool = False
+) -> dict[str, str]:
+    """Read a table into a dictionary in the order of the file.
+
+    Only a newline ends a line (a Unicode line separator within a text does not), and only spaces and tabs
+    separate a key from its value.
+
+    Args:
+        path: the file.
+        empty: allow a key without a value (its value is then "").
+        sorted_only: require the keys in C order.
+
+    Raises:
+        UserError: file missing, not UTF-8, a key twice, a value missing, an empty line or keys out of order;
+            the message names file and line.
+    """
+    path = Path(path)
+    table: dict[str, str] = {}
+    for number, line in enumerate(read_lines(path), 1):
+        key, value = split_line(line)
+        if key in table:
+            _duplicate(path, key, number)
+        if not key or not (value or empty):
+            _missing(path, key, number)
+        table[key] = value
+    if sorted_only:
+        _require_sorted(path, list(table))
+    return table
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 file without their newlines."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file, expected a table of `key value` lines: check the path")
+    lines = decode(path.read_bytes(), path).split("\n")
+    return lines if lines[-1] else lines[:-1]
+
+
+def split_line(line: str) -> tuple[str, str]:
+    """`key value` -> (key, value); the value loses white space at its ends (a carriage return too)."""
+    line = line.strip()
+    key, _, value = line.partition(" ")
+    if "\t" in key:
+        key, _, value = line.partition("\t")
+    return key, value.strip()
+
+
+def _missing(path: Path, key: str, number: int) -> None:
+    what = "an empty text" if path.name == "text" else "no value"
+    found = f"{what} for {key!r}, expected `{key} VALUE`" if key else "an empty line"
+    raise UserError(
+        f"{path}, line {number}: found {found}: complete the line or remove it (fix_data removes it)"
+    )
+
+
+def _duplicate(path: Path, key: str, number: int) -> None:
+    first = next(n for n, line in enumerate(read_lines(path), 1) if split_line(line)[0] == key)
+    raise UserError(
+        f"{path}: found {key!r} twice, in lines {first} and {number}, expected every key once: "
+        f"remove one of the two lines"
+    )
+
+
+def _require_sorted(path: Path, keys: list[str]) -> None:
+    for number, (one, two) in enumerate(zip(keys, keys[1:]), 2):
+        if one > two:
+            raise UserError(
+                f"{path}, line {number}: found {two!r} after {one!r}, expected keys sorted as by "
+                f"`LC_ALL=C sort`: run fix_data on the directory"
+            )
+
+
+def write_table(path: str | Path, table: Mapping[str, str] | Iterable[tuple[str, str]]) -> None:
+    """Write `table` sorted by key, atomically.
+
+    A value may be empty where the table's meaning allows it (a decoder that found nothing).
+
+    Raises:
+        UserError: if a key is empty or holds white space, or a value a line break or outer white space.
+    """
+    path = Path(path)
+    rows = sorted(table.items() if isinstance(table, Mapping) else table)
+    for key, value in rows:
+        if key.split() != [key]:
+            raise UserError(f"{path}: key {key!r} is empty or holds white space, expected a plain id")
+        if "\n" in value or "\r" in value or value != value.strip():
+            raise UserError(f"{path}: value {value!r} of {key!r} must be one line without outer spaces")
+    with atomic_open(path) as stream:
+        stream.write("".join(f"{key} {value}\n" if value else f"{key}\n" for key, value in rows))
+
+
+def invert(utt2spk: Mapping[str, str]) -> dict[str, str]:
+    """`utt -> spk` to `spk -> "utt utt ..."`, both sorted."""
+    groups: dict[str, list[str]] = {}
+    for utt in sorted(utt2spk):
+        groups.setdefault(utt2spk[utt], []).append(utt)
+    return {spk: " ".join(groups[spk]) for spk in sorted(groups)}
+
+
+def write_spk2utt(directory: str | Path) -> None:
+    """Rebuild `spk2utt` from `utt2spk`."""
+    directory = Path(directory)
+    write_table(directory / "spk2utt", invert(read_table(directory / "utt2spk")))
+
+
+def read_segments(path: str | Path) -> dict[str, Segment]:
+    """Read `segments`: `utt recording start end`, seconds with 0 <= start < end.
+
+    Raises:
+        UserError: as read_table, or a line that does not hold such a segment.
+    """
+    found = {}
+    for utt, value in read_table(path).items():
+        try:
+            recording, start, end = value.split()
+            found[utt] = Segment(recording, float(start), float(end))
+            good = 0 <= found[utt].start < found[utt].end
+        except ValueError:
+            good = False
+        if not good:
+            raise UserError(
+                f"{path}: found {value!r} for {utt!r}, expected `RECORDING START END` with "
+                f"0 <= START < END in seconds: correct the line"
+            )
+    return found
