@@ -1,0 +1,227 @@
+"""Options of a recipe: reads its option lines, the command line, and answers with shell assignments.
+
+`options.py RECIPE TEMPLATE NAME ARG...` prints code for `eval`: `nj=4` and so on, or the text of --help.
+An option line is `nj=4  # parallel jobs`: name, default, what it is for. A line `## Audio` starts a
+group of them, and they end at `parse_options`. A recipe's lines only change defaults.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+
+OPTION = re.compile(r"([a-z][a-z0-9_]*)=(\"[^\"]*\"|'[^']*'|\S*)[^#]*(?:\s#\s*(.*))?$")
+STAGE = re.compile(r'\s*run_stage (\d+) (\w+) "([^"]*)"(?: after "?([\w,]*)"?)?')
+COMMON = os.path.join(os.path.dirname(os.path.realpath(__file__)), "recipe.sh")
+
+
+class BadUsage(Exception):
+    """The command line (or a recipe) names something that does not exist; exit status 2."""
+
+
+class Option:
+    """One option line: `name=default  # comment`, under the heading `group`."""
+
+    def __init__(self, name: str, default: str, comment: str, group: str) -> None:
+        self.name, self.comment, self.group = name, comment, group
+        self.default = default.strip("\"'")
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether it is true or false, so that `--name` alone means true."""
+        return self.default in ("true", "false")
+
+    def check(self, value: str) -> None:
+        """Raise BadUsage if `value` cannot be meant: not true or false, not a number."""
+        if self.is_flag and value not in ("true", "false"):
+            raise BadUsage(f"--{self.name} {value}: expected true or false")
+        if is_number(self.default) and value and not is_number(value):
+            raise BadUsage(f"--{self.name} {value}: expected a number such as {self.default}")
+
+
+def is_number(text: str) -> bool:
+    """Whether a shell value is a plain decimal number."""
+    return re.fullmatch(r"-?\d+(\.\d+)?", text) is not None
+
+
+def read(path: str) -> list[str]:
+    """Lines of a script, without their ends."""
+    with open(path, encoding="utf-8") as stream:
+        return stream.read().split("\n")
+
+
+def option_lines(path: str) -> dict[str, Option]:
+    """Options that a script declares, in order."""
+    found: dict[str, Option] = {}
+    group = ""
+    for line in read(path):
+        if line.startswith("parse_options "):
+            break
+        if line.startswith("## "):
+            group = line[3:].strip()
+        match = OPTION.match(line)
+        if match:
+            found[match[1]] = Option(match[1], match[2], match[3] or "", group)
+    return found
+
+
+def stages(template: str) -> dict[int, tuple[str, str]]:
+    """Stage number -> (name, title) of a template.
+
+    Raises:
+        BadUsage: if two stages share a number or a name, or one comes after an unknown one.
+    """
+    found: dict[int, tuple[str, str]] = {}
+    names: list[str] = []
+    for match in filter(None, map(STAGE.match, read(template))):
+        number, name = int(match[1]), match[2]
+        if number in found or name in names:
+            raise BadUsage(f"{template}: stage {number} {name} is there twice")
+        unknown = set(filter(None, (match[4] or "").split(","))) - set(names)
+        if unknown:
+            raise BadUsage(f"{template}: stage {name} comes after {unknown}, not an earlier stage")
+        found[number] = (name, match[3])
+        names.append(name)
+    return found
+
+
+def close_to(word: str, known: list[str], dashes: str = "") -> str:
+    """`; did you mean --x or --y?`, or nothing."""
+    import difflib
+
+    close = [dashes + name for name in difflib.get_close_matches(word, known, 3, 0.6)]
+    return f"; did you mean {' or '.join(close)}?" if close else ""
+
+
+def declared(recipe: str, template: str) -> dict[str, Option]:
+    """All options with the recipe's defaults and comments where it has them.
+
+    Raises:
+        BadUsage: if the recipe sets what the template does not know (a misspelt name would be lost).
+    """
+    options = option_lines(template) | option_lines(COMMON)
+    for name, own in option_lines(recipe).items():
+        if name not in options:
+            hint = close_to(name, list(options)) or "; known ones are listed by --help"
+            raise BadUsage(f"{recipe} sets {name}, which {template} does not have{hint}")
+        known = options[name]
+        options[name] = Option(name, own.default, own.comment or known.comment, known.group)
+    return options
+
+
+def parse(arguments: list[str], options: dict[str, Option]) -> dict[str, str]:
+    """`--some-option v`, `--some_option=v`, `--flag` -> {name: value}; the last one wins."""
+    values: dict[str, str] = {}
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.partition("=")
+        name = name.lstrip("-").replace("-", "_")
+        if not word.startswith("--") or name not in options:
+            raise BadUsage(unknown(word, name, options))
+        if not equals:
+            value = take_value(options[name], rest, options)
+        options[name].check(value)
+        values[name] = value
+    return values
+
+
+def unknown(word: str, name: str, options: dict[str, Option]) -> str:
+    """What to say of a word that is no option."""
+    if not word.startswith("-"):
+        return f"found {word!r}, expected --option value (quote a value that holds spaces)"
+    return f"no option {word.partition('=')[0]}{close_to(name, list(options), '--')} (see --help)"
+
+
+def take_value(option: Option, rest: list[str], options: dict[str, Option]) -> str:
+    """Take the value of `option` off the front of `rest`."""
+    if option.is_flag:
+        return rest.pop(0) if rest and rest[0] in ("true", "false") else "true"
+    following = rest[0].partition("=")[0] if rest else "--"
+    if not rest or (following[:2] == "--" and following[2:].replace("-", "_") in options):
+        raise BadUsage(f"--{option.name}: its value is missing ({option.comment})")
+    return rest.pop(0)
+
+
+def stage_number(word: str, known: dict[int, tuple[str, str]]) -> int:
+    """Number of a stage given by number or name."""
+    names = {name: number for number, (name, _) in known.items()}
+    name = word.replace("-", "_")
+    if name in names:
+        return names[name]
+    if word.isdigit() and int(word) in known:
+        return int(word)
+    listed = ", ".join(f"{number} {name}" for number, (name, _) in known.items())
+    raise BadUsage(f"no stage {word}{close_to(name, list(names))} (there are {listed})")
+
+
+def resolve_stages(values: dict[str, str], known: dict[int, tuple[str, str]]) -> None:
+    """Turn names of stages in `values` into numbers, in place."""
+    for name in ("stage", "stop_stage", "skip_stages"):
+        words = values.get(name, "").replace(",", " ").split()
+        if len(words) > 1 and name != "skip_stages":
+            raise BadUsage(f"--{name} {values[name]}: expected one stage")
+        if words:
+            values[name] = " ".join(str(stage_number(word, known)) for word in words)
+    first, last = values.get("stage"), values.get("stop_stage")
+    if first and last and int(first) > int(last):
+        raise BadUsage(f"--stage {first} comes after --stop_stage {last}: nothing to run")
+
+
+def description(recipe: str) -> str:
+    """The first comment of a script: what the recipe is."""
+    comments: list[str] = []
+    for line in read(recipe):
+        if line.startswith("# "):
+            comments.append(line[2:])
+        elif comments:
+            break
+    return "\n".join(comments)
+
+
+def help_text(recipe: str, name: str, options: dict[str, Option], template: str) -> str:
+    """The whole --help, out of option lines and stages."""
+    lines = [description(recipe), "", f"usage: {name} [--option value]..."]
+    group = None
+    for option in options.values():
+        if option.group != group:
+            group = option.group
+            lines += ["", (group or "Options") + ":"]
+        left = f"  --{option.name} {option.default or chr(34) * 2}"
+        lines.append(f"{left:<34}  {option.comment}".rstrip())
+    lines += ["", "Stages:"]
+    for number, (stage, title) in stages(template).items():
+        lines.append(f"  {number:>2} {stage:<15} {title}")
+    return "\n".join(lines)
+
+
+def again(name: str, values: dict[str, str]) -> str:
+    """The command line once more, without the first stage, which the caller adds."""
+    words = [[f"--{option}", value] for option, value in values.items() if option != "stage"]
+    return " ".join([name] + [shlex.join(pair) for pair in words])
+
+
+def main(recipe: str, template: str, name: str, *arguments: str) -> int:
+    """Print shell code: the values given, `_again`, or the help and `exit 0`."""
+    try:
+        options = declared(recipe, template)
+        if {"--help", "-h"} & set(arguments):
+            text = help_text(recipe, name, options, template)
+            print(f"printf '%s\\n' {shlex.quote(text)}; exit 0")
+            return 0
+        values = parse(list(arguments), options)
+        command = again(name, values)
+        resolve_stages(values, stages(template))
+    except BadUsage as error:
+        print(f"{name}: error: {error}", file=sys.stderr)
+        return 2
+    for option, value in values.items():
+        print(f"{option}={shlex.quote(value)}")
+    print(f"_again={shlex.quote(command)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

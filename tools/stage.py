@@ -1,0 +1,338 @@
+"""One stage of a recipe: decide whether it is up to date, run it, record it.
+
+    stage.py KEY=VALUE... -- NUMBER NAME TITLE [after NAME,NAME] -- COMMAND...
+
+A stage is up to date when its record (exp/.stages/NAME.json) shows the same command, the same content
+of the files that the command names, and the same runs of the stages it comes after. How jobs are
+launched (train_cmd, the log, --nj, JOB/N) is not part of the command: it changes no result.
+
+Exit status: 0 done or up to date, 100 would run (a dry run), else that of the command.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import signal
+import sys
+import time
+
+import jobs
+
+RECORDS = os.path.join("exp", ".stages")
+TOOLS = os.path.dirname(os.path.realpath(__file__))
+LARGE = 1 << 20  # files above this size are told apart by size and time, not by content
+WOULD_RUN = 100
+
+State = dict  # "words": list of str, "files": {path: digest}, "upstream": {stage: run id}
+
+
+class Stage:
+    """A stage as the template declares it, and what the command line wants of it."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        cut = arguments.index("--")
+        wanted = dict(word.split("=", 1) for word in arguments[:cut])
+        rest = arguments[cut + 1 :]
+        cut = rest.index("--")
+        self.number, self.name, self.title = int(rest[0]), rest[1], rest[2]
+        self.after = rest[4].replace(",", " ").split() if rest[3:4] == ["after"] else []
+        self.command = rest[cut + 1 :]
+        self.first, self.last = wanted["first"], wanted["last"]
+        self.skipped = str(self.number) in wanted["skip"].split()
+        self.dry = wanted["dry"] == "true"
+        self.would_run = wanted["would_run"].split()
+        self.go_on = f"{wanted['again']} --stage {self.number}"
+        self.label = f"stage {self.number} {self.name}"
+        self.launched, self.log, self.words = launch(self.name, self.command)
+
+    @property
+    def selected(self) -> bool:
+        """Whether it lies between --stage and --stop_stage."""
+        low, high = int(self.first or self.number), int(self.last or self.number)
+        return low <= self.number <= high
+
+    @property
+    def record(self) -> str:
+        """Path of its record."""
+        return record_path(self.name)
+
+
+def launch(name: str, command: list[str]) -> tuple[list[str], str, list[str]]:
+    """Split a command from its launcher: (what to execute, log, the words that make the result).
+
+    A launcher is run_jobs.py or Kaldi's run.pl, queue.pl, ...; a command without one gets ours, so
+    that it has a log, too.
+    """
+    launcher = os.path.basename(command[0])
+    if launcher == "run_jobs.py" or launcher.endswith(".pl"):
+        request = jobs.parse(command[1:])
+        log = request.log.replace(request.variable, "*") if request.variable else request.log
+        return command, log, normal(request.command)
+    log = os.path.join("exp", "logs", f"{name}.log")
+    return [os.path.join(TOOLS, "run_jobs.py"), log, *command], log, normal(command)
+
+
+def normal(words: list[str]) -> list[str]:
+    """Words without the number of jobs: JOB/4 -> JOB/N, --nj 4 -> --nj N."""
+    found: list[str] = []
+    for word in words:
+        word = re.sub(r"\bJOB/\d+\b", "JOB/N", re.sub(r"^--nj=\d+$", "--nj=N", word))
+        found.append("N" if found[-1:] == ["--nj"] else word)
+    return found
+
+
+def record_path(name: str) -> str:
+    """Where a stage's record lies."""
+    return os.path.join(RECORDS, f"{name}.json")
+
+
+def load(name: str) -> dict | None:  # type: ignore[type-arg]
+    """A stage's record; None if it never finished (or the record is unreadable)."""
+    try:
+        with open(record_path(name), encoding="utf-8") as stream:
+            record = json.load(stream)
+        return record if "state" in record else None
+    except (OSError, ValueError):
+        return None
+
+
+def digest(path: str) -> str:
+    """What tells a file's content apart; "directory" for one, "" for what is not there."""
+    if os.path.isdir(path):
+        return "directory"
+    if not os.path.isfile(path):
+        return ""
+    status = os.stat(path)
+    if status.st_size > LARGE:
+        return f"{status.st_size} bytes of {status.st_mtime_ns}"
+    with open(path, "rb") as stream:
+        return hashlib.sha256(stream.read()).hexdigest()
+
+
+def files(words: list[str]) -> dict[str, str]:
+    """Digest of each existing path among the words, and after `=` in --option=path."""
+    found = {}
+    for word in words:
+        for path in (word, word.partition("=")[2]):
+            if path and path not in found and digest(path):
+                found[path] = digest(path)
+    return found
+
+
+def outputs(words: list[str]) -> set[str]:
+    """Paths that the command writes: the values of options named --out..."""
+    follows = {b for a, b in zip(words, words[1:], strict=False) if a.startswith("--out")}
+    return follows | {word.partition("=")[2] for word in words if word.startswith("--out")}
+
+
+def state(stage: Stage) -> State:
+    """What decides on the stage's result, now."""
+    runs = {name: (load(name) or {}).get("run_id", "") for name in stage.after}
+    return {"words": stage.words, "files": files(stage.words), "upstream": runs}
+
+
+def why_stale(stage: Stage, old: State | None, new: State) -> str:
+    """Why a stage has to run; "" when it is up to date."""
+    if stage.first:
+        return "asked for by --stage"
+    if old is None:
+        return "has not finished yet"
+    if old["words"] != new["words"]:
+        return "command changed: " + difference(old["words"], new["words"])
+    for path, before in old["files"].items():
+        now = new["files"].get(path, "")
+        if before != now:
+            return f"{path} {'changed' if now else 'is missing'}"
+    for name, run in new["upstream"].items():
+        if old["upstream"].get(name) != run or name in stage.would_run:
+            return f"stage {name} {'would run' if name in stage.would_run else 'ran'} again"
+    return ""
+
+
+def difference(old: list[str], new: list[str]) -> str:
+    """The first place where two commands differ, with the option before it."""
+    at = next((i for i, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), -1)
+    if at < 0:
+        at = min(len(old), len(new))
+    option = old[at - 1] + " " if at and old[at - 1].startswith("--") else ""
+    return f"{option}{' '.join(old[at : at + 1]) or '(end)'} -> {' '.join(new[at : at + 1]) or '(end)'}"
+
+
+def run(stage: Stage, old: State | None, new: State, reason: str) -> int:
+    """Run a stage; its record is taken away first and written only after success."""
+    os.makedirs(RECORDS, exist_ok=True)
+    lock = take_lock(stage)
+    try:
+        if os.path.exists(stage.record):
+            os.remove(stage.record)
+        print(f"== {stage.label}: {stage.title}  [{time.strftime('%H:%M:%S')}, {reason}]", flush=True)
+        started = time.monotonic()
+        status = execute(stage.launched)
+        seconds = time.monotonic() - started
+        if status == 0:
+            write_record(stage, completed(old, new), seconds)
+            print(f"== {stage.label}: done in {clock(seconds)}, log {stage.log}", flush=True)
+        else:
+            tell_failure(stage, status, seconds)
+        return status
+    finally:
+        os.remove(lock)
+
+
+def completed(old: State | None, before: State) -> State:
+    """The state to record: inputs as they were at the start, what the stage has made as it is now."""
+    now = files(before["words"])
+    made = set(now) - set(before["files"]) | outputs(before["words"])
+    made |= set((old or {}).get("made", []))
+    kept = {path: what for path, what in before["files"].items() if path not in made}
+    added = {path: now[path] for path in sorted(made) if path in now}
+    return before | {"files": kept | added, "made": sorted(added)}
+
+
+def execute(command: list[str]) -> int:
+    """Run the launcher; when a signal stops us, pass it on and wait until its jobs have ended."""
+    import subprocess
+
+    sys.stdout.flush()
+    if os.path.basename(command[0]) == "run_jobs.py":
+        command = [sys.executable, "-S", "-E", *command]
+    jobs.catch_signals()
+    try:
+        process = subprocess.Popen(command, start_new_session=True, preexec_fn=parent_dies)
+    except FileNotFoundError:
+        print(f"no program {command[0]}: see local/cmd.sh", file=sys.stderr)
+        return 127
+    try:
+        return jobs.exit_status(process.wait())
+    except jobs.Stopped as stopped:
+        ignore_signals()
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            jobs.end([process])
+        return stopped.status
+
+
+def parent_dies() -> None:
+    """In the launcher: be asked to end when we are killed."""
+    jobs.die_with_parent(signal.SIGTERM)
+
+
+def ignore_signals() -> None:
+    """A second Ctrl-C does not keep us from ending the jobs."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def take_lock(stage: Stage) -> str:
+    """Keep a second run of the same command out of this directory; returns the lock's path.
+
+    Raises:
+        jobs.BadUsage: if one is at work.
+    """
+    import fcntl
+
+    key = hashlib.sha256("\0".join(stage.words).encode()).hexdigest()[:8]
+    path = os.path.join(RECORDS, f".{stage.name}-{key}.lock")
+    stream = open(path, "a+", encoding="ascii")
+    take_lock.held = stream  # type: ignore[attr-defined]  # until this process ends
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        stream.seek(0)
+        raise jobs.BadUsage(
+            f"{stage.label} is being run here already, by process {stream.read().strip()}: "
+            "wait for it, or stop it"
+        ) from None
+    except OSError:
+        pass  # a file system without locks
+    stream.truncate(0)
+    stream.write(str(os.getpid()))
+    stream.flush()
+    return path
+
+
+def write_record(stage: Stage, new: State, seconds: float) -> None:
+    """Write exp/.stages/NAME.json, whole or not at all."""
+    sys.path.append(os.path.dirname(TOOLS))
+    from espnet_ext.files import write_json
+
+    parts = json.dumps([new["words"], new["files"], new["upstream"]], sort_keys=True)
+    write_json(
+        stage.record,
+        {
+            "number": stage.number,
+            "name": stage.name,
+            "title": stage.title,
+            "seconds": round(seconds, 3),
+            "command": shlex.join(stage.command),
+            "log": stage.log,
+            "fingerprint": hashlib.sha256(parts.encode()).hexdigest(),
+            "run_id": os.urandom(8).hex(),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "state": new,
+        },
+    )
+
+
+def clock(seconds: float) -> str:
+    """Seconds as people read them, with tenths when they are few."""
+    sys.path.append(os.path.dirname(TOOLS))
+    from espnet_ext.progress import clock as whole
+
+    return f"{seconds:.1f}s" if seconds < 10 else whole(seconds)
+
+
+def tell_failure(stage: Stage, status: int, seconds: float) -> None:
+    """Last words: what failed and the command to go on with."""
+    what = "stopped" if status > 128 else f"FAILED (exit status {status})"
+    print(f"== {stage.label}: {what} after {clock(seconds)}, log {stage.log}", file=sys.stderr)
+    print(f"   to go on: {stage.go_on}", file=sys.stderr, flush=True)
+
+
+def process(stage: Stage) -> int:
+    """Skip, print or run a stage."""
+    if not stage.selected:
+        return 0
+    if stage.skipped:
+        print(f"== {stage.label}: left out (--skip_stages)", flush=True)
+        return 0
+    record, new = load(stage.name), state(stage)
+    old = record["state"] if record else None
+    reason = why_stale(stage, old, new)
+    if not reason:
+        print(f"== {stage.label}: up to date, skipped", flush=True)
+        return 0
+    if stage.dry:
+        print(f"== {stage.label}: {stage.title}  [would run: {reason}]\n{shlex.join(stage.command)}")
+        return WOULD_RUN
+    return run(stage, old, new, reason)
+
+
+def main(argv: list[str]) -> int:
+    """Process one stage, and turn errors into one line each."""
+    stage = None
+    try:
+        stage = Stage(argv)
+        return process(stage)
+    except jobs.BadUsage as error:
+        print(f"{stage.label if stage else argv}: error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        sys.path.append(os.path.dirname(TOOLS))
+        from espnet_ext.bin.command import explain
+
+        print(f"{stage.label if stage else argv}: error: {explain(error)}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
