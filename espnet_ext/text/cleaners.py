@@ -1,7 +1,7 @@
 """Cleaners: what happens to a sentence before it is cut into tokens.
 
-`tacotron` is the one of ESPnet's TTS recipes (package espnet_tts_frontend, used as it is so that the result
-cannot differ); `normalize` is ours, see `espnet_ext.text.normalize`.
+`tacotron` is the one of ESPnet's TTS recipes (package espnet_tts_frontend, used as it is so that
+the result cannot differ); `normalize` is ours, see `espnet_ext.text.normalize`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Grapheme to phoneme conversion, under the names and with the results of ESPnet.
 
-`config.yaml` of a model holds the name (`g2p: espeak_ng_english_us_vits`), so every name here is one that
-stock ESPnet understands (espnet2/text/phoneme_tokenizer.py) and yields what it yields. espeak-ng and
-phonemizer are GPL programs: they are optional and imported at the first sentence, not before.
+`config.yaml` of a model holds the name (`g2p: espeak_ng_english_us_vits`), so every name here is
+one that stock ESPnet understands (espnet2/text/phoneme_tokenizer.py) and yields what it yields.
+espeak-ng and phonemizer are GPL programs: they are optional and imported at the first sentence,
+not before.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ G2P_CHOICES = (VITS, *_ESPEAK_LANGUAGES, "g2p_en", "g2p_en_no_space")
 
 
 def split_by_space(text: str) -> list[str]:
-    """Text that is phonemes already: `HH AH0   W` -> [HH, AH0, " ", W] (three spaces part two words)."""
+    """Text that is phonemes already: `HH AH0   W` -> [HH, AH0, " ", W] (3 spaces: next word)."""
     if "   " not in text:
         return text.split(" ")
     return [p.replace("<space>", " ") for p in text.replace("   ", " <space> ").split(" ")]
@@ -44,12 +45,12 @@ def split_by_space(text: str) -> list[str]:
 class Espeak:
     """Phonemes by espeak-ng through phonemizer.
 
-    One backend serves all sentences and a sentence is converted once. Sentences go to the backend one by
-    one: that costs 0.1 ms, while a list would drop empty sentences and so shift the others.
+    One backend serves all sentences and a sentence is converted once. Sentences go to the backend
+    one by one: that costs 0.1 ms, while a list would drop empty sentences and so shift the others.
 
     Args:
         language: espeak's code, e.g. "en-us".
-        vits: single IPA characters with `<space>` between words, as VITS takes them, instead of phonemes.
+        vits: single IPA characters with `<space>` between words, as VITS takes them, not phonemes.
         cache_size: number of sentences to remember.
 
     Raises:
@@ -97,8 +98,8 @@ def _espeak_backend(language: str, vits: bool) -> tuple[Any, Any]:
         )
     except RuntimeError as error:
         raise UserError(
-            f"phonemes by espeak-ng: {error}; install it (`apt-get install espeak-ng`, `brew install "
-            "espeak-ng`), or choose --token_type char"
+            f"phonemes by espeak-ng: {error}; install it (`apt-get install espeak-ng`, "
+            "`brew install espeak-ng`), or choose --token_type char"
         ) from error
     return backend, Separator(word=" " if vits else None, syllable=None, phone="" if vits else " ")
 
@@ -127,8 +128,8 @@ def _open_g2p_en() -> Any:
     except (ImportError, LookupError, OSError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"g2p_en cannot be opened ({reason}); it needs the package and NLTK's cmudict and tagger data, "
-            f"or choose --g2p {VITS}"
+            f"g2p_en cannot be opened ({reason}); it needs the package and NLTK's cmudict and "
+            f"tagger data, or choose --g2p {VITS}"
         ) from error
 
 

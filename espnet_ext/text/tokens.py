@@ -1,4 +1,4 @@
-"""Sentences to token ids and back, with the tokens that stock ESPnet would make (espnet2/text/*_tokenizer.py).
+"""Sentences to token ids and back, with the tokens of stock ESPnet (espnet2/text/*_tokenizer.py).
 
 A token list has ESPnet's order: `<blank>`, `<unk>`, the tokens by falling frequency, `<sos/eos>`.
 """
@@ -147,7 +147,8 @@ def _index(token_list: Sequence[str]) -> dict[str, int]:
     for number, token in enumerate(token_list):
         if token in index:
             raise UserError(
-                f"token list: {token!r} stands at {index[token]} and at {number}, expected each token once"
+                f"token list: {token!r} stands at {index[token]} and at {number}, "
+                "expected each token once"
             )
         index[token] = number
     if UNK not in index:
@@ -182,8 +183,8 @@ class TextPipeline:
         nlsyms: Iterable[str] = (),
     ) -> None:
         by_path = isinstance(tokens, (str, Path))
-        self.token_list = read_token_list(tokens) if by_path else list(tokens)  # type: ignore[arg-type]
-        self.token_type, self.g2p, self.cleaner = token_type, g2p, cleaner
+        self.token_list = read_token_list(tokens) if by_path else list(tokens)  # type:
+        ignore[arg-type] self.token_type, self.g2p, self.cleaner = token_type, g2p, cleaner
         self.bpemodel = None if bpemodel is None else Path(bpemodel)
         self.nlsyms = tuple(nlsyms)
         self.clean = make_cleaner(cleaner)
@@ -203,7 +204,8 @@ class TextPipeline:
         settings_file = directory / SETTINGS_FILE
         if not settings_file.is_file():
             raise UserError(
-                f"{settings_file}: not found, expected a directory written by train_tokens --out {directory}"
+                f"{settings_file}: not found, expected a directory written by "
+                f"train_tokens --out {directory}"
             )
         settings = json.loads(settings_file.read_text(encoding="utf-8"))
         return cls(
@@ -224,7 +226,7 @@ class TextPipeline:
         return self.tokenizer.split(self.clean(text))
 
     def ids(self, text: str) -> list[int]:
-        """A sentence as written -> ids (0 .. len - 1), `<unk>` for unknown tokens, no `<sos/eos>`."""
+        """A sentence as written -> ids (0 .. len - 1), `<unk>` for unknown ones, no `<sos/eos>`."""
         return self.token_ids(self.tokens(text))
 
     def token_ids(self, tokens: Iterable[str]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Making a token list (and a sentencepiece model) from text, as stage 5 of ESPnet's recipes does."""
+"""Making a token list (and a sentencepiece model) from text, as stage 5 of ESPnet's recipes."""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ def test_importing_and_using_the_pipeline_needs_neither_torch_nor_espnet():
     assert out.stdout.strip() == "[]"
 
 
-# -- beside stock ESPnet ------------------------------------------------------------------------------
+# -- beside stock ESPnet
 
 stock_slow = pytest.mark.slow
 sentence = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=40)

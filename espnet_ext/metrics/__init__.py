@@ -1,0 +1,1 @@
+"""Error rates with alignment, speech quality, and how sure the figures are."""
