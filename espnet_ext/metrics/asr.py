@@ -164,7 +164,7 @@ def write_report(
     score: SetScore,
     config: ScoreConfig,
 ) -> None:
-    """Write ref.trn, hyp.trn, result.txt (sclite's, ours without it), aligned.txt, utterances.tsv."""
+    """Write ref.trn, hyp.trn, result.txt (sclite's, else ours), aligned.txt, utterances.tsv."""
     write_trn(directory / "ref.trn", {u: a.ref for u, a in aligned.items()}, speakers)
     write_trn(directory / "hyp.trn", {u: a.hyp for u, a in aligned.items()}, speakers)
     write_text(directory / "aligned.txt", _aligned(aligned))

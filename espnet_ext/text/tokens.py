@@ -182,9 +182,10 @@ class TextPipeline:
         cleaner: str | None = None,
         nlsyms: Iterable[str] = (),
     ) -> None:
-        by_path = isinstance(tokens, (str, Path))
-        self.token_list = read_token_list(tokens) if by_path else list(tokens)  # type:
-        ignore[arg-type] self.token_type, self.g2p, self.cleaner = token_type, g2p, cleaner
+        if isinstance(tokens, (str, Path)):
+            tokens = read_token_list(tokens)
+        self.token_list = list(tokens)
+        self.token_type, self.g2p, self.cleaner = token_type, g2p, cleaner
         self.bpemodel = None if bpemodel is None else Path(bpemodel)
         self.nlsyms = tuple(nlsyms)
         self.clean = make_cleaner(cleaner)
