@@ -37,6 +37,7 @@ def progress(
     label: str,
     every: float = 10.0,
     stream: TextIO | None = None,
+    quiet_end: bool = False,
 ) -> Iterator[Item]:
     """Yield from `items`, reporting how far it is and how long the rest will take.
 
@@ -46,6 +47,7 @@ def progress(
         label: what is being done, e.g. "format train".
         every: seconds between two lines when the output is not a terminal.
         stream: where to report, standard error by default.
+        quiet_end: say nothing at the end, because the caller does.
     """
     out = stream or sys.stderr
     terminal = out.isatty()
@@ -61,5 +63,6 @@ def progress(
             out.write(f"\r{_bar(done, total)} {line}\033[K" if terminal else line + "\n")
             out.flush()
     out.write("\r\033[K" if terminal else "")
-    out.write(f"{label}: {done} done in {clock(time.monotonic() - started)}\n")
+    if not quiet_end:
+        out.write(f"{label}: {done} done in {clock(time.monotonic() - started)}\n")
     out.flush()

@@ -1,0 +1,144 @@
+"""CNN front end + Conformer or Transformer blocks, light enough for a CPU.
+
+Letters in shapes: B batch, T feature frames, S = about T / subsampling, F features, D model width.
+"""
+
+from __future__ import annotations
+
+import torch
+from espnet2.asr.encoder.abs_encoder import AbsEncoder
+from torch import Tensor, nn
+
+from espnet_ext.asr.blocks import ConvolutionModule, FeedForward, RotaryAttention, rotary_table
+from espnet_ext.asr.dropout import ByteDropout
+
+
+def _mask(lengths: Tensor, longest: int) -> Tensor:
+    """(B,) -> (B, longest), true within each length."""
+    return torch.arange(longest, device=lengths.device) < lengths[:, None]
+
+
+class ConvSubsampling(nn.Module):
+    """1-D convolutions over time, the features being channels; each layer of stride 2 or 3 thins the frames.
+
+    A 2-D front end (as in ESPnet's conv2d) costs as much as several encoder blocks on a CPU; this one costs
+    a tenth of one.
+
+    Args:
+        size: F.
+        width: D.
+        strides: one a layer, e.g. (2, 2) for 4x, (2, 3) for 6x, (2, 2, 2) for 8x.
+    """
+
+    def __init__(self, size: int, width: int, strides: tuple[int, ...], dropout: float) -> None:
+        super().__init__()
+        sizes = [size, *[width] * len(strides)]
+        self.strides = strides
+        self.layers = nn.ModuleList(
+            nn.Conv1d(a, b, kernel_size=5, stride=s, padding=2)
+            for a, b, s in zip(sizes, sizes[1:], strides, strict=False)
+        )
+        self.out = nn.Sequential(nn.Linear(width, width), ByteDropout(dropout))
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, F) and (B,) -> (B, S, D) and (B,)."""
+        for layer, stride in zip(self.layers, self.strides, strict=True):
+            x = x * _mask(lengths, x.shape[1])[..., None]
+            x = nn.functional.gelu(layer(x.transpose(1, 2)).transpose(1, 2))
+            lengths = torch.div(lengths - 1, stride, rounding_mode="floor") + 1
+        return self.out(x), lengths
+
+
+class Block(nn.Module):
+    """One encoder block: half feed-forward, attention, convolution, half feed-forward (a Conformer block).
+
+    With `kernel` 0 it is a Transformer block: attention, feed-forward.
+    """
+
+    def __init__(
+        self, width: int, heads: int, inner: int, kernel: int, dropout: float, attention_dropout: float
+    ) -> None:
+        super().__init__()
+        self.first = FeedForward(width, inner, dropout) if kernel else None
+        self.norm = nn.LayerNorm(width)
+        self.attention = RotaryAttention(width, heads, attention_dropout)
+        self.convolution = ConvolutionModule(width, kernel) if kernel else None
+        self.second = FeedForward(width, inner, dropout)
+        self.half = 0.5 if kernel else 1.0
+        self.dropout = ByteDropout(dropout)
+        self.last = nn.LayerNorm(width) if kernel else nn.Identity()
+
+    def forward(
+        self, x: Tensor, mask: Tensor | None, speech: Tensor | None, table: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        """(B, S, D) -> (B, S, D)."""
+        if self.first is not None:
+            x = x + self.half * self.dropout(self.first(x))
+        x = x + self.dropout(self.attention(self.norm(x), mask, table))
+        if self.convolution is not None:
+            x = x + self.dropout(self.convolution(x, speech))
+        return self.last(x + self.half * self.dropout(self.second(x)))
+
+
+class CnnConformerEncoder(AbsEncoder):
+    """Convolutional subsampling and Conformer (or Transformer) blocks with rotary positions.
+
+    Args:
+        input_size: F, features a frame.
+        output_size: D.
+        num_blocks: encoder blocks.
+        attention_heads: heads of each.
+        linear_units: inner width of the feed-forward parts.
+        kernel: of the depthwise convolution, odd; 0 for plain Transformer blocks.
+        strides: of the convolutional front end; their product is the subsampling.
+        dropout_rate: of inner and outer activations.
+        attention_dropout_rate: of attention weights; 0 lets a CPU use its fused kernel.
+        layer_drop: probability of leaving out a block of each batch in training (Fan et al. 2019).
+
+    Raises:
+        ValueError: for an even kernel or a width that the heads do not divide.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int = 144,
+        num_blocks: int = 8,
+        attention_heads: int = 4,
+        linear_units: int = 576,
+        kernel: int = 15,
+        strides: tuple[int, ...] = (2, 2),
+        dropout_rate: float = 0.1,
+        attention_dropout_rate: float = 0.0,
+        layer_drop: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if kernel and kernel % 2 == 0:
+            raise ValueError(f"found kernel {kernel}, expected an odd number or 0")
+        self._output_size, self.layer_drop = output_size, layer_drop
+        self.head_width = output_size // attention_heads
+        self.subsampling = ConvSubsampling(input_size, output_size, tuple(strides), dropout_rate)
+        self.blocks = nn.ModuleList(
+            Block(output_size, attention_heads, linear_units, kernel, dropout_rate, attention_dropout_rate)
+            for _ in range(num_blocks)
+        )
+        self.norm = nn.Identity() if kernel else nn.LayerNorm(output_size)
+
+    def output_size(self) -> int:
+        """D."""
+        return self._output_size
+
+    def forward(
+        self, xs_pad: Tensor, ilens: Tensor, prev_states: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, None]:
+        """Features (B, T, F) and lengths (B,) -> (B, S, D), lengths (B,) and no state."""
+        x, lengths = self.subsampling(xs_pad, ilens)
+        speech = _mask(lengths, x.shape[1])
+        padded = not bool(speech.all())
+        table = rotary_table(x.shape[1], self.head_width, x.device)
+        attend = speech[:, None, None, :] if padded else None
+        for block in self.blocks:
+            if self.training and self.layer_drop and float(torch.rand(())) < self.layer_drop:
+                continue
+            x = block(x, attend, speech[..., None] if padded else None, table)
+        return self.norm(x), lengths, None

@@ -1,0 +1,24 @@
+"""Collect mean and variance of features (and pitch, for TTS) over training and validation data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from espnet_ext.bin._training import parser
+from espnet_ext.bin.command import run
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = parser(__doc__, stats=False)
+    options.add_argument("--task", choices=("asr", "lm", "tts", "gan_tts"), required=True, help="kind of model")
+    args = vars(options.parse_args(argv))
+    task, device = args.pop("task"), args.pop("device")
+    from espnet_ext.train.run import Places
+    from espnet_ext.train.stats import collect_stats
+
+    collect_stats(task, Places(**args), device or "cpu")
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,71 @@
+"""The best epochs by a criterion, and the average of their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from espnet_ext.errors import UserError
+from espnet_ext.train.checkpoint import save_tensors
+
+Criterion = Sequence[str]
+
+
+def best_epochs(history: list[dict[str, Any]], criterion: Criterion) -> list[int]:
+    """Epochs, best first; of equals the earlier.
+
+    Args:
+        history: the lines of metrics.jsonl.
+        criterion: (split, name, "min" or "max"), e.g. ("valid", "acc", "max").
+
+    Raises:
+        UserError: if the model does not report such a figure.
+    """
+    split, name, mode = criterion
+    values = {line["epoch"]: line[name] for line in history if line["split"] == split and name in line}
+    if history and not values:
+        known = sorted({key for line in history if line["split"] == split for key in line})
+        raise UserError(f"best_model_criterion: {split}/{name} is not reported; there are {', '.join(known)}")
+    sign = 1 if mode == "min" else -1
+    return sorted(values, key=lambda epoch: (sign * values[epoch], epoch))
+
+
+def _kept(history: list[dict[str, Any]], config: dict[str, Any]) -> set[int]:
+    """Epochs whose weights are still wanted."""
+    number = config["keep_nbest_models"]
+    return {e for c in config["best_model_criterion"] for e in best_epochs(history, c)[:number]}
+
+
+def forget_epochs(folder: Path, history: list[dict[str, Any]], config: dict[str, Any]) -> None:
+    """Remove the weights of epochs that are not among the best so far."""
+    kept = _kept(history, config)
+    for line in history:
+        if line["epoch"] not in kept:
+            (folder / f"{line['epoch']}epoch.pth").unlink(missing_ok=True)
+
+
+def average(paths: Sequence[Path]) -> dict[str, torch.Tensor]:
+    """Mean of weights, name by name; integers (counters of batches) are taken from the first file."""
+    states = [torch.load(path, map_location="cpu", weights_only=True) for path in paths]
+    return {
+        name: torch.stack([s[name].double() for s in states]).mean(0).to(first.dtype)
+        if first.is_floating_point()
+        else first
+        for name, first in states[0].items()
+    }
+
+
+def average_best(folder: Path, history: list[dict[str, Any]], config: dict[str, Any]) -> list[Path]:
+    """Write `<split>.<name>.best.pth` and `<split>.<name>.ave.pth` for every criterion; the averages."""
+    found = []
+    for criterion in config["best_model_criterion"]:
+        epochs = best_epochs(history, criterion)[: config["keep_nbest_models"]]
+        paths = [folder / f"{epoch}epoch.pth" for epoch in epochs]
+        stem = f"{criterion[0]}.{criterion[1]}"
+        save_tensors(folder / f"{stem}.best.pth", average(paths[:1]))
+        save_tensors(folder / f"{stem}.ave.pth", average(paths))
+        found.append(folder / f"{stem}.ave.pth")
+    return found

@@ -1,0 +1,177 @@
+"""Utterances as a model wants them: waveform and token ids, read in background processes, padded to batches."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from espnet_ext.audio.read import read
+from espnet_ext.datadir import read_table
+from espnet_ext.errors import UserError
+from espnet_ext.text.tokens import TextPipeline
+
+Item = dict[str, np.ndarray]
+Preprocessor = Callable[[str, dict[str, Any]], dict[str, Any]]
+
+
+@dataclass
+class Utterances(torch.utils.data.Dataset):  # type: ignore[type-arg]
+    """The utterances of one data directory, or the lines of a text.
+
+    Attributes:
+        ids: utterance ids; an index into this dataset is a place in this list.
+        tokens: token ids of each, (length,) int64.
+        audio: `wav.scp` values; empty for a language model.
+        seconds: duration of each; empty for a language model.
+        extra: more arrays an utterance, by name: "pitch" as ark entries, "sids" as numbers.
+        preprocessor: a user's own change to an item, called with (id, item).
+    """
+
+    ids: list[str]
+    tokens: list[np.ndarray]
+    audio: dict[str, str] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+    extra: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    preprocessor: Preprocessor | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> tuple[str, Item]:
+        utt = self.ids[index]
+        item: dict[str, Any] = {"text": self.tokens[index]}
+        if self.audio:
+            samples, _ = read(self.audio[utt], utt)
+            item["speech"] = samples[:, 0] if samples.shape[1] == 1 else samples
+        for name, table in self.extra.items():
+            item[name] = _extra(table[utt])
+        return utt, item if self.preprocessor is None else self.preprocessor(utt, item)
+
+    def lengths(self, batch_type: str) -> list[float]:
+        """What the sampler adds up, in seconds, tokens (with <sos/eos>) or utterances.
+
+        Raises:
+            UserError: for another unit, or seconds where there is no audio.
+        """
+        if batch_type == "utterances":
+            return [1.0] * len(self)
+        if batch_type == "tokens":
+            return [len(t) + 1.0 for t in self.tokens]
+        if batch_type == "seconds" and self.seconds:
+            return self.seconds
+        raise UserError(
+            f"batch_type: found {batch_type!r}, expected seconds (with audio), tokens or utterances"
+        )
+
+
+def _extra(value: str) -> np.ndarray:
+    """A number, or the matrix at `file.ark:offset`."""
+    if value.lstrip("-").isdigit():
+        return np.array([int(value)], dtype=np.int64)
+    import kaldiio
+
+    matrix = kaldiio.load_mat(value)
+    return np.asarray(matrix, dtype=np.float32)
+
+
+def _token_arrays(texts: Mapping[str, str], pipeline: TextPipeline, where: str) -> list[np.ndarray]:
+    arrays = [np.asarray(pipeline.ids(text), dtype=np.int64) for text in texts.values()]
+    for utt, ids in zip(texts, arrays, strict=True):
+        if len(ids) == 0:
+            raise UserError(f"{where}: the text of {utt} ({texts[utt]!r}) has no token: remove the utterance")
+    return arrays
+
+
+def read_data_dir(
+    directory: str | Path, pipeline: TextPipeline, extra: Mapping[str, Path] | None = None
+) -> Utterances:
+    """The utterances of a formatted data directory (wav.scp, text, utt2num_samples, and utt2sid or utt2lid).
+
+    Args:
+        directory: made by format_audio and filter_data.
+        pipeline: makes token ids of the text.
+        extra: more tables by the name a model knows them by, e.g. {"pitch": .../pitch.scp}.
+
+    Raises:
+        UserError: if tables are missing or disagree.
+    """
+    directory = Path(directory)
+    audio, texts = read_table(directory / "wav.scp"), read_table(directory / "text")
+    tables = {name: read_table(path) for name, path in (extra or {}).items()}
+    for name, file in (("sids", "utt2sid"), ("lids", "utt2lid")):
+        if (directory / file).is_file():
+            tables[name] = read_table(directory / file)
+    for name, table in {"wav.scp": audio, **tables}.items():
+        lacking = next((utt for utt in texts if utt not in table), None)
+        if lacking is not None:
+            raise UserError(f"{directory}: {name} lacks utterance {lacking}, which text has; run fix_data on it")
+    seconds = _seconds(directory)
+    return Utterances(
+        ids=list(texts),
+        tokens=_token_arrays(texts, pipeline, str(directory)),
+        audio=audio,
+        seconds=[seconds[utt] for utt in texts],
+        extra=tables,  # type: ignore[arg-type]
+    )
+
+
+def _seconds(directory: Path) -> dict[str, float]:
+    """Duration of each utterance."""
+    return {utt: float(value) for utt, value in read_table(directory / "utt2dur").items()}
+
+
+def read_text(files: Sequence[str | Path], pipeline: TextPipeline) -> Utterances:
+    """The lines of Kaldi text files (`id sentence`), for a language model."""
+    texts: dict[str, str] = {}
+    for file in files:
+        texts.update(read_table(file))
+    return Utterances(ids=list(texts), tokens=_token_arrays(texts, pipeline, str(files[0])))
+
+
+class Collate:
+    """A list of items -> (ids, batch of padded tensors with `<name>_lengths`), as ESPnet's models take it.
+
+    Args:
+        text_pad: value behind the end of token ids (-1 for ASR, 0 for TTS and LM).
+    """
+
+    not_sequence = ("sids", "lids", "spembs")
+
+    def __init__(self, text_pad: int) -> None:
+        self.text_pad = text_pad
+
+    def __call__(self, items: list[tuple[str, Item]]) -> tuple[list[str], dict[str, torch.Tensor]]:
+        batch = {}
+        for name in items[0][1]:
+            tensors = [torch.from_numpy(np.ascontiguousarray(item[name])) for _, item in items]
+            pad = 0.0 if tensors[0].is_floating_point() else self.text_pad
+            batch[name] = torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=pad)
+            if name not in self.not_sequence:
+                batch[f"{name}_lengths"] = torch.tensor([len(t) for t in tensors])
+        return [utt for utt, _ in items], batch
+
+
+def loader(
+    data: Utterances, batches: list[list[int]], collate: Collate, workers: int
+) -> torch.utils.data.DataLoader:  # type: ignore[type-arg]
+    """Read `batches` in order, in `workers` background processes (0: in this one)."""
+    return torch.utils.data.DataLoader(
+        data,
+        batch_sampler=batches,  # type: ignore[arg-type]
+        collate_fn=collate,
+        num_workers=workers,
+        multiprocessing_context="fork" if workers else None,
+        worker_init_fn=_one_thread if workers else None,
+    )
+
+
+def _one_thread(worker: int) -> None:
+    """A reader leaves the cores to the model, and dies of SIGTERM though its parent does not."""
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,0 +1,95 @@
+"""Optimisers and learning-rate schedules from a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from espnet_ext.bridge.choices import find_class
+from espnet_ext.bridge.imports import prepare
+from espnet_ext.errors import UserError
+
+
+class Optimiser:
+    """An optimiser with its schedule and gradient clipping: everything that one `update` does.
+
+    Args:
+        parameters: what it trains.
+        config: the whole configuration.
+        suffix: "" for `optim` and `scheduler`, "2" for `optim2` and `scheduler2`.
+        updates_per_epoch: for schedules that need to know how long training takes.
+
+    Raises:
+        UserError: if the class does not take its `_conf`.
+    """
+
+    def __init__(
+        self, parameters: Iterable[torch.nn.Parameter], config: dict[str, Any], suffix: str = ""
+    ) -> None:
+        self.parameters = [p for p in parameters if p.requires_grad]
+        self.clip = float(config["grad_clip"])
+        self.optim = _make("optim", suffix, config, self.parameters)
+        self.scheduler = None
+        self.each_update = False
+        if config[f"scheduler{suffix}"] is not None:
+            self.scheduler = _make("scheduler", suffix, config, self.optim)
+            self.each_update = _is_batch_scheduler(self.scheduler)
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the first parameter group."""
+        return float(self.optim.param_groups[0]["lr"])
+
+    def update(self) -> float | None:
+        """One update from the gradients at hand; the gradient's norm, or None if it was not finite (no update)."""
+        norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, self.clip))
+        finite = norm == norm and norm != float("inf")
+        if finite:
+            self.optim.step()
+            if self.scheduler is not None and self.each_update:
+                self.scheduler.step()
+        self.zero_grad()
+        return norm if finite else None
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        self.optim.zero_grad(set_to_none=True)
+
+    def end_epoch(self, criterion: float) -> None:
+        """Step a schedule that goes by epochs; ReduceLROnPlateau looks at the validation loss."""
+        if self.scheduler is None or self.each_update:
+            return
+        if isinstance(self.scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            self.scheduler.step(criterion)
+        else:
+            self.scheduler.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        scheduler = None if self.scheduler is None else self.scheduler.state_dict()
+        return {"optim": self.optim.state_dict(), "scheduler": scheduler}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """From a checkpoint."""
+        self.optim.load_state_dict(state["optim"])
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(state["scheduler"])
+
+
+def _make(kind: str, suffix: str, config: dict[str, Any], first: Any) -> Any:
+    name, conf = config[kind + suffix], config[f"{kind}{suffix}_conf"]
+    cls = find_class("abs_task", kind, name)
+    try:
+        return cls(first, **conf)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{kind}{suffix}_conf {conf} does not fit {kind}{suffix}: {name} ({error})") from error
+
+
+def _is_batch_scheduler(scheduler: Any) -> bool:
+    """Whether ESPnet would step this schedule after every update."""
+    prepare()
+    from espnet2.schedulers.abs_scheduler import AbsBatchStepScheduler
+
+    return isinstance(scheduler, AbsBatchStepScheduler)

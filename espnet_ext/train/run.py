@@ -1,0 +1,220 @@
+"""From a YAML and two data directories to a trained model: what the *_train commands call."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from espnet_ext.bridge.choices import find_class
+from espnet_ext.bridge.hook import import_class
+from espnet_ext.bridge.tasks import TASKS, Task
+from espnet_ext.bridge.weights import read_weights
+from espnet_ext.errors import UserError
+from espnet_ext.text.tokens import TextPipeline
+from espnet_ext.train.attention import save_attention
+from espnet_ext.train.config import (
+    TRAINING,
+    Config,
+    check_keys,
+    complete,
+    load_yaml,
+    merge,
+    parse_overrides,
+    write_config,
+)
+from espnet_ext.train.data import Collate, Utterances, read_data_dir, read_text
+from espnet_ext.train.loop import Trainer, Turn
+from espnet_ext.train.optimise import Optimiser
+from espnet_ext.train.sampler import BucketSampler
+
+#: Keys that change how fast or how long training goes, not what a given epoch computes.
+_HARMLESS = ("max_epoch", "patience", "num_workers", "checkpoint_minutes", "num_att_plot", "keep_nbest_models")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where training reads and writes.
+
+    Attributes:
+        config: the experiment's YAML.
+        train, valid: formatted data directories; for a language model text files.
+        tokens: directory made by train_tokens.
+        output_dir: receives config.yaml, weights, metrics.jsonl.
+        stats_dir: made by collect_stats; None for a language model.
+        overrides: "key=value" changes to the YAML.
+    """
+
+    config: Path
+    train: Sequence[Path]
+    valid: Sequence[Path]
+    tokens: Path
+    output_dir: Path
+    stats_dir: Path | None = None
+    overrides: Sequence[str] = ()
+
+
+def read_config(task: Task, path: Path, overrides: Sequence[str] = ()) -> Config:
+    """The whole configuration of an experiment.
+
+    Raises:
+        UserError: on a key that neither the task nor the training knows.
+    """
+    found = merge(load_yaml(path), parse_overrides(overrides))
+    known = {**task.defaults, **TRAINING}
+    check_keys(found, known, str(path))
+    return complete(known, found)
+
+
+def fill_in(config: Config, pipeline: TextPipeline, stats_dir: Path | None) -> Config:
+    """Put what the earlier stages made into the configuration: tokens and statistics."""
+    config["token_list"] = pipeline.token_list
+    config["token_type"], config["g2p"] = pipeline.token_type, pipeline.g2p
+    config["cleaner"] = pipeline.cleaner
+    config["bpemodel"] = None if pipeline.bpemodel is None else str(pipeline.bpemodel)
+    for key, stats in (("normalize", "feats"), ("pitch_normalize", "pitch"), ("energy_normalize", "energy")):
+        if config.get(key) == "global_mvn" and "stats_file" not in config[f"{key}_conf"]:
+            config[f"{key}_conf"]["stats_file"] = _stats_file(stats_dir, stats)
+    return config
+
+
+def _stats_file(stats_dir: Path | None, name: str) -> str:
+    path = None if stats_dir is None else stats_dir / "train" / f"{name}_stats.npz"
+    if path is None or not path.is_file():
+        raise UserError(f"global_mvn needs {name}_stats.npz, not found in {stats_dir}: run collect_stats first")
+    return str(path)
+
+
+def read_data(task: Task, places: Places, pipeline: TextPipeline) -> tuple[Utterances, Utterances]:
+    """Training and validation data."""
+    if task.name == "lm":
+        return read_text(places.train, pipeline), read_text(places.valid, pipeline)
+    stats = places.stats_dir
+    both = []
+    for split, directory in (("train", places.train[0]), ("valid", places.valid[0])):
+        pitch = stats / split / "collect_feats" / "pitch.scp" if stats is not None else None
+        extra = {"pitch": pitch} if pitch is not None and pitch.is_file() else {}
+        both.append(read_data_dir(directory, pipeline, extra))
+    return both[0], both[1]
+
+
+def fingerprint(config: Mapping[str, Any], *data: Utterances) -> str:
+    """What a checkpoint belongs to: a hash of all that decides on the weights of an epoch."""
+    digest = hashlib.sha256()
+    kept = {key: value for key, value in config.items() if key not in _HARMLESS}
+    digest.update(json.dumps(kept, sort_keys=True, default=str).encode())
+    for utterances in data:
+        digest.update("\n".join(utterances.ids).encode())
+        digest.update(np.concatenate(utterances.tokens).tobytes())
+        digest.update(np.asarray(utterances.seconds).tobytes())
+    return digest.hexdigest()
+
+
+def optimisation(task: Task, model: torch.nn.Module, config: Config) -> tuple[list[Optimiser], list[Turn]]:
+    """Optimisers, and the turns of a batch: one, or generator and discriminator as in ESPnet's GAN tasks."""
+    if task.name != "gan_tts":
+        return [Optimiser(model.parameters(), config)], [({}, 0)]
+    optimisers = [
+        Optimiser(model.tts.generator.parameters(), config),
+        Optimiser(model.tts.discriminator.parameters(), config, "2"),
+    ]
+    turns: list[Turn] = [({"forward_generator": True}, 0), ({"forward_generator": False}, 1)]
+    return optimisers, turns if config["generator_first"] else turns[::-1]
+
+
+def load_initial(model: torch.nn.Module, specs: Sequence[str]) -> None:
+    """Start from other weights: "file.pth" or "file.pth:prefix" (names that begin with it).
+
+    Raises:
+        UserError: if no name fits.
+    """
+    own = model.state_dict()
+    for spec in specs:
+        path, _, prefix = spec.partition(":")
+        chosen = {
+            name: tensor
+            for name, tensor in read_weights(path).items()
+            if name.startswith(prefix) and name in own and own[name].shape == tensor.shape
+        }
+        if not chosen:
+            raise UserError(f"init_param {spec}: no name and shape of {path} fits the model; check the prefix")
+        print(f"init_param {spec}: {len(chosen)} of {len(own)} tensors taken over")
+        own.update(chosen)
+    model.load_state_dict(own)
+
+
+def _preprocessor(config: Config, train: bool) -> Any:
+    """A user's preprocessor, made as ESPnet makes its own; None for the default."""
+    name = config.get("preprocessor")
+    if name in (None, "default"):
+        return None
+    keys = ("token_type", "token_list", "bpemodel", "non_linguistic_symbols")
+    given = {key: config[key] for key in keys}
+    return find_class("asr", "preprocessor", name)(train=train, **given, **config["preprocessor_conf"])
+
+
+def _sampler(config: Config, data: Utterances) -> Any:
+    cls = BucketSampler if config["sampler"] is None else import_class(config["sampler"])
+    lengths = data.lengths(config["batch_type"])
+    return cls(lengths, config["batch_size"], seed=config["seed"], **config["sampler_conf"])
+
+
+def describe(model: torch.nn.Module, data: Utterances, batches: int) -> str:
+    """One line: size of the model and of the data."""
+    millions = sum(p.numel() for p in model.parameters()) / 1e6
+    hours = f", {sum(data.seconds) / 3600:.2f} h" if data.seconds else ""
+    return f"{millions:.2f} M parameters; {len(data)} utterances{hours}, {batches} batches an epoch"
+
+
+def train_model(task_name: str, places: Places, device: str | None = None) -> list[Path]:
+    """Train a model of a task to the end, or go on with it.
+
+    Args:
+        task_name: "asr", "lm", "tts" or "gan_tts".
+        places: inputs and output.
+        device: None = "cuda" where there is one.
+
+    Returns:
+        The averaged models' files, by criterion.
+
+    Raises:
+        UserError: for a configuration or data that cannot be trained on.
+    """
+    task = TASKS[task_name]
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    pipeline = TextPipeline.from_dir(places.tokens)
+    config = fill_in(read_config(task, places.config, places.overrides), pipeline, places.stats_dir)
+    train, valid = read_data(task, places, pipeline)
+    train.preprocessor, valid.preprocessor = _preprocessor(config, True), _preprocessor(config, False)
+    torch.manual_seed(config["seed"])
+    np.random.seed(config["seed"])
+    model = task.build(config)
+    load_initial(model, config["init_param"])
+    model.to(device)
+    optimisers, turns = optimisation(task, model, config)
+    sampler, collate = _sampler(config, train), Collate(task.text_pad)
+    trainer = Trainer(
+        model=model,
+        optimisers=optimisers,
+        turns=turns,
+        config=config,
+        train=train,
+        valid=valid,
+        collate=collate,
+        sampler=sampler,
+        folder=places.output_dir,
+        fingerprint=fingerprint(config, train, valid),
+        device=device,
+    )
+    print(describe(model, train, len(sampler.batches(1))), flush=True)
+    write_config(places.output_dir / "config.yaml", config)
+    averaged = trainer.fit()
+    model.load_state_dict(torch.load(averaged[0], map_location=device, weights_only=True))
+    save_attention(model, valid, collate, places.output_dir, config["num_att_plot"], pipeline, device)
+    return averaged
