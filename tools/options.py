@@ -174,7 +174,7 @@ def description(recipe: str) -> str:
     """The first comment of a script: what the recipe is."""
     comments: list[str] = []
     for line in read(recipe):
-        if line.startswith("# "):
+        if line == "#" or line.startswith("# "):
             comments.append(line[2:])
         elif comments:
             break
@@ -189,12 +189,17 @@ def help_text(recipe: str, name: str, options: dict[str, Option], template: str)
         if option.group != group:
             group = option.group
             lines += ["", (group or "Options") + ":"]
-        left = f"  --{option.name} {option.default or chr(34) * 2}"
+        left = f"  --{option.name} {shown(option.default)}"
         lines.append(f"{left:<34}  {option.comment}".rstrip())
     lines += ["", "Stages:"]
     for number, (stage, title) in stages(template).items():
         lines.append(f"  {number:>2} {stage:<15} {title}")
     return "\n".join(lines)
+
+
+def shown(value: str) -> str:
+    """A default as one would type it: quoted if it is empty or holds spaces."""
+    return value if re.fullmatch(r"\S+", value) else f'"{value}"'
 
 
 def again(name: str, values: dict[str, str]) -> str:
