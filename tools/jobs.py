@@ -1,6 +1,6 @@
-"""What both backends of run_jobs.py share: Kaldi's calling convention, and running one job with its log.
+"""What the backends of run_jobs.py share: Kaldi's calling convention, and one job with its log.
 
-    run_jobs.py [--option value]... [JOB=1:8] exp/logs/name.JOB.log command with JOB in it
+run_jobs.py [--option value]... [JOB=1:8] exp/logs/name.JOB.log command with JOB in it
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Stopped(Exception):
 
 
 class Request:
-    """A parsed command line: jobs `tasks` (empty for a single job), one `log` and `command` for all."""
+    """A parsed command line: `tasks` (empty for a single job), one `log` and `command` for all."""
 
     def __init__(
         self, options: dict[str, str], variable: str, tasks: range, log: str, command: list[str]
@@ -101,7 +101,9 @@ def parse_options(rest: list[str]) -> dict[str, str]:
 
 def cores() -> int:
     """Cores this process may use: its affinity, or less where a container's quota is lower."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     try:
         with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as stream:
             quota, period = stream.read().split()
@@ -111,7 +113,7 @@ def cores() -> int:
 
 
 def catch_signals() -> None:
-    """Turn Ctrl-C, SIGTERM and a closed terminal into the exception Stopped, and die with the parent."""
+    """Turn Ctrl-C, SIGTERM and a closed terminal into Stopped, and end when the parent ends."""
 
     def stop(number: int, frame: object) -> None:
         raise Stopped(number)
@@ -123,7 +125,7 @@ def catch_signals() -> None:
 
 
 def die_with_parent(number: int = signal.SIGKILL) -> None:
-    """Ask Linux for a signal when the parent goes, so that `kill -9` of a run leaves no orphan at work."""
+    """Ask Linux for a signal when the parent goes: `kill -9` of a run leaves no orphan at work."""
     if sys.platform == "linux":
         import ctypes
 
@@ -133,8 +135,10 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
 def open_log(log: str, command: list[str]):  # type: ignore[no-untyped-def]
     """Open a job's log (bytes, unbuffered) with a header that tells what ran, where and when."""
     os.makedirs(os.path.dirname(log) or ".", exist_ok=True)
-    stream = open(log, "wb", buffering=0)
-    head = f"# {shlex.join(command)}\n# Running on {socket.gethostname()}\n# Started at {now()}\n#\n"
+    stream = open(log, "wb", buffering=0)  # noqa: SIM115 (close_log closes it)
+    head = (
+        f"# {shlex.join(command)}\n# Running on {socket.gethostname()}\n# Started at {now()}\n#\n"
+    )
     stream.write(head.encode())
     return stream
 
@@ -166,7 +170,7 @@ def start(command: list[str], stdout: object, env: dict[str, str] | None = None)
             stderr=subprocess.STDOUT,
             env=env,
             start_new_session=True,
-            preexec_fn=die_with_parent,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 (one thread)
         )
     except FileNotFoundError:
         raise BadUsage(f"no program {command[0]!r}: is the environment active (path.sh)?") from None

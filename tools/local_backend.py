@@ -93,7 +93,7 @@ class Array:
     def __init__(self, request: jobs.Request) -> None:
         self.request = request
         self.waiting = list(request.tasks)
-        self.running: dict[int, tuple] = {}  # task -> (process, log stream, start, devices)
+        self.running: dict[int, tuple] = {}  # type: ignore[type-arg]  # task -> (process, log stream, start, devices)
         self.done = 0
         each = request.number("gpu")
         names = devices() if each else []
@@ -132,7 +132,7 @@ class Array:
 
 
 class Progress:
-    """`3 of 8 jobs done`: kept in place on a terminal, otherwise a line at most every ten seconds."""
+    """`3 of 8 jobs done`: in place on a terminal, otherwise a line every ten seconds."""
 
     def __init__(self, total: int) -> None:
         self.total, self.shown, self.last = total, -1, 0.0

@@ -1,6 +1,6 @@
-"""Options of a recipe: reads its option lines, the command line, and answers with shell assignments.
+"""Options of a recipe: reads its option lines and the command line, answers with assignments.
 
-`options.py RECIPE TEMPLATE NAME ARG...` prints code for `eval`: `nj=4` and so on, or the text of --help.
+`options.py RECIPE TEMPLATE NAME ARG...` prints code for `eval`: `nj=4` and so on, or the --help.
 An option line is `nj=4  # parallel jobs`: name, default, what it is for. A line `## Audio` starts a
 group of them, and they end at `parse_options`. A recipe's lines only change defaults.
 """
@@ -99,7 +99,7 @@ def declared(recipe: str, template: str) -> dict[str, Option]:
     """All options with the recipe's defaults and comments where it has them.
 
     Raises:
-        BadUsage: if the recipe sets what the template does not know (a misspelt name would be lost).
+        BadUsage: if the recipe sets what the template does not know: a misspelt name.
     """
     options = option_lines(template) | option_lines(COMMON)
     for name, own in option_lines(recipe).items():

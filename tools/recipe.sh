@@ -17,7 +17,8 @@ _template=${BASH_SOURCE[1]}
 _names=$(sed -nE 's/^([a-z][a-z0-9_]*)=.*/\1/p' "$_recipe")
 # shellcheck disable=SC2086  # one name a word
 _kept=$([ -z "$_names" ] || declare -p $_names 2>/dev/null | sed -E 's/^declare -([a-zA-Z]*)-?/declare -g\1/')
-_would_run= _again=
+_would_run=''
+_again=''
 
 # parse_options "$@": the template's options, then the recipe's, then the command line's.
 parse_options() {

@@ -1,10 +1,10 @@
 """The front door's list of recipes, and the choice of one; read from the recipes themselves.
 
-`recipes.py ROOT NAME ARG...` prints code for `eval`: `recipe=an4/asr1; set -- --nj 4`, or a text and `exit`.
+`recipes.py ROOT NAME ARG...` prints code for `eval`: `recipe=an4/asr1; set -- --nj 4`, or a text.
 
-A recipe's run.sh says what it is in its first comment and, on a line `#: task=ASR hours=0.5 needs="..."`,
-what it does, with how many hours of speech, and what must be there. Its score is the line that starts
-with `Score:` in its README.md, or else what its last scoring here has found.
+A recipe's run.sh says what it is in its first comment and, on a line `#: task=ASR hours=1 needs=...`,
+what it does, with how many hours of speech, and what must be there. Its score is the line that
+starts with `Score:` in its README.md, or else what its last scoring here has found.
 """
 
 from __future__ import annotations
@@ -54,13 +54,17 @@ def measured(directory: str) -> str:
         return ""
     with open(max(paths, key=os.path.getmtime), encoding="utf-8") as stream:
         sets = json.load(stream).get("sets", {})
-    rates = [f"{name} {kinds['wer']['error_rate']:.1f} %" for name, kinds in sets.items() if "wer" in kinds]
+    rates = [
+        f"{name} {kinds['wer']['error_rate']:.1f} %"
+        for name, kinds in sets.items()
+        if "wer" in kinds
+    ]
     return f"WER {', '.join(rates)} (run here)" if rates else ""
 
 
 def table(root: str) -> str:
     """All recipes, one a line, under a heading."""
-    rows = [("recipe", "task", "hours", "needs", "score")]
+    rows: list[tuple[str, ...]] = [("recipe", "task", "hours", "needs", "score")]
     for name in recipes(root):
         known = facts(root, name)
         rows.append((name, *(known.get(key) or "-" for key in rows[0][1:])))

@@ -4,7 +4,8 @@
     run_jobs.py [--backend local|slurm] [--num_threads N] [--gpu N] [--mem 4G] [--time 2:00:00]
                 [--max_jobs_run N] [--config conf/slurm.conf] [JOB=1:N] logs/x.JOB.log COMMAND...
 
-JOB in the log's name and in the command becomes the job's number. Exit status: the first failing job's.
+JOB in the log's name and in the command becomes the job's number. Exit status: that of the first
+job to fail.
 """
 
 from __future__ import annotations

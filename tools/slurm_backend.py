@@ -1,7 +1,7 @@
 """Jobs on a Slurm cluster: one array, watched through status files that the tasks leave.
 
-Each task runs this file on its node (`slurm_backend.py DIR TASK`), so that logs look the same as those
-of local jobs, and writes DIR/TASK.status when it ends. We ask squeue only whether the job is still
+Each task runs this file on its node (`slurm_backend.py DIR TASK`), so that its log looks like that of
+a local job, and writes DIR/TASK.status when it ends. We ask squeue only whether the job is still
 there; when it cannot answer, we go on waiting.
 """
 
@@ -80,9 +80,15 @@ def prepare(request: jobs.Request, settings: dict[str, str]) -> str:
     """Write the request and the batch script beside the log; returns their directory."""
     log = os.path.abspath(request.log)
     name = os.path.basename(log).removesuffix(".log")
-    directory = os.path.join(os.path.dirname(log), f".slurm-{name}-{os.getpid()}-{time.time_ns():x}")
+    directory = os.path.join(
+        os.path.dirname(log), f".slurm-{name}-{os.getpid()}-{time.time_ns():x}"
+    )
     os.makedirs(directory)
-    options = [f"--job-name={name}", f"--output={directory}/slurm.%A.%a.out", f"--chdir={os.getcwd()}"]
+    options = [
+        f"--job-name={name}",
+        f"--output={directory}/slurm.%A.%a.out",
+        f"--chdir={os.getcwd()}",
+    ]
     if request.tasks:
         limit = request.number("max_jobs_run")
         spread = f"{request.tasks[0]}-{request.tasks[-1]}" + (f"%{limit}" if limit else "")
@@ -189,7 +195,10 @@ def watch(request: jobs.Request, job: Watch) -> int:
             return 0
         if job.is_lost():
             missing = next(task for task in job.tasks if task not in statuses)
-            print(f"slurm job {job.job} left the queue without a word: {why(job.job)}", file=sys.stderr)
+            print(
+                f"slurm job {job.job} left the queue without a word: {why(job.job)}",
+                file=sys.stderr,
+            )
             return failure(request, job, missing, 1)
         time.sleep(job.poll)
 
@@ -220,7 +229,10 @@ def why(job: str) -> str:
     """What sacct says of a job that died: its state, such as OUT_OF_MEMORY or TIMEOUT."""
     try:
         asked = subprocess.run(
-            ["sacct", "-n", "-X", "-j", job, "-o", "State"], capture_output=True, text=True, check=False
+            ["sacct", "-n", "-X", "-j", job, "-o", "State"],
+            capture_output=True,
+            text=True,
+            check=False,
         )
     except FileNotFoundError:
         return "memory or time limit? (no sacct here to tell)"

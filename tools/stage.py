@@ -2,32 +2,27 @@
 
     stage.py KEY=VALUE... -- NUMBER NAME TITLE [after NAME,NAME] -- COMMAND...
 
-A stage is up to date when its record (exp/.stages/NAME.json) shows the same command, the same content
-of the files that the command names, and the same runs of the stages it comes after. How jobs are
-launched (train_cmd, the log, --nj, JOB/N) is not part of the command: it changes no result.
+A stage is up to date when its record (exp/.stages/NAME.json) shows the state it is in now; see
+fingerprint.py for what counts. The launcher (train_cmd and the log) does not.
 
 Exit status: 0 done or up to date, 100 would run (a dry run), else that of the command.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import re
 import shlex
 import signal
 import sys
 import time
 
 import jobs
+from fingerprint import State, digests, normal
 
 RECORDS = os.path.join("exp", ".stages")
 TOOLS = os.path.dirname(os.path.realpath(__file__))
-LARGE = 1 << 20  # files above this size are told apart by size and time, not by content
 WOULD_RUN = 100
-
-State = dict  # "words": list of str, "files": {path: digest}, "upstream": {stage: run id}
 
 
 class Stage:
@@ -76,15 +71,6 @@ def launch(name: str, command: list[str]) -> tuple[list[str], str, list[str]]:
     return [os.path.join(TOOLS, "run_jobs.py"), log, *command], log, normal(command)
 
 
-def normal(words: list[str]) -> list[str]:
-    """Words without the number of jobs: JOB/4 -> JOB/N, --nj 4 -> --nj N."""
-    found: list[str] = []
-    for word in words:
-        word = re.sub(r"\bJOB/\d+\b", "JOB/N", re.sub(r"^--nj=\d+$", "--nj=N", word))
-        found.append("N" if found[-1:] == ["--nj"] else word)
-    return found
-
-
 def record_path(name: str) -> str:
     """Where a stage's record lies."""
     return os.path.join(RECORDS, f"{name}.json")
@@ -100,39 +86,10 @@ def load(name: str) -> dict | None:  # type: ignore[type-arg]
         return None
 
 
-def digest(path: str) -> str:
-    """What tells a file's content apart; "directory" for one, "" for what is not there."""
-    if os.path.isdir(path):
-        return "directory"
-    if not os.path.isfile(path):
-        return ""
-    status = os.stat(path)
-    if status.st_size > LARGE:
-        return f"{status.st_size} bytes of {status.st_mtime_ns}"
-    with open(path, "rb") as stream:
-        return hashlib.sha256(stream.read()).hexdigest()
-
-
-def files(words: list[str]) -> dict[str, str]:
-    """Digest of each existing path among the words, and after `=` in --option=path."""
-    found = {}
-    for word in words:
-        for path in (word, word.partition("=")[2]):
-            if path and path not in found and digest(path):
-                found[path] = digest(path)
-    return found
-
-
-def outputs(words: list[str]) -> set[str]:
-    """Paths that the command writes: the values of options named --out..."""
-    follows = {b for a, b in zip(words, words[1:], strict=False) if a.startswith("--out")}
-    return follows | {word.partition("=")[2] for word in words if word.startswith("--out")}
-
-
-def state(stage: Stage) -> State:
-    """What decides on the stage's result, now."""
-    runs = {name: (load(name) or {}).get("run_id", "") for name in stage.after}
-    return {"words": stage.words, "files": files(stage.words), "upstream": runs}
+def current(stage: Stage) -> State:
+    """What the stage depends on, now."""
+    runs = {name: str((load(name) or {}).get("run_id", "")) for name in stage.after}
+    return State(stage.words, digests(stage.words), runs)
 
 
 def why_stale(stage: Stage, old: State | None, new: State) -> str:
@@ -141,25 +98,8 @@ def why_stale(stage: Stage, old: State | None, new: State) -> str:
         return "asked for by --stage"
     if old is None:
         return "has not finished yet"
-    if old["words"] != new["words"]:
-        return "command changed: " + difference(old["words"], new["words"])
-    for path, before in old["files"].items():
-        now = new["files"].get(path, "")
-        if before != now:
-            return f"{path} {'changed' if now else 'is missing'}"
-    for name, run in new["upstream"].items():
-        if old["upstream"].get(name) != run or name in stage.would_run:
-            return f"stage {name} {'would run' if name in stage.would_run else 'ran'} again"
-    return ""
-
-
-def difference(old: list[str], new: list[str]) -> str:
-    """The first place where two commands differ, with the option before it."""
-    at = next((i for i, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), -1)
-    if at < 0:
-        at = min(len(old), len(new))
-    option = old[at - 1] + " " if at and old[at - 1].startswith("--") else ""
-    return f"{option}{' '.join(old[at : at + 1]) or '(end)'} -> {' '.join(new[at : at + 1]) or '(end)'}"
+    again = [f"stage {name} would run again" for name in stage.after if name in stage.would_run]
+    return old.difference(new) or " ".join(again[:1])
 
 
 def run(stage: Stage, old: State | None, new: State, reason: str) -> int:
@@ -169,28 +109,20 @@ def run(stage: Stage, old: State | None, new: State, reason: str) -> int:
     try:
         if os.path.exists(stage.record):
             os.remove(stage.record)
-        print(f"== {stage.label}: {stage.title}  [{time.strftime('%H:%M:%S')}, {reason}]", flush=True)
+        print(
+            f"== {stage.label}: {stage.title}  [{time.strftime('%H:%M:%S')}, {reason}]", flush=True
+        )
         started = time.monotonic()
         status = execute(stage.launched)
         seconds = time.monotonic() - started
         if status == 0:
-            write_record(stage, completed(old, new), seconds)
+            write_record(stage, new.after_run(old), seconds)
             print(f"== {stage.label}: done in {clock(seconds)}, log {stage.log}", flush=True)
         else:
             tell_failure(stage, status, seconds)
         return status
     finally:
         os.remove(lock)
-
-
-def completed(old: State | None, before: State) -> State:
-    """The state to record: inputs as they were at the start, what the stage has made as it is now."""
-    now = files(before["words"])
-    made = set(now) - set(before["files"]) | outputs(before["words"])
-    made |= set((old or {}).get("made", []))
-    kept = {path: what for path, what in before["files"].items() if path not in made}
-    added = {path: now[path] for path in sorted(made) if path in now}
-    return before | {"files": kept | added, "made": sorted(added)}
 
 
 def execute(command: list[str]) -> int:
@@ -202,7 +134,7 @@ def execute(command: list[str]) -> int:
         command = [sys.executable, "-S", "-E", *command]
     jobs.catch_signals()
     try:
-        process = subprocess.Popen(command, start_new_session=True, preexec_fn=parent_dies)
+        process = subprocess.Popen(command, start_new_session=True, preexec_fn=parent_dies)  # noqa: PLW1509 (one thread)
     except FileNotFoundError:
         print(f"no program {command[0]}: see local/cmd.sh", file=sys.stderr)
         return 127
@@ -237,23 +169,20 @@ def take_lock(stage: Stage) -> str:
     """
     import fcntl
 
-    key = hashlib.sha256("\0".join(stage.words).encode()).hexdigest()[:8]
+    key = State(stage.words, {}, {}).fingerprint()[:8]
     path = os.path.join(RECORDS, f".{stage.name}-{key}.lock")
-    stream = open(path, "a+", encoding="ascii")
-    take_lock.held = stream  # type: ignore[attr-defined]  # until this process ends
+    lock = os.open(path, os.O_RDWR | os.O_CREAT)  # closed when this process ends, however it does
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        stream.seek(0)
         raise jobs.BadUsage(
-            f"{stage.label} is being run here already, by process {stream.read().strip()}: "
+            f"being run in {os.getcwd()} already, by process {os.read(lock, 20).decode()}: "
             "wait for it, or stop it"
         ) from None
     except OSError:
         pass  # a file system without locks
-    stream.truncate(0)
-    stream.write(str(os.getpid()))
-    stream.flush()
+    os.truncate(lock, 0)
+    os.write(lock, str(os.getpid()).encode())
     return path
 
 
@@ -262,7 +191,6 @@ def write_record(stage: Stage, new: State, seconds: float) -> None:
     sys.path.append(os.path.dirname(TOOLS))
     from espnet_ext.files import write_json
 
-    parts = json.dumps([new["words"], new["files"], new["upstream"]], sort_keys=True)
     write_json(
         stage.record,
         {
@@ -272,10 +200,10 @@ def write_record(stage: Stage, new: State, seconds: float) -> None:
             "seconds": round(seconds, 3),
             "command": shlex.join(stage.command),
             "log": stage.log,
-            "fingerprint": hashlib.sha256(parts.encode()).hexdigest(),
+            "fingerprint": new.fingerprint(),
             "run_id": os.urandom(8).hex(),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "state": new,
+            "state": vars(new),
         },
     )
 
@@ -302,14 +230,16 @@ def process(stage: Stage) -> int:
     if stage.skipped:
         print(f"== {stage.label}: left out (--skip_stages)", flush=True)
         return 0
-    record, new = load(stage.name), state(stage)
-    old = record["state"] if record else None
+    record, new = load(stage.name), current(stage)
+    old = State(**record["state"]) if record else None
     reason = why_stale(stage, old, new)
     if not reason:
         print(f"== {stage.label}: up to date, skipped", flush=True)
         return 0
     if stage.dry:
-        print(f"== {stage.label}: {stage.title}  [would run: {reason}]\n{shlex.join(stage.command)}")
+        print(
+            f"== {stage.label}: {stage.title}  [would run: {reason}]\n{shlex.join(stage.command)}"
+        )
         return WOULD_RUN
     return run(stage, old, new, reason)
 

@@ -1,0 +1,116 @@
+"""What a stage's result depends on, and how two such states differ.
+
+A stage depends on its command, on the content of the files that the command names, and on the runs of
+the stages it comes after. How many jobs share the work (--nj, JOB/N) changes no result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+
+LARGE = 1 << 20  # bytes; larger files are told apart by size and time, not by content
+
+
+class State:
+    """What a stage depends on, at one moment.
+
+    Attributes:
+        words: the command, without its launcher.
+        files: path that the command names -> digest of its content.
+        upstream: stage it comes after -> id of that stage's last run.
+        made: those of `files` that the stage itself writes.
+    """
+
+    def __init__(
+        self,
+        words: list[str],
+        files: dict[str, str],
+        upstream: dict[str, str],
+        made: list[str] | None = None,
+    ) -> None:
+        self.words, self.files, self.upstream = words, files, upstream
+        self.made = made or []
+
+    def fingerprint(self) -> str:
+        """One SHA-256 for all of it."""
+        parts = json.dumps([self.words, self.files, self.upstream], sort_keys=True)
+        return hashlib.sha256(parts.encode()).hexdigest()
+
+    def after_run(self, previous: State | None) -> State:
+        """The state to record when the stage has run, `self` being from before.
+
+        Inputs stay as they were at the start (an edit made meanwhile makes the stage stale); what
+        the stage has made, now or in its previous run, is taken as it is now.
+        """
+        now = digests(self.words)
+        made = set(now) - set(self.files) | outputs(self.words)
+        made |= set(previous.made if previous else [])
+        files = {path: what for path, what in self.files.items() if path not in made}
+        files |= {path: now[path] for path in sorted(made) if path in now}
+        return State(self.words, files, self.upstream, sorted(made & set(now)))
+
+    def difference(self, new: State) -> str:
+        """Why the stage has to run again in state `new`; "" when it is up to date."""
+        if self.words != new.words:
+            return "command changed: " + first_change(self.words, new.words)
+        for path, before in self.files.items():
+            now = new.files.get(path, "")
+            if before != now:
+                return f"{path} {'changed' if now else 'is missing'}"
+        for path in new.files:
+            if path not in self.files:
+                return f"{path} is new"
+        for name, run in new.upstream.items():
+            if self.upstream.get(name) != run:
+                return f"stage {name} ran again"
+        return ""
+
+
+def normal(words: list[str]) -> list[str]:
+    """Words without the number of jobs: JOB/4 -> JOB/N, --nj 4 -> --nj N."""
+    found: list[str] = []
+    for word in words:
+        word = re.sub(r"\bJOB/\d+\b", "JOB/N", re.sub(r"^--nj=\d+$", "--nj=N", word))
+        found.append("N" if found[-1:] == ["--nj"] else word)
+    return found
+
+
+def digest(path: str) -> str:
+    """What tells a file's content apart; "directory" for one, "" for what is not there."""
+    if os.path.isdir(path):
+        return "directory"
+    if not os.path.isfile(path):
+        return ""
+    status = os.stat(path)
+    if status.st_size > LARGE:
+        return f"{status.st_size} bytes of {status.st_mtime_ns}"
+    with open(path, "rb") as stream:
+        return hashlib.sha256(stream.read()).hexdigest()
+
+
+def digests(words: list[str]) -> dict[str, str]:
+    """Digest of each existing path among the words, and after `=` in --option=path."""
+    found: dict[str, str] = {}
+    for word in words:
+        for path in (word, word.partition("=")[2]):
+            if path and path not in found and digest(path):
+                found[path] = digest(path)
+    return found
+
+
+def outputs(words: list[str]) -> set[str]:
+    """Paths that the command writes: the values of options named --out..."""
+    follow = {words[i + 1] for i, word in enumerate(words[:-1]) if word.startswith("--out")}
+    return follow | {word.partition("=")[2] for word in words if word.startswith("--out")}
+
+
+def first_change(old: list[str], new: list[str]) -> str:
+    """The first place where two commands differ, with the option before it."""
+    same = [a == b for a, b in zip(old, new, strict=False)] + [False]
+    at = same.index(False)
+    option = old[at - 1] + " " if at and old[at - 1].startswith("--") else ""
+    before, now = (" ".join(words[at : at + 1]) or "nothing" for words in (old, new))
+    return f"{option}{before} -> {now}"
