@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -17,6 +18,10 @@ from espnet_ext.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
     import soundfile
+
+
+#: Encodings whose samples are exactly 16-bit numbers.
+SIXTEEN_BITS = frozenset({"PCM_16", "PCM_S8", "PCM_U8", "ULAW", "ALAW"})
 
 
 class AudioError(UserError):
@@ -59,7 +64,7 @@ def _who(utt: str, entry: str) -> str:
 
 def _source(entry: str) -> str | BinaryIO:
     if entry.endswith("|"):
-        return _piped(entry[:-1])
+        return BytesIO(_piped(entry[:-1]))
     path, offset = ark_offset(entry)
     if offset is None:
         return path
@@ -89,12 +94,13 @@ def _ark_record(ark: BinaryIO) -> bytes:
     raise EOFError(f"no sound at this offset of the ark, found bytes {flag!r}")
 
 
-def _piped(command: str) -> BinaryIO:
+@lru_cache(maxsize=1)  # the segments of one recording come one after another
+def _piped(command: str) -> bytes:
     done = subprocess.run(command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if done.returncode:
         last = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
         raise EOFError(f"the command ended with status {done.returncode}: {last}")
-    return BytesIO(done.stdout)
+    return done.stdout
 
 
 def read(
@@ -112,7 +118,8 @@ def read(
         utt: the utterance, for messages.
         start: seconds.
         end: seconds; None or a value past the end of the file: to its end.
-        dtype: "float32" (in [-1, 1]) or "int16".
+        dtype: "float32" (in [-1, 1]), "int16", or "native": int16 where the file holds no more than that,
+            else float32.
 
     Returns:
         samples (T, C) with T > 0, and the sampling rate in Hz.
@@ -127,6 +134,8 @@ def read(
             _empty(utt, entry, stream, start, end)
         if first:
             stream.seek(first)
+        if dtype == "native":
+            dtype = "int16" if stream.subtype in SIXTEEN_BITS else "float32"
         samples = stream.read(last - first, dtype=dtype, always_2d=True)
         rate = int(stream.samplerate)
     if len(samples) < last - first:

@@ -62,6 +62,14 @@ def ark_record(key: str, sound: bytes) -> tuple[bytes, int]:
         the bytes of the record and the offset within it that belongs into wav.scp.
     """
     head = key.encode("utf-8") + b" "
-    length = len(sound)
-    size = max(1, (length.bit_length() + 7) // 8)
-    return head + b"AUDIO" + bytes([size]) + length.to_bytes(size, "little") + sound, len(head)
+    size = _length_bytes(len(sound))
+    return head + b"AUDIO" + bytes([size]) + len(sound).to_bytes(size, "little") + sound, len(head)
+
+
+def ark_length(size: int) -> int:
+    """Bytes from the offset of an ark_record to its end, for a sound file of `size` bytes."""
+    return len(b"AUDIO") + 1 + _length_bytes(size) + size
+
+
+def _length_bytes(length: int) -> int:
+    return max(1, (length.bit_length() + 7) // 8)

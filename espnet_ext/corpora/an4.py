@@ -164,7 +164,8 @@ def _write_set(data: Path, name: str, texts: dict[str, str], sounds: dict[str, P
     for utt, text in texts.items():
         speaker = _speaker(utt)
         key = f"{speaker}-{utt}"
-        tables["wav.scp"][key] = os.path.abspath(_readable(sounds[utt], data, key, order))
+        copy = data / "local" / "an4" / name / f"{key}.wav"
+        tables["wav.scp"][key] = os.path.abspath(_readable(sounds[utt], copy, order))
         tables["text"][key] = text
         tables["utt2spk"][key] = speaker
         tables["spk2gender"][speaker] = "f" if speaker.startswith("f") else "m"
@@ -173,11 +174,9 @@ def _write_set(data: Path, name: str, texts: dict[str, str], sounds: dict[str, P
     return data / name
 
 
-def _readable(sound: Path, data: Path, key: str, order: str | None) -> Path:
+def _readable(sound: Path, copy: Path, order: str | None) -> Path:
     """A file with a header: the sound itself, or a WAV copy of a raw one."""
     if sound.suffix.lower() != ".raw":
         return sound
-    copy = data / "local" / "an4" / f"{key}.wav"
-    if not copy.exists() or copy.stat().st_mtime < sound.stat().st_mtime:
-        write(copy, *read_raw(sound, RATE, order))
+    write(copy, *read_raw(sound, RATE, order))
     return copy

@@ -21,12 +21,13 @@ from espnet_ext.errors import UserError
 Tables = dict[str, dict[str, str]]
 
 
-def read_all(directory: str | Path) -> Tables:
-    """Every known table of a directory, strictly (see read_table)."""
+def read_all(directory: str | Path, empty: Collection[str] = ()) -> Tables:
+    """Every known table of a directory, strictly (see read_table); those in `empty` may lack values."""
     directory = Path(directory)
     if not directory.is_dir():
         raise UserError(f"{directory}: no such directory, expected a data directory: check the path")
-    return {p.name: read_table(p) for p in sorted(directory.iterdir()) if is_table(p)}
+    paths = [p for p in sorted(directory.iterdir()) if is_table(p)]
+    return {p.name: read_table(p, empty=p.name in empty) for p in paths}
 
 
 def write_all(directory: str | Path, tables: Mapping[str, Mapping[str, str]]) -> None:

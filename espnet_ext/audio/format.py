@@ -1,0 +1,248 @@
+"""Bring the audio of a data directory into one form: shares that run side by side and go on after any stop.
+
+Who finds that the logs of all shares together (espnet_ext.audio.shares) cover the set writes its tables.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from espnet_ext.audio.read import AudioError, ark_offset, read
+from espnet_ext.audio.resample import change_speed, resample, to_int16
+from espnet_ext.audio.shares import Record, Share, finished, usable
+from espnet_ext.audio.write import encode
+from espnet_ext.datadir.edit import Tables, keep, read_all, write_all
+from espnet_ext.datadir.tables import read_segments
+from espnet_ext.errors import UserError
+from espnet_ext.progress import progress
+
+if TYPE_CHECKING:
+    import numpy as np
+
+#: Give up on a share after so many unusable utterances: then something is wrong with the whole set.
+TOO_MANY = 20
+#: Tables that say how the audio was before and would be wrong afterwards.
+CONSUMED = ("segments", "utt2speed", "reco2dur", "feats.scp", "utt2num_samples", "utt2dur", "wav.scp")
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the audio shall be.
+
+    Attributes:
+        rate: sampling rate in Hz; None keeps what is there, which must then be one rate.
+        audio_format: flac, wav, flac.ark or wav.ark; always 16-bit.
+        channels: which channels, counted from 0, in this order; None keeps all.
+        no_resample: another rate than `rate` is an error.
+        skip_broken: leave unusable utterances out instead of failing.
+    """
+
+    rate: int | None = 16000
+    audio_format: str = "flac"
+    channels: tuple[int, ...] | None = None
+    no_resample: bool = False
+    skip_broken: bool = False
+
+
+class Source(NamedTuple):
+    """Where an utterance comes from: a wav.scp entry, a stretch of it in seconds, a speed."""
+
+    entry: str
+    start: float
+    end: float | None
+    speed: float
+
+
+def sources(tables: Tables, segments_path: Path) -> dict[str, Source]:
+    """Every utterance of a data directory, by id."""
+    speeds = tables.get("utt2speed", {})
+    scp = tables["wav.scp"]
+    if "segments" not in tables:
+        return {u: Source(e, 0.0, None, float(speeds.get(u, 1))) for u, e in scp.items()}
+    found = {}
+    for utt, part in read_segments(segments_path).items():
+        if part.recording not in scp:
+            raise UserError(
+                f"{segments_path}: found the recording {part.recording!r} for {utt!r}, expected one of "
+                f"wav.scp: run fix_data on the directory"
+            )
+        entry = scp[part.recording]
+        found[utt] = Source(entry, part.start, part.end, float(speeds.get(utt, 1)))
+    return found
+
+
+def key_of(source: Source, form: Form) -> str:
+    """Changes when the form, the place in wav.scp or the file itself (size, time) does."""
+    path, _ = ark_offset(source.entry)
+    try:
+        state = os.stat(path)
+        file = (state.st_size, state.st_mtime_ns)
+    except OSError:
+        file = (0, 0)
+    what = (*source, *file, form.rate, form.audio_format, form.channels)
+    return hashlib.sha1(repr(what).encode()).hexdigest()[:16]
+
+
+def samples_of(utt: str, source: Source, form: Form) -> tuple[np.ndarray, int]:
+    """int16 samples (T, C) of an utterance in the wanted form and their rate.
+
+    Raises:
+        AudioError: unreadable, empty, a channel that is not there, or a rate that must not be changed.
+    """
+    samples, rate = read(source.entry, utt, start=source.start, end=source.end, dtype="native")
+    if form.channels is not None:
+        if max(form.channels) >= samples.shape[1]:
+            raise AudioError(
+                f"utterance {utt!r}, {source.entry}: found {samples.shape[1]} channels, expected channel "
+                f"{max(form.channels)} (counted from 0): change --ref_channels"
+            )
+        samples = samples[:, list(form.channels)]
+    wanted = form.rate or rate
+    if wanted != rate and form.no_resample:
+        raise AudioError(
+            f"utterance {utt!r}, {source.entry}: found {rate} Hz, expected {wanted} Hz: drop --no_resample to "
+            f"have it resampled, or set --fs {rate}"
+        )
+    if wanted == rate and source.speed == 1.0:
+        return (samples if samples.dtype.kind == "i" else to_int16(samples)), rate
+    if samples.dtype.kind == "i":
+        samples = samples.astype("float32") / 32768.0
+    # One pass for both: at `speed` times its rate, brought to the wanted one.
+    if wanted == rate:
+        return to_int16(change_speed(samples, source.speed)), rate
+    return to_int16(resample(samples, rate * source.speed, wanted)), wanted
+
+
+def sound_of(utt: str, source: Source, form: Form) -> tuple[bytes, int, int]:
+    """The sound file of an utterance, its number of samples and its rate."""
+    samples, rate = samples_of(utt, source, form)
+    if not len(samples):
+        raise AudioError(f"utterance {utt!r}, {source.entry}: found no samples after resampling")
+    container = form.audio_format.removesuffix(".ark")
+    whole = source[1:] == (0.0, None, 1.0) and form.channels is None
+    if whole and container == "flac" and ark_offset(source.entry)[1] is None:
+        original = _flac_16(source.entry, rate)
+        if original:
+            return original, len(samples), rate
+    return encode(samples, rate, container), len(samples), rate
+
+
+def _flac_16(entry: str, rate: int) -> bytes | None:
+    """The bytes of a 16-bit flac file at that rate: encoding it again would cost time and change nothing."""
+    if entry.endswith("|"):
+        return None
+    with open(entry, "rb") as stream:
+        head = stream.read(22)
+        # STREAMINFO: 20 bits of rate, 3 of channels, 5 of bits a sample minus one, from byte 18 on.
+        bits = int.from_bytes(head[18:22], "big")
+        if head[:4] != b"fLaC" or bits >> 12 != rate or (bits >> 4 & 31) + 1 != 16:
+            return None
+        return head + stream.read()
+
+
+def format_set(data: Path, out: Path, job: int, jobs: int, form: Form) -> bool:
+    """Do one share of a set, and the set's tables when it was the last one.
+
+    Args:
+        data: the data directory.
+        out: gets `data/`, `shares/` and the tables.
+        job: which share, counted from 1.
+        jobs: how many shares.
+        form: the wanted form.
+
+    Returns:
+        whether the set is complete.
+
+    Raises:
+        UserError: unusable audio (all of it is named, up to twenty), or rates that differ though `form.rate`
+            is None.
+    """
+    tables = read_all(data)
+    for name in ("wav.scp", "utt2spk"):
+        if name not in tables:
+            raise UserError(f"{data}/{name}: not found, expected a data directory: run stage 1 first")
+    every = sources(tables, data / "segments")
+    names = sorted(every)
+    mine = names[len(names) * (job - 1) // jobs : len(names) * job // jobs]
+    keys = {utt: key_of(every[utt], form) for utt in mine}
+    sizes: dict[str, int] = {}
+    with Share(out, f"{job}of{jobs}", form.audio_format).opened(keys) as share:
+        done = finished(out)
+        todo = [u for u in mine if not _record(out, done.get(u, []), keys[u], sizes)]
+        if len(todo) < len(mine):
+            print(f"{out}: {len(mine) - len(todo)} utterances of share {job}/{jobs} are there already")
+        _format(share, todo, every, keys, form, f"format {out.name} {job}/{jobs}")
+    return merge(out, tables, every, form)
+
+
+def _record(out: Path, records: list[Record], key: str, sizes: dict[str, int]) -> Record | None:
+    """The first record with that key whose audio is there."""
+    return next((r for r in records if r.key == key and usable(out / "data", r, sizes)), None)
+
+
+def _format(
+    share: Share, todo: list[str], every: dict[str, Source], keys: dict[str, str], form: Form, label: str
+) -> None:
+    broken: list[str] = []
+    for utt in progress(todo, len(todo), label):
+        try:
+            sound, samples, rate = sound_of(utt, every[utt], form)
+            share.add(utt, keys[utt], rate, samples, sound)
+        except AudioError as error:
+            broken.append(str(error))
+            if form.skip_broken:
+                share.note(Record(utt, keys[utt], 0, 0, 0, "-"))
+            elif len(broken) == TOO_MANY:
+                break
+    if broken:
+        lines = "".join(f"\n  {line}" for line in broken)
+        if form.skip_broken:
+            print(f"{label}: left out {len(broken)} unusable utterances:{lines}", file=sys.stderr)
+            return
+        raise UserError(f"{label}: {len(broken)} unusable utterances (--skip_broken leaves them out):{lines}")
+
+
+def merge(out: Path, tables: Tables, every: dict[str, Source], form: Form) -> bool:
+    """Write the set's tables if all its utterances are done; as often as one likes.
+
+    Returns:
+        whether they are.
+    """
+    logged = finished(out)
+    if not every.keys() <= logged.keys():
+        return False
+    sizes: dict[str, int] = {}
+    found: dict[str, Record] = {}
+    for utt, source in every.items():
+        key = key_of(source, form)
+        record = _record(out, logged[utt], key, sizes)
+        if record:
+            found[utt] = record
+        elif not any(r.key == key and not r.samples for r in logged[utt]):
+            return False
+    _one_rate(found)
+    dropped = every.keys() - found.keys()
+    if dropped:
+        print(f"{out}: {len(dropped)} of {len(every)} utterances left out as unusable", file=sys.stderr)
+    if not found:
+        raise UserError(f"{out}: found no usable utterance, expected some: check the audio of the set")
+    done = keep({n: t for n, t in tables.items() if n not in CONSUMED}, found.keys())
+    done["wav.scp"] = {u: f"{out}/data/{r.place}" for u, r in found.items()}
+    done["utt2num_samples"] = {u: str(r.samples) for u, r in found.items()}
+    done["utt2dur"] = {u: f"{r.samples / r.rate:.6f}" for u, r in found.items()}
+    write_all(out, done)
+    return True
+
+
+def _one_rate(found: dict[str, Record]) -> None:
+    first: dict[int, str] = {}
+    for utt, record in found.items():
+        first.setdefault(record.rate, utt)
+    if len(first) > 1:
+        rates = ", ".join(f"{rate} Hz ({utt!r})" for rate, utt in sorted(first.items()))
+        raise UserError(f"found sampling rates {rates}, expected a single one: set it with --fs")
