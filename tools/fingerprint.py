@@ -1,7 +1,7 @@
 """What a stage's result depends on, and how two such states differ.
 
-A stage depends on its command, on the content of the files that the command names, and on the runs of
-the stages it comes after. How many jobs share the work (--nj, JOB/N) changes no result.
+A stage depends on its command, on the content of the files that the command names, and on the runs
+of the stages it comes after. How many jobs share the work (--nj, JOB/N) changes no result.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class State:
             now = new.files.get(path, "")
             if before != now:
                 return f"{path} {'changed' if now else 'is missing'}"
-        for path in new.files:
-            if path not in self.files:
+        for path, now in new.files.items():
+            if path not in self.files and now != "directory":
                 return f"{path} is new"
         for name, run in new.upstream.items():
             if self.upstream.get(name) != run:

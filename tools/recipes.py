@@ -2,7 +2,7 @@
 
 `recipes.py ROOT NAME ARG...` prints code for `eval`: `recipe=an4/asr1; set -- --nj 4`, or a text.
 
-A recipe's run.sh says what it is in its first comment and, on a line `#: task=ASR hours=1 needs=...`,
+A recipe's run.sh says what it is in its first comment and, on a line `#: task=ASR hours=1 needs=..`,
 what it does, with how many hours of speech, and what must be there. Its score is the line that
 starts with `Score:` in its README.md, or else what its last scoring here has found.
 """

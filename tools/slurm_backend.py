@@ -1,7 +1,7 @@
 """Jobs on a Slurm cluster: one array, watched through status files that the tasks leave.
 
-Each task runs this file on its node (`slurm_backend.py DIR TASK`), so that its log looks like that of
-a local job, and writes DIR/TASK.status when it ends. We ask squeue only whether the job is still
+Each task runs this file on its node (`slurm_backend.py DIR TASK`), so that its log looks like
+that of a local job, and writes DIR/TASK.status when it ends. We ask squeue only whether the job is still
 there; when it cannot answer, we go on waiting.
 """
 
