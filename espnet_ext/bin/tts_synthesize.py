@@ -1,0 +1,40 @@
+"""Speak the texts of data directories with a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from espnet_ext.bin.command import Parser, jobs, run
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(__doc__)
+    add = parser.add_argument
+    add("data", type=Path, help="directory of the sets' data directories, e.g. dump/raw")
+    add("sets", nargs="+", help="names of the sets")
+    add("--model_dir", type=Path, required=True, help="trained synthesiser, e.g. exp/tts_x")
+    add("--model", default="valid.loss.ave.pth", help="its weights")
+    add("--task", choices=("tts", "gan_tts"), default="tts", help="kind of model")
+    add("--config", type=Path, help="YAML with speed_control_alpha, griffin_lim_iters, ...")
+    add("--output_dir", type=Path, required=True, help="receives SET/{wav,wav.scp,feats.scp,durations}")
+    add("--job", type=jobs, default=(1, 1), metavar="JOB/N", help="do this share only")
+    add("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
+    args = parser.parse_args(argv)
+    from espnet_ext.inference.decode import read_options
+    from espnet_ext.inference.synthesize import synthesize_sets
+    from espnet_ext.inference.text2speech import SynthesisOptions, Text2Speech
+
+    speaker = Text2Speech.from_dir(
+        args.model_dir,
+        args.model,
+        task=args.task,
+        options=read_options(args.config, SynthesisOptions),
+        device=args.device,
+    )
+    synthesize_sets(speaker, args.data, args.sets, args.output_dir, *args.job)
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

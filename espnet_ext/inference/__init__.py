@@ -1,0 +1,1 @@
+"""From sound to text and from text to sound with trained models."""

@@ -1,0 +1,60 @@
+"""Decode data directories: what the asr_decode command calls."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from espnet_ext.audio.read import read
+from espnet_ext.datadir import read_table
+from espnet_ext.inference.shares import share_of, write_share
+from espnet_ext.inference.speech2text import DecodeOptions, Speech2Text
+from espnet_ext.progress import progress
+from espnet_ext.train.config import check_keys, load_yaml
+
+
+def read_options(path: Path | None, cls: Any) -> Any:
+    """An options dataclass from a YAML that names some of its fields.
+
+    Raises:
+        UserError: on a key that is not one of its fields.
+    """
+    found = {} if path is None else load_yaml(path)
+    check_keys(found, {field.name: None for field in fields(cls)}, str(path))
+    return cls(**found)
+
+
+def decode_sets(
+    recogniser: Speech2Text, data: Path, sets: Sequence[str], output: Path, job: int, jobs: int
+) -> None:
+    """Recognise this job's share of each set.
+
+    Args:
+        recogniser: a loaded model.
+        data: directory of the sets' data directories.
+        sets: their names.
+        output: receives `SET/{text,token,score,rtf}`.
+        job, jobs: the share.
+    """
+    for name in sets:
+        entries = share_of(sorted(read_table(data / name / "wav.scp").items()), job, jobs)
+        tables: dict[str, dict[str, str]] = {"text": {}, "token": {}, "score": {}, "rtf": {}}
+        for utt, entry in progress(entries, len(entries), f"decode {name}"):
+            samples, rate = read(entry, utt)
+            started = time.monotonic()
+            best = recogniser(samples[:, 0])[0]
+            spent = time.monotonic() - started
+            tables["text"][utt] = best.text.strip()
+            tables["token"][utt] = " ".join(best.tokens)
+            tables["score"][utt] = f"{best.score:.4f}"
+            tables["rtf"][utt] = f"{spent / (len(samples) / rate):.4f}"
+        write_share(output / name, tables, job, jobs)
+
+
+def decode_options(path: Path | None) -> DecodeOptions:
+    """`DecodeOptions` from conf/decode_asr.yaml."""
+    options: DecodeOptions = read_options(path, DecodeOptions)
+    return options

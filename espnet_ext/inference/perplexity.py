@@ -1,0 +1,45 @@
+"""How well a language model predicts a text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from espnet_ext.bridge.load import load_model, text_pipeline
+from espnet_ext.train.data import Collate, loader, read_text
+from espnet_ext.train.sampler import BucketSampler
+
+
+@torch.no_grad()
+def perplexity(config: Path, weights: Path, files: Sequence[Path], device: str = "cpu") -> dict[str, Any]:
+    """Perplexity per token (the end of a sentence counts) and per word.
+
+    Args:
+        config, weights: of the language model.
+        files: Kaldi text files.
+        device: where it runs.
+
+    Returns:
+        "perplexity", "word_perplexity", "tokens", "words", "utterances", "nll" (natural logarithm, summed).
+    """
+    model, settings = load_model("lm", config, weights, device)
+    pipeline = text_pipeline(settings)
+    data = read_text(files, pipeline)
+    batches = BucketSampler(data.lengths("tokens"), 4000).batches(1, shuffle=False)
+    total = tokens = 0.0
+    for _, batch in loader(data, batches, Collate(text_pad=0), 0):
+        nll, lengths = model.nll(batch["text"].to(device), batch["text_lengths"].to(device))
+        total, tokens = total + float(nll.double().sum()), tokens + float(lengths.sum())
+    words = sum(len(pipeline.text(ids.tolist()).split()) + 1 for ids in data.tokens)
+    return {
+        "perplexity": math.exp(total / tokens),
+        "word_perplexity": math.exp(total / words),
+        "tokens": int(tokens),
+        "words": words,
+        "utterances": len(data),
+        "nll": total,
+    }

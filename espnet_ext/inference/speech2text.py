@@ -1,0 +1,123 @@
+"""Recognition with a trained hybrid CTC/attention model, ours or stock ESPnet's."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from espnet_ext.bridge.load import load_model, text_pipeline
+from espnet_ext.bridge.search import beam_search
+
+
+@dataclass(frozen=True)
+class DecodeOptions:
+    """How to search; names and defaults are those of stock ESPnet's asr_inference.
+
+    Attributes:
+        beam_size: hypotheses kept at each step, >= 1.
+        ctc_weight: share of CTC against the attention decoder, 0 to 1.
+        lm_weight: weight of the language model's log probability.
+        penalty: added for every token.
+        maxlenratio: longest output as a share of the encoder's frames; 0 = until hypotheses end by themselves.
+        minlenratio: shortest output, likewise.
+        normalize_length: rank by score per token.
+        nbest: hypotheses returned.
+    """
+
+    beam_size: int = 20
+    ctc_weight: float = 0.5
+    lm_weight: float = 1.0
+    penalty: float = 0.0
+    maxlenratio: float = 0.0
+    minlenratio: float = 0.0
+    normalize_length: bool = False
+    nbest: int = 1
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One recognised utterance.
+
+    Attributes:
+        text: as a person reads it.
+        tokens: units of the token list.
+        token_ids: their numbers.
+        score: weighted log probability; only differences mean something.
+    """
+
+    text: str
+    tokens: tuple[str, ...]
+    token_ids: tuple[int, ...]
+    score: float
+
+
+class Speech2Text:
+    """Recognises one utterance a call.
+
+    Args:
+        config, weights: config.yaml and .pth of the recogniser.
+        lm_config, lm_weights: of a language model over the same tokens.
+        options: how to search.
+        device: "cpu", "cuda", ...
+    """
+
+    def __init__(
+        self,
+        config: str | Path,
+        weights: str | Path,
+        lm_config: str | Path | None = None,
+        lm_weights: str | Path | None = None,
+        options: DecodeOptions | None = None,
+        device: str = "cpu",
+    ) -> None:
+        self.options, self.device = options or DecodeOptions(), device
+        self.model, self.config = load_model("asr", config, weights, device)
+        lm: Any = None
+        if lm_config is not None:
+            lm, _ = load_model("lm", lm_config, lm_weights, device)
+        self.search = beam_search(self.model, lm, self.options, device)
+        logging.getLogger().setLevel(logging.WARNING)  # the search tells every step
+        self.pipeline = text_pipeline(self.config)
+
+    @classmethod
+    def from_dir(
+        cls,
+        model_dir: str | Path,
+        weights: str = "valid.acc.ave.pth",
+        lm_dir: str | Path | None = None,
+        lm_weights: str = "valid.loss.ave.pth",
+        **options: Any,
+    ) -> Speech2Text:
+        """Use what the training stages left in `exp/...`."""
+        model_dir = Path(model_dir)
+        lm = () if lm_dir is None else (Path(lm_dir) / "config.yaml", Path(lm_dir) / lm_weights)
+        return cls(model_dir / "config.yaml", model_dir / weights, *lm, **options)
+
+    @torch.no_grad()
+    def __call__(self, speech: np.ndarray) -> list[Hypothesis]:
+        """Waveform (T,) float in [-1, 1] at the model's rate -> hypotheses, best first.
+
+        An utterance too short for the encoder gives one empty hypothesis.
+        """
+        samples = torch.as_tensor(speech, dtype=torch.float32, device=self.device)[None]
+        try:
+            encoded, _ = self.model.encode(samples, torch.tensor([samples.shape[1]], device=self.device))
+        except Exception as error:
+            if type(error).__name__ != "TooShortUttError":
+                raise
+            return [Hypothesis("", (), (), float("-inf"))]
+        encoded = encoded[0] if isinstance(encoded, tuple) else encoded
+        found = self.search(
+            x=encoded[0], maxlenratio=self.options.maxlenratio, minlenratio=self.options.minlenratio
+        )
+        return [self._hypothesis(h) for h in found[: self.options.nbest]]
+
+    def _hypothesis(self, found: Any) -> Hypothesis:
+        inside = [int(i) for i in found.yseq[1:] if int(i) not in (0, self.model.eos)]
+        tokens = tuple(self.model.token_list[i] for i in inside)
+        return Hypothesis(self.pipeline.text(inside), tokens, tuple(inside), float(found.score))

@@ -1,0 +1,74 @@
+"""Synthesise the texts of data directories: what the tts_synthesize command calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from espnet_ext.datadir import read_table
+from espnet_ext.files import atomic_open
+from espnet_ext.inference.shares import share_of, write_share
+from espnet_ext.inference.text2speech import Speech, Text2Speech
+from espnet_ext.progress import progress
+
+
+def _write_wave(path: Path, speech: Speech) -> None:
+    import soundfile
+
+    with atomic_open(path, "wb") as stream:
+        soundfile.write(stream, speech.wave, speech.rate, format="WAV", subtype="PCM_16")
+
+
+def _conditions(directory: Path) -> dict[str, dict[str, str]]:
+    """Speaker and language numbers where the set has them."""
+    files = (("sids", "utt2sid"), ("lids", "utt2lid"))
+    return {name: read_table(directory / file) for name, file in files if (directory / file).is_file()}
+
+
+def _given(conditions: dict[str, dict[str, str]], utt: str) -> dict[str, Any]:
+    import torch
+
+    return {name: torch.tensor([int(table[utt])]) for name, table in conditions.items()}
+
+
+def _spoken(
+    speaker: Text2Speech, directory: Path, job: int, jobs: int
+) -> Iterator[tuple[str, Speech]]:
+    texts = share_of(sorted(read_table(directory / "text").items()), job, jobs)
+    conditions = _conditions(directory)
+    for utt, text in progress(texts, len(texts), f"synthesise {directory.name}"):
+        yield utt, speaker(text, **_given(conditions, utt))
+
+
+def synthesize_sets(
+    speaker: Text2Speech, data: Path, sets: Sequence[str], output: Path, job: int, jobs: int
+) -> None:
+    """Speak this job's share of each set.
+
+    Args:
+        speaker: a loaded model.
+        data: directory of the sets' data directories.
+        sets: their names.
+        output: receives `SET/{wav/UTT.wav,wav.scp,feats.scp,durations}`.
+        job, jobs: the share.
+    """
+    import kaldiio
+
+    for name in sets:
+        folder = output / name
+        tables: dict[str, dict[str, str]] = {"wav.scp": {}, "feats.scp": {}, "durations": {}}
+        ark = folder / "shares" / f"feats.{job}of{jobs}.ark"
+        with atomic_open(ark, "wb") as stream:
+            for utt, speech in _spoken(speaker, data / name, job, jobs):
+                wave = folder / "wav" / f"{utt}.wav"
+                _write_wave(wave, speech)
+                tables["wav.scp"][utt] = str(wave)
+                if speech.mel is not None:
+                    tables["feats.scp"][utt] = f"{ark}:{stream.tell() + len(utt.encode()) + 1}"
+                    kaldiio.save_ark(stream, {utt: speech.mel.astype(np.float32)})
+                if speech.durations is not None:
+                    tables["durations"][utt] = " ".join(str(int(d)) for d in speech.durations.reshape(-1))
+        write_share(folder, tables, job, jobs)

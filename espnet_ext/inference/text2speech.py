@@ -1,0 +1,132 @@
+"""Synthesis with a trained model, ours or stock ESPnet's."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from espnet_ext.bridge.load import load_model, text_pipeline
+from espnet_ext.errors import UserError
+from espnet_ext.inference.griffin_lim import GriffinLim
+
+
+@dataclass(frozen=True)
+class SynthesisOptions:
+    """How to speak; names are those of stock ESPnet's tts_inference where it has them.
+
+    Attributes:
+        speed_control_alpha: length of the speech against the model's own, > 1 is slower.
+        griffin_lim_iters: iterations where no vocoder is part of the model.
+        seed: of models that draw (VITS).
+        noise_scale, noise_scale_dur: spread of what VITS draws.
+    """
+
+    speed_control_alpha: float = 1.0
+    griffin_lim_iters: int = 32
+    seed: int = 777
+    noise_scale: float = 0.667
+    noise_scale_dur: float = 0.8
+
+
+@dataclass(frozen=True)
+class Speech:
+    """One synthesised utterance.
+
+    Attributes:
+        wave: samples (T,), float32, within [-1, 1].
+        rate: Hz.
+        mel: log-mel spectrogram (frames, bins), before normalisation, or None.
+        durations: frames of each token with the final <sos/eos>, or None.
+    """
+
+    wave: np.ndarray
+    rate: int
+    mel: np.ndarray | None
+    durations: np.ndarray | None
+
+
+class Text2Speech:
+    """Speaks one text a call.
+
+    Args:
+        config, weights: config.yaml and .pth of the synthesiser.
+        task: "tts" (mel, then Griffin-Lim) or "gan_tts" (straight to the waveform).
+        options: how to speak.
+        device: "cpu", "cuda", ...
+    """
+
+    def __init__(
+        self,
+        config: str | Path,
+        weights: str | Path,
+        task: str = "tts",
+        options: SynthesisOptions | None = None,
+        device: str = "cpu",
+    ) -> None:
+        self.options, self.device = options or SynthesisOptions(), device
+        self.model, self.config = load_model(task, config, weights, device)
+        self.pipeline = text_pipeline(self.config)
+        extract = self.model.feats_extract
+        own_rate = getattr(self.model.tts, "fs", None)
+        self.rate = int(own_rate or (extract.get_parameters()["fs"] if extract is not None else 0))
+        self.vocoder = self._griffin_lim() if self.model.tts.require_vocoder else None
+
+    @classmethod
+    def from_dir(cls, model_dir: str | Path, weights: str = "valid.loss.ave.pth", **more: Any) -> Text2Speech:
+        """Use what the training stage left in `exp/...`."""
+        return cls(Path(model_dir) / "config.yaml", Path(model_dir) / weights, **more)
+
+    def _griffin_lim(self) -> GriffinLim:
+        extract = self.model.feats_extract
+        if extract is None or not hasattr(extract, "logmel"):
+            raise UserError("found no log-mel front end in the model, expected feats_extract: fbank for Griffin-Lim")
+        settings = extract.get_parameters()
+        return GriffinLim(
+            extract.logmel.melmat.cpu(),
+            settings["n_fft"],
+            settings["n_shift"],
+            settings["win_length"],
+            log_base=10.0,
+            iterations=self.options.griffin_lim_iters,
+        )
+
+    def _inference_options(self) -> dict[str, Any]:
+        """Those of our options that this model's `inference` knows."""
+        offered = {
+            "alpha": self.options.speed_control_alpha,
+            "noise_scale": self.options.noise_scale,
+            "noise_scale_dur": self.options.noise_scale_dur,
+        }
+        known = inspect.signature(self.model.tts.inference).parameters
+        return {"use_teacher_forcing": False, **{k: v for k, v in offered.items() if k in known}}
+
+    @torch.no_grad()
+    def __call__(self, text: str, **conditions: Any) -> Speech:
+        """Speak `text`; `conditions` are sids, lids, spembs for models with several voices.
+
+        Raises:
+            UserError: if nothing of the text can be spoken.
+        """
+        ids = self.pipeline.ids(text)
+        if not ids:
+            raise UserError(f"found nothing to speak in {text!r}: give at least one word")
+        torch.manual_seed(self.options.seed)
+        tokens = torch.tensor(ids, device=self.device)
+        found = self.model.inference(text=tokens, **conditions, **self._inference_options())
+        mel = found.get("feat_gen_denorm", found.get("feat_gen"))
+        if self.vocoder is not None:
+            wave = self.vocoder(mel.cpu())
+        else:
+            wave = found["wav"].reshape(-1).cpu()
+        return Speech(
+            np.clip(wave.numpy().astype(np.float32), -1.0, 1.0), self.rate, _array(mel), _array(found.get("duration"))
+        )
+
+
+def _array(tensor: torch.Tensor | None) -> np.ndarray | None:
+    return None if tensor is None else tensor.cpu().numpy()
