@@ -1,0 +1,11 @@
+# Where each corpus lies on this site. A relative path counts from the recipe's directory; what is missing there is
+# downloaded if its licence allows. A variable of the environment wins: LIBRISPEECH=/data/LibriSpeech ./run.sh
+# shellcheck shell=bash disable=SC2034  # read by the recipes' local/data.sh
+
+AN4=${AN4:-downloads}                  # the directory that holds an4/ (64 MB, downloaded)
+LIBRISPEECH=${LIBRISPEECH:-downloads}  # holds LibriSpeech/{train-clean-100,dev-clean,...} (60 GB, downloaded)
+LJSPEECH=${LJSPEECH:-downloads}        # holds LJSpeech-1.1/ (2.6 GB, downloaded)
+VCTK=${VCTK:-downloads}                # holds VCTK-Corpus/ (0.80) or VCTK-Corpus-0.92/ (11 GB, downloaded)
+CHIME4=${CHIME4:-}                     # CHiME3/ of the CHiME-4 challenge (licensed; no download)
+WSJ0=${WSJ0:-}                         # LDC93S6A or LDC93S6B (licensed; CHiME-4's text and clean speech)
+WSJ1=${WSJ1:-}                         # LDC94S13A or LDC94S13B (licensed)

@@ -1,0 +1,39 @@
+# Sourced by every script, from anywhere: `. ../../../path.sh`. Says where the repository is (ROOT) and makes its
+# environment the one in use, building it first if it is missing or its lists have changed.
+# Sets no shell options, so that it may be sourced at a prompt too.
+# shellcheck shell=bash
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]:-$0}")" && pwd -P)
+export ROOT
+
+# Builds on the first use (minutes); else a few milliseconds. Standard output stays the caller's own.
+if ! "$ROOT/tools/setup.sh" --ready && ! "$ROOT/tools/setup.sh" >&2; then
+  echo "path.sh: the environment could not be built; see above" >&2
+  # shellcheck disable=SC2317  # reached when this file is run instead of sourced
+  return 1 2>/dev/null || exit 1
+fi
+
+# first_on VARIABLE DIRECTORY: puts DIRECTORY first in a colon-separated list, once.
+_first_on() {
+  case ":${!1-}:" in
+    *":$2:"*) ;;
+    *) export "$1=$2${!1:+:${!1}}" ;;
+  esac
+}
+_first_on PYTHONPATH "$ROOT"
+_first_on PATH /usr/lib/sctk/bin  # where Debian keeps sclite
+_first_on PATH "$ROOT/.venv/bin"
+unset -f _first_on
+
+export LC_ALL=C            # Kaldi's sorting order, for sort and for bash
+export PYTHONUTF8=1        # text is UTF-8 all the same
+export PYTHONIOENCODING=UTF-8
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(nproc)}"
+export TOKENIZERS_PARALLELISM=false  # tokenizers' threads do not survive a fork
+export HF_HUB_DISABLE_TELEMETRY=1
+
+# pyopenjtalk would download its dictionary at the first use; Debian's is the same one.
+if [ -z "${OPEN_JTALK_DICT_DIR-}" ] && [ -e /var/lib/mecab/dic/open-jtalk/naist-jdic/sys.dic ] &&
+  ! compgen -G "$ROOT/.venv/lib/python3*/site-packages/pyopenjtalk/open_jtalk_dic*" >/dev/null; then
+  export OPEN_JTALK_DICT_DIR=/var/lib/mecab/dic/open-jtalk/naist-jdic
+fi
