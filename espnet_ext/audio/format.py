@@ -1,6 +1,7 @@
-"""Bring the audio of a data directory into one form: shares that run side by side and go on after any stop.
+"""Bring the audio of a data directory into one form, in shares that go on after any stop.
 
-Who finds that the logs of all shares together (espnet_ext.audio.shares) cover the set writes its tables.
+Whoever finds that the logs of all shares (espnet_ext.audio.shares) together cover the set writes
+its tables.
 """
 
 from __future__ import annotations
@@ -27,7 +28,15 @@ if TYPE_CHECKING:
 #: Give up on a share after so many unusable utterances: then something is wrong with the whole set.
 TOO_MANY = 20
 #: Tables that say how the audio was before and would be wrong afterwards.
-CONSUMED = ("segments", "utt2speed", "reco2dur", "feats.scp", "utt2num_samples", "utt2dur", "wav.scp")
+CONSUMED = (
+    "segments",
+    "utt2speed",
+    "reco2dur",
+    "feats.scp",
+    "utt2num_samples",
+    "utt2dur",
+    "wav.scp",
+)
 
 
 @dataclass(frozen=True)
@@ -68,8 +77,8 @@ def sources(tables: Tables, segments_path: Path) -> dict[str, Source]:
     for utt, part in read_segments(segments_path).items():
         if part.recording not in scp:
             raise UserError(
-                f"{segments_path}: found the recording {part.recording!r} for {utt!r}, expected one of "
-                f"wav.scp: run fix_data on the directory"
+                f"{segments_path}: found the recording {part.recording!r} for {utt!r}, expected "
+                "one of wav.scp: run fix_data on the directory"
             )
         entry = scp[part.recording]
         found[utt] = Source(entry, part.start, part.end, float(speeds.get(utt, 1)))
@@ -92,21 +101,22 @@ def samples_of(utt: str, source: Source, form: Form) -> tuple[np.ndarray, int]:
     """int16 samples (T, C) of an utterance in the wanted form and their rate.
 
     Raises:
-        AudioError: unreadable, empty, a channel that is not there, or a rate that must not be changed.
+        AudioError: unreadable, empty, a channel that is not there, or a rate that must not be
+            changed.
     """
     samples, rate = read(source.entry, utt, start=source.start, end=source.end, dtype="native")
     if form.channels is not None:
         if max(form.channels) >= samples.shape[1]:
             raise AudioError(
-                f"utterance {utt!r}, {source.entry}: found {samples.shape[1]} channels, expected channel "
-                f"{max(form.channels)} (counted from 0): change --ref_channels"
+                f"utterance {utt!r}, {source.entry}: found {samples.shape[1]} channels, expected "
+                f"channel {max(form.channels)} (counted from 0): change --ref_channels"
             )
         samples = samples[:, list(form.channels)]
     wanted = form.rate or rate
     if wanted != rate and form.no_resample:
         raise AudioError(
-            f"utterance {utt!r}, {source.entry}: found {rate} Hz, expected {wanted} Hz: drop --no_resample to "
-            f"have it resampled, or set --fs {rate}"
+            f"utterance {utt!r}, {source.entry}: found {rate} Hz, expected {wanted} Hz: drop "
+            f"--no_resample to have it resampled, or set --fs {rate}"
         )
     if wanted == rate and source.speed == 1.0:
         return (samples if samples.dtype.kind == "i" else to_int16(samples)), rate
@@ -133,7 +143,7 @@ def sound_of(utt: str, source: Source, form: Form) -> tuple[bytes, int, int]:
 
 
 def _flac_16(entry: str, rate: int) -> bytes | None:
-    """The bytes of a 16-bit flac file at that rate: encoding it again would cost time and change nothing."""
+    """The bytes of a 16-bit flac file at that rate: encoding it again would change nothing."""
     if entry.endswith("|"):
         return None
     with open(entry, "rb") as stream:
@@ -159,13 +169,15 @@ def format_set(data: Path, out: Path, job: int, jobs: int, form: Form) -> bool:
         whether the set is complete.
 
     Raises:
-        UserError: unusable audio (all of it is named, up to twenty), or rates that differ though `form.rate`
-            is None.
+        UserError: unusable audio (all of it is named, up to twenty), or rates that differ though
+            `form.rate` is None.
     """
     tables = read_all(data)
     for name in ("wav.scp", "utt2spk"):
         if name not in tables:
-            raise UserError(f"{data}/{name}: not found, expected a data directory: run stage 1 first")
+            raise UserError(
+                f"{data}/{name}: not found, expected a data directory: run stage 1 first"
+            )
     every = sources(tables, data / "segments")
     names = sorted(every)
     mine = names[len(names) * (job - 1) // jobs : len(names) * job // jobs]
@@ -175,7 +187,9 @@ def format_set(data: Path, out: Path, job: int, jobs: int, form: Form) -> bool:
         done = finished(out)
         todo = [u for u in mine if not _record(out, done.get(u, []), keys[u], sizes)]
         if len(todo) < len(mine):
-            print(f"{out}: {len(mine) - len(todo)} utterances of share {job}/{jobs} are there already")
+            print(
+                f"{out}: {len(mine) - len(todo)} utterances of share {job}/{jobs} are there already"
+            )
         _format(share, todo, every, keys, form, f"format {out.name} {job}/{jobs}")
     return merge(out, tables, every, form)
 
@@ -186,7 +200,12 @@ def _record(out: Path, records: list[Record], key: str, sizes: dict[str, int]) -
 
 
 def _format(
-    share: Share, todo: list[str], every: dict[str, Source], keys: dict[str, str], form: Form, label: str
+    share: Share,
+    todo: list[str],
+    every: dict[str, Source],
+    keys: dict[str, str],
+    form: Form,
+    label: str,
 ) -> None:
     broken: list[str] = []
     for utt in progress(todo, len(todo), label):
@@ -204,7 +223,9 @@ def _format(
         if form.skip_broken:
             print(f"{label}: left out {len(broken)} unusable utterances:{lines}", file=sys.stderr)
             return
-        raise UserError(f"{label}: {len(broken)} unusable utterances (--skip_broken leaves them out):{lines}")
+        raise UserError(
+            f"{label}: {len(broken)} unusable utterances (--skip_broken leaves them out):{lines}"
+        )
 
 
 def merge(out: Path, tables: Tables, every: dict[str, Source], form: Form) -> bool:
@@ -228,9 +249,14 @@ def merge(out: Path, tables: Tables, every: dict[str, Source], form: Form) -> bo
     _one_rate(found)
     dropped = every.keys() - found.keys()
     if dropped:
-        print(f"{out}: {len(dropped)} of {len(every)} utterances left out as unusable", file=sys.stderr)
+        print(
+            f"{out}: {len(dropped)} of {len(every)} utterances left out as unusable",
+            file=sys.stderr,
+        )
     if not found:
-        raise UserError(f"{out}: found no usable utterance, expected some: check the audio of the set")
+        raise UserError(
+            f"{out}: found no usable utterance, expected some: check the audio of the set"
+        )
     done = keep({n: t for n, t in tables.items() if n not in CONSUMED}, found.keys())
     done["wav.scp"] = {u: f"{out}/data/{r.place}" for u, r in found.items()}
     done["utt2num_samples"] = {u: str(r.samples) for u, r in found.items()}

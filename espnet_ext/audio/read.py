@@ -1,4 +1,4 @@
-"""Read audio: files (wav, flac, mp3, ogg, NIST sphere ...), parts of Kaldi arks, pipes, headerless PCM.
+"""Read audio: wav, flac, mp3, ogg, NIST sphere, parts of Kaldi arks, pipes, headerless PCM.
 
 Arrays are (T, C): T samples of C channels, float32 in [-1, 1] or int16.
 """
@@ -25,7 +25,7 @@ SIXTEEN_BITS = frozenset({"PCM_16", "PCM_S8", "PCM_U8", "ULAW", "ALAW"})
 
 
 class AudioError(UserError):
-    """Audio that cannot be used: unreadable, empty, of a wrong rate or with values that are no numbers."""
+    """Audio that cannot be used: unreadable, empty, of a wrong rate, not finite."""
 
 
 @contextmanager
@@ -48,8 +48,8 @@ def opened(entry: str, utt: str = "") -> Iterator[soundfile.SoundFile]:
         if isinstance(error, OSError) and error.filename is None:
             raise
         raise AudioError(
-            f"{_who(utt, entry)}: found unreadable audio ({_reason(error)}), expected wav, flac, mp3, ogg or "
-            f"sphere: check the file, or remove the utterance"
+            f"{_who(utt, entry)}: found unreadable audio ({_reason(error)}), expected wav, flac, "
+            "mp3, ogg or sphere: check the file, or remove the utterance"
         ) from None
 
 
@@ -96,7 +96,7 @@ def _ark_record(ark: BinaryIO) -> bytes:
 
 @lru_cache(maxsize=1)  # the segments of one recording come one after another
 def _piped(command: str) -> bytes:
-    done = subprocess.run(command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    done = subprocess.run(command, shell=True, capture_output=True)
     if done.returncode:
         last = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
         raise EOFError(f"the command ended with status {done.returncode}: {last}")
@@ -118,8 +118,8 @@ def read(
         utt: the utterance, for messages.
         start: seconds.
         end: seconds; None or a value past the end of the file: to its end.
-        dtype: "float32" (in [-1, 1]), "int16", or "native": int16 where the file holds no more than that,
-            else float32.
+        dtype: "float32" (in [-1, 1]), "int16", or "native": int16 where the file holds no more than
+            that, else float32.
 
     Returns:
         samples (T, C) with T > 0, and the sampling rate in Hz.
@@ -140,8 +140,8 @@ def read(
         rate = int(stream.samplerate)
     if len(samples) < last - first:
         raise AudioError(
-            f"{_who(utt, entry)}: found {len(samples)} samples, expected {last - first} as its header says: the "
-            f"file is cut off; fetch it again or remove the utterance"
+            f"{_who(utt, entry)}: found {len(samples)} samples, expected {last - first} as its "
+            "header says: the file is cut off; fetch it again or remove the utterance"
         )
     _require_numbers(samples, utt, entry)
     return samples, rate
@@ -150,8 +150,8 @@ def read(
 def _empty(utt: str, entry: str, stream: Any, start: float, end: float | None) -> None:
     part = f" between {start} s and {end} s" if start or end is not None else ""
     raise AudioError(
-        f"{_who(utt, entry)}: found no samples{part} (the file has {stream.frames}), expected audio: remove the "
-        f"utterance or mend the file"
+        f"{_who(utt, entry)}: found no samples{part} (the file has {stream.frames}), expected "
+        "audio: remove the utterance or mend the file"
     )
 
 
@@ -161,13 +161,13 @@ def _require_numbers(samples: np.ndarray, utt: str, entry: str) -> None:
     if samples.dtype.kind == "f" and not np.isfinite(samples).all():
         bad = int(np.argwhere(~np.isfinite(samples))[0][0])
         raise AudioError(
-            f"{_who(utt, entry)}: found {samples[bad].tolist()} at sample {bad}, expected finite numbers: mend "
-            f"the file or remove the utterance"
+            f"{_who(utt, entry)}: found {samples[bad].tolist()} at sample {bad}, expected finite "
+            "numbers: mend the file or remove the utterance"
         )
 
 
 def load(path: str | Path, rate: int | None = None) -> tuple[np.ndarray, int]:
-    """Read a whole file as mono float32 (T,), channels averaged, resampled to `rate` if that is given."""
+    """Read a whole file as mono float32 (T,), channels averaged, resampled to `rate` if given."""
     from espnet_ext.audio.resample import resample
 
     samples, found = read(str(path))
@@ -200,18 +200,18 @@ def read_raw(path: str | Path, rate: int, endian: str | None = None) -> tuple[np
     data = Path(path).read_bytes()
     if not data or len(data) % 2:
         raise AudioError(
-            f"{path}: found {len(data)} bytes, expected 16-bit samples without a header (an even number, more "
-            f"than none): check the file"
+            f"{path}: found {len(data)} bytes, expected 16-bit samples without a header (an even "
+            "number, more than none): check the file"
         )
     order = endian or endianness([data])
     return np.frombuffer(data, ">i2" if order == "big" else "<i2").astype(np.int16), rate
 
 
 def endianness(pieces: Iterable[bytes]) -> str:
-    """"big" or "little" for 16-bit PCM: sound is smooth, so the right order has the smaller total variation.
+    """The byte order of 16-bit PCM, "big" or "little": the one with the smaller total variation.
 
-    Read in the wrong order the fast-changing low byte becomes the high byte and the signal looks like loud
-    noise. Silence says nothing; a tie gives "little".
+    Sound is smooth; read in the wrong order its fast-changing low byte becomes the high byte and it
+    looks like loud noise. Silence says nothing; a tie gives "little".
     """
     import numpy as np
 

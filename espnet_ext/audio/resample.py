@@ -29,8 +29,8 @@ def resample(samples: np.ndarray, found: float, wanted: float) -> np.ndarray:
 def change_speed(samples: np.ndarray, factor: float) -> np.ndarray:
     """Play `factor` times as fast, pitch and tempo together, as `sox ... speed FACTOR` does.
 
-    1.1 gives a shorter, higher sound: the samples are taken to be at `factor` times their rate and brought
-    back (Ko et al. 2015, Audio augmentation for speech recognition).
+    1.1 gives a shorter, higher sound: the samples are taken to be at `factor` times their rate and
+    brought back (Ko et al. 2015, Audio augmentation for speech recognition).
     """
     return resample(samples, factor, 1.0)
 

@@ -1,6 +1,6 @@
 """Shares of a set being formatted: audio and a log that tells the truth whatever kills the process.
 
-Every finished utterance is one line in `SET/shares/JOBofN.log`, written after its audio is in place.
+A finished utterance is one line in `SET/shares/JOBofN.log`, written after its audio is in place.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from espnet_ext.errors import UserError
 
 
 class Record(NamedTuple):
-    """One line of a log: `samples` is 0 for an utterance left out; `place` is relative to SET/data."""
+    """One line of a log; `samples` is 0 if left out, `place` is relative to SET/data."""
 
     utt: str
     key: str
@@ -46,7 +46,7 @@ class Share:
 
     @contextmanager
     def opened(self, wanted: Mapping[str, str]) -> Iterator[Share]:
-        """Take the share; a record of an utterance in `wanted` counts only with the key given there.
+        """Take the share; of an utterance in `wanted` a record counts only with that key.
 
         Raises:
             UserError: if another process has it.
@@ -78,7 +78,8 @@ class Share:
             fcntl.flock(self.log, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(
-                f"{self.log_path}: found another process working on this share, expected none: wait for it"
+                f"{self.log_path}: found another process working on this share, expected none: "
+                "wait for it"
             ) from None
 
     def _rewrite_log(self, records: list[Record]) -> None:
@@ -122,7 +123,7 @@ class Share:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Give an error of the operating system the name of the file that it lacks after a failed write."""
+    """Give an error of the operating system the file's name, which a failed write lacks."""
     try:
         yield
     except OSError as error:

@@ -26,8 +26,8 @@ def encode(samples: np.ndarray, rate: int, container: str) -> bytes:
 def write_bytes(path: str | Path, data: bytes) -> None:
     """Write `data` beside `path`, then rename; parents are made.
 
-    Unlike espnet_ext.files it does not force the data to the disk: with a file per utterance that would cost
-    more than everything else. Who relies on the file after a power cut checks its size.
+    Unlike espnet_ext.files it does not force the data to the disk: with a file per utterance that
+    would cost more than everything else. Who relies on the file after a power cut checks its size.
     """
     path = Path(path)
     beside = path.with_name(f".{path.name}.tmp-{os.getpid()}")

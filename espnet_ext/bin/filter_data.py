@@ -1,6 +1,6 @@
-"""Leave out utterances that are too short, too long, without text or spoken implausibly fast; tables only.
+"""Leave out utterances that are too short, too long, without text or implausibly fast.
 
-Says how many went for which reason; the list is OUT/SET/dropped.
+Says how many went for which reason; the list is OUT/SET/dropped. Only tables are written.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def filter_set(data: Path, out: Path, limits: Limits | None) -> Counter[str]:
     from espnet_ext.datadir.edit import keep, read_all, write_all
 
     if not (data / "utt2dur").is_file():
-        raise UserError(f"{data}/utt2dur: not found, expected a set that format_audio finished: run that first")
+        raise UserError(
+            f"{data}/utt2dur: not found, expected a set that format_audio finished: run that first"
+        )
     tables = read_all(data, empty=("text",))
     texts = tables.get("text", {})
     dropped: dict[str, str] = {}
@@ -73,19 +75,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("data", type=Path, help="directory of the sets, e.g. dump/raw/org")
     parser.add_argument("out", type=Path, help="gets OUT/SET for every set, e.g. dump/raw")
     parser.add_argument("sets", nargs="+", metavar="SET")
-    parser.add_argument("--min_seconds", type=float, default=limits.min_seconds, help="shortest utterance")
-    parser.add_argument("--max_seconds", type=float, default=limits.max_seconds, help="longest utterance")
+    parser.add_argument(
+        "--min_seconds", type=float, default=limits.min_seconds, help="shortest utterance"
+    )
+    parser.add_argument(
+        "--max_seconds", type=float, default=limits.max_seconds, help="longest utterance"
+    )
     parser.add_argument("--min_chars", type=int, default=limits.min_chars, help="shortest text")
     parser.add_argument(
-        "--max_chars_per_second", type=float, default=limits.max_chars_per_second, help="fastest; 0: any"
+        "--max_chars_per_second",
+        type=float,
+        default=limits.max_chars_per_second,
+        help="fastest; 0: any",
     )
-    parser.add_argument("--unfiltered", default="", help='sets to copy whole, such as test sets: "test dev"')
+    parser.add_argument(
+        "--keep", default="", help='sets to copy whole, such as test sets: "test dev"'
+    )
     args = parser.parse_args(argv)
     if args.data.resolve() == args.out.resolve():
         parser.error(f"DATA and OUT are both {args.data}, expected two directories")
     limits = Limits(args.min_seconds, args.max_seconds, args.min_chars, args.max_chars_per_second)
     for name in args.sets:
-        whole = name in args.unfiltered.split()
+        whole = name in args.keep.split()
         counts = filter_set(args.data / name, args.out / name, None if whole else limits)
         kept = sum(1 for _ in open(args.out / name / "utt2spk", encoding="utf-8"))
         gone = "; ".join(f"{n} {reason}" for reason, n in counts.most_common()) or "none"

@@ -1,7 +1,8 @@
-"""Bring audio into one form: 16-bit flac or wav (files or arks) at one rate, segments cut, speeds applied.
+"""Bring audio into one form: 16-bit flac or wav (files or arks) at one rate, segments cut, speeds
+applied.
 
-Each job does its share of every set and goes on where it was stopped; the last one to finish a set writes its
-tables (wav.scp, utt2num_samples, text, utt2spk, ...).
+Each job does its share of every set and goes on where it was stopped; the last one to finish a set
+writes its tables (wav.scp, utt2num_samples, text, utt2spk, ...).
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ def hertz(text: str) -> int | None:
         if value < 1 or value != round(value):
             raise ValueError
     except ValueError:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected Hz such as 16000 or 16k") from None
+        raise argparse.ArgumentTypeError(
+            f"found {text!r}, expected Hz such as 16000 or 16k"
+        ) from None
     return round(value)
 
 
@@ -49,29 +52,45 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("data", type=Path, help="directory of the sets' data directories")
     parser.add_argument("out", type=Path, help="gets OUT/SET for every set")
     parser.add_argument("sets", nargs="+", metavar="SET")
-    parser.add_argument("--job", type=jobs, default=(1, 1), metavar="JOB/N", help="which share to do")
     parser.add_argument(
-        "--fs", type=hertz, default=16000, help='sampling rate, e.g. 16000 or 16k; "": keep the one there is'
+        "--job", type=jobs, default=(1, 1), metavar="JOB/N", help="which share to do"
     )
     parser.add_argument(
-        "--audio_format", choices=("flac", "wav", "flac.ark", "wav.ark"), default="flac", help="what to write"
+        "--fs",
+        type=hertz,
+        default=16000,
+        help='sampling rate, e.g. 16000 or 16k; "": keep the one there is',
     )
     parser.add_argument(
-        "--ref_channels", type=channels, default=None, help="channels to keep, from 0, e.g. 0 or 0,2; unset: all"
+        "--audio_format",
+        choices=("flac", "wav", "flac.ark", "wav.ark"),
+        default="flac",
+        help="what to write",
     )
-    parser.add_argument("--no_resample", action="store_true", help="fail where the rate is not --fs")
     parser.add_argument(
-        "--skip_broken", action="store_true", help="leave unusable audio out, saying which, instead of failing"
+        "--ref_channels",
+        type=channels,
+        default=None,
+        help="channels to keep, from 0, e.g. 0 or 0,2; unset: all",
+    )
+    parser.add_argument(
+        "--no_resample", action="store_true", help="fail where the rate is not --fs"
+    )
+    parser.add_argument(
+        "--skip_broken",
+        action="store_true",
+        help="leave unusable audio out, saying which, instead of failing",
     )
     args = parser.parse_args(argv)
 
     from espnet_ext.audio.format import Form, format_set
 
+    job, count = args.job
     form = Form(args.fs, args.audio_format, args.ref_channels, args.no_resample, args.skip_broken)
     for name in args.sets:
-        complete = format_set(args.data / name, args.out / name, *args.job, form)
+        complete = format_set(args.data / name, args.out / name, job, count, form)
         state = "complete" if complete else "other shares are not done yet"
-        print(f"{args.out / name}: share {args.job[0]}/{args.job[1]} done; {state}")
+        print(f"{args.out / name}: share {job}/{count} done; {state}")
     return 0
 
 

@@ -35,7 +35,9 @@ def corpus_module(name: str) -> ModuleType:
         UserError: if there is none.
     """
     if name not in corpora():
-        raise UserError(f"found corpus {name!r}, expected one of {', '.join(corpora())}: check the name")
+        raise UserError(
+            f"found corpus {name!r}, expected one of {', '.join(corpora())}: check the name"
+        )
     return importlib.import_module(f"espnet_ext.corpora.{name}")
 
 
@@ -56,7 +58,9 @@ def add_options(parser: argparse.ArgumentParser, prepare: Callable[..., Any]) ->
 def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = Parser(__doc__)
-    parser.add_argument("corpus", help=f"one of: {', '.join(corpora())}; NAME --help shows its options")
+    parser.add_argument(
+        "corpus", help=f"one of: {', '.join(corpora())}; NAME --help shows its options"
+    )
     parser.add_argument("corpus_dir", help='where the corpus lies; "" says that it was not set')
     parser.add_argument("data_dir", help="gets the data directories")
     names: list[str] = []

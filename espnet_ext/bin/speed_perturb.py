@@ -1,6 +1,7 @@
 """Add copies of a data directory at other speeds; tables only, format_audio makes the sound.
 
-Ids and speakers get the prefix `sp0.9-` (none for 1.0); `utt2speed` says the speed (Ko et al. 2015).
+Ids and speakers get the prefix `sp0.9-` (none for 1.0); `utt2speed` says the speed (Ko et al.
+2015).
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ def factors(text: str) -> list[str]:
     except ValueError:
         good = False
     if not good:
-        raise UserError(f'found factors {text!r}, expected different numbers from 0.1 to 10, e.g. "0.9 1.0 1.1"')
+        raise UserError(
+            f'found factors {text!r}, expected different numbers from 0.1 to 10, e.g. "0.9 1.0 1.1"'
+        )
     return found
 
 
 def perturb(data: Path, out: Path, speeds: list[str]) -> int:
-    """Write the tables of `data` once for every speed to `out`; returns the number of utterances."""
+    """Write the tables of `data` once for every speed; returns the number of utterances."""
     from espnet_ext.datadir.edit import Tables, prefixed, read_all, write_all
 
     tables = read_all(data)
@@ -38,7 +41,9 @@ def perturb(data: Path, out: Path, speeds: list[str]) -> int:
         tables.pop(name, None)
     if "utt2spk" not in tables or "utt2speed" in tables:
         found = "utt2speed" if "utt2speed" in tables else "no utt2spk"
-        raise UserError(f"{data}: found {found}, expected an unperturbed data directory: choose another one")
+        raise UserError(
+            f"{data}: found {found}, expected an unperturbed data directory: choose another one"
+        )
     whole: Tables = {}
     for speed in speeds:
         factor = float(speed)
@@ -57,7 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(__doc__)
     parser.add_argument("data", type=Path, help="the data directory")
     parser.add_argument("out", type=Path, help="the data directory to write")
-    parser.add_argument("--factors", default="0.9 1.0 1.1", help="speeds; 1.0 keeps the ids as they are")
+    parser.add_argument(
+        "--factors", default="0.9 1.0 1.1", help="speeds; 1.0 keeps the ids as they are"
+    )
     args = parser.parse_args(argv)
     count = perturb(args.data, args.out, factors(args.factors))
     print(f"{args.out}: {count} utterances at speeds {args.factors}")

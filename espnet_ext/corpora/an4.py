@@ -1,8 +1,10 @@
 """CMU AN4 (Acero 1990): spelled names, addresses and numbers, 16 kHz, close microphone.
 
-`etc/an4_{train,test}.transcription` and `wav/an4_clstk/<speaker>/<id>.raw` (`an4test_clstk` for the test), or
-`.sph` in the sphere distribution. The `.raw` files are headerless 16-bit PCM whose byte order the samples
-tell: the distribution named bigendian is big-endian even where a README says otherwise. They get WAV copies.
+`etc/an4_{train,test}.transcription` and `wav/an4_clstk/<speaker>/<id>.raw` (`an4test_clstk` for the
+test), or `.sph` in the sphere distribution. The `.raw` files are headerless 16-bit PCM whose byte
+order the samples
+tell: the distribution named bigendian is big-endian even where a README says otherwise. They get
+WAV copies.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ RATE = 16000
 TEST_SPEAKERS = 8
 DEV_SPEAKERS = 6
 SOUNDS = (".raw", ".sph", ".wav", ".flac")
-ADVICE = f"set {VARIABLE}=/path/to/an4 in local/db.sh or in the environment, or let it be fetched from {URL}"
+ADVICE = f"set {VARIABLE}=/path/to/an4 in local/db.sh or the environment, or have it fetched: {URL}"
 
 
 def download(corpus: str | Path) -> None:
@@ -36,7 +38,9 @@ def download(corpus: str | Path) -> None:
     if (corpus / "etc").is_dir():
         return
     archive = corpus.parent / URL.rpartition("/")[2]
-    lists = tuple(f"etc/an4_{p}.{k}" for p in ("train", "test") for k in ("fileids", "transcription"))
+    lists = tuple(
+        f"etc/an4_{p}.{k}" for p in ("train", "test") for k in ("fileids", "transcription")
+    )
     if not archive.exists():
         try:
             fetch(URL, archive)
@@ -48,13 +52,14 @@ def download(corpus: str | Path) -> None:
 def prepare(corpus: str | Path, data: str | Path, *, test_extra: str = "") -> list[Path]:
     """Write train, dev and test, no speaker in two of them, and test_extra if asked for.
 
-    The corpus' own test part is the test set; without it the last eight speakers in alphabetical order are.
-    dev are six speakers of the others, evenly spaced.
+    The corpus' own test part is the test set; without it the last eight speakers in alphabetical
+    order are. dev are six speakers of the others, evenly spaced.
 
     Args:
         corpus: the directory that holds etc/ and wav/.
         data: gets the data directories, and WAV copies of raw files below local/an4.
-        test_extra: another directory of AN4's kind (lists or one transcription, and sounds) to be a further test set.
+        test_extra: another directory of AN4's kind (lists or one transcription, and sounds) to be a
+            further test set.
 
     Returns:
         the directories written.
@@ -65,7 +70,9 @@ def prepare(corpus: str | Path, data: str | Path, *, test_extra: str = "") -> li
     data = Path(data)
     root = _root(Path(corpus)) if str(corpus) else None
     if root is None:
-        raise UserError(f"{corpus or 'AN4'}: found no etc/an4_train.transcription, expected AN4: {ADVICE}")
+        raise UserError(
+            f"{corpus or 'AN4'}: found no etc/an4_train.transcription, expected AN4: {ADVICE}"
+        )
     sounds = _sounds(root)
     train = _transcripts([root / "etc" / "an4_train.transcription"])
     official = root / "etc" / "an4_test.transcription"
@@ -77,9 +84,14 @@ def prepare(corpus: str | Path, data: str | Path, *, test_extra: str = "") -> li
         speakers = speakers[:-TEST_SPEAKERS]
     if len(speakers) <= DEV_SPEAKERS:
         raise UserError(
-            f"{root}: found {len(speakers)} speakers to train with, expected more than {DEV_SPEAKERS}: {ADVICE}"
+            f"{root}: found {len(speakers)} speakers to train with, expected more than "
+            f"{DEV_SPEAKERS}: {ADVICE}"
         )
-    dev = set(speakers[len(speakers) // (2 * DEV_SPEAKERS) :: len(speakers) // DEV_SPEAKERS][:DEV_SPEAKERS])
+    dev = set(
+        speakers[len(speakers) // (2 * DEV_SPEAKERS) :: len(speakers) // DEV_SPEAKERS][
+            :DEV_SPEAKERS
+        ]
+    )
     sets = {
         "train": {i: t for i, t in train.items() if _speaker(i) in set(speakers) - dev},
         "dev": {i: t for i, t in train.items() if _speaker(i) in dev},
@@ -87,7 +99,9 @@ def prepare(corpus: str | Path, data: str | Path, *, test_extra: str = "") -> li
     }
     written = [_write_set(data, name, texts, sounds) for name, texts in sets.items()]
     if test_extra:
-        written.append(_write_set(data, "test_extra", _extra(Path(test_extra)), _sounds(Path(test_extra))))
+        written.append(
+            _write_set(data, "test_extra", _extra(Path(test_extra)), _sounds(Path(test_extra)))
+        )
     return written
 
 
@@ -106,15 +120,15 @@ def _sounds(root: Path) -> dict[str, Path]:
 
 
 def _extra(root: Path) -> dict[str, str]:
-    """Transcripts of a further test set: its test list if it has one, else every list, else every text file."""
+    """Transcripts of a further test set: of its test list, else every list, else text files."""
     for pattern in ("*_test.transcription", "*.transcription", "*trans*", "*.txt"):
         paths = sorted(p for p in root.rglob(pattern) if p.is_file())
         texts = _transcripts(paths)
         if texts:
             return texts
     raise UserError(
-        f"{root}: found no transcription, expected lines like `<s> YES </s> (an251-fash-b)` in etc/*.transcription: "
-        f"check AN4_TEST"
+        f"{root}: found no transcription, expected lines like `<s> YES </s> (an251-fash-b)` in "
+        "etc/*.transcription: check AN4_TEST"
     )
 
 
@@ -130,7 +144,8 @@ def _transcripts(paths: Iterable[Path]) -> dict[str, str]:
             match = re.fullmatch(r"\s*(.*?)\s*\(([^()\s]+)\)\s*", line)
             if not match and line.strip() and path.suffix == ".transcription":
                 raise UserError(
-                    f"{path}, line {number}: found {line!r}, expected `<s> WORDS </s> (id)`: correct the line"
+                    f"{path}, line {number}: found {line!r}, expected `<s> WORDS </s> (id)`: "
+                    "correct the line"
                 )
             if match:
                 _add(found, match[2], match[1], f"{path}, line {number}")
@@ -155,8 +170,9 @@ def _write_set(data: Path, name: str, texts: dict[str, str], sounds: dict[str, P
     silent = sorted(texts.keys() - sounds.keys())
     if silent:
         raise UserError(
-            f"{name}: found no sound for {len(silent)} transcripts ({', '.join(silent[:3])}), expected "
-            f"wav/**/{silent[0]}.raw or .sph, .wav, .flac: the copy of the corpus is not whole; fetch it again"
+            f"{name}: found no sound for {len(silent)} transcripts ({', '.join(silent[:3])}), "
+            f"expected wav/**/{silent[0]}.raw or .sph, .wav, .flac: the copy of the corpus is not "
+            "whole; fetch it again"
         )
     raw = [sounds[i] for i in sorted(texts) if sounds[i].suffix.lower() == ".raw"]
     order = endianness(p.read_bytes() for p in raw[:: max(1, len(raw) // 20)]) if raw else None

@@ -21,7 +21,8 @@ def fetch(url: str, path: str | Path, timeout: float = 60.0) -> None:
     """Download `url` to `path`; goes on where an earlier try stopped (`path.part`).
 
     Raises:
-        UserError: if the server cannot be reached or sends less than it announced; what came is kept.
+        UserError: if the server cannot be reached or sends less than it announced; what came is
+            kept.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,7 +35,9 @@ def fetch(url: str, path: str | Path, timeout: float = 60.0) -> None:
             size = have + int(answer.headers.get("Content-Length", 0))
             with open(part, "ab" if have else "wb") as out:
                 blocks = iter(lambda: answer.read(BLOCK), b"")
-                for block in progress(blocks, -(-(size - have) // BLOCK), f"fetch {path.name} (MiB)"):
+                for block in progress(
+                    blocks, -(-(size - have) // BLOCK), f"fetch {path.name} (MiB)"
+                ):
                     out.write(block)
     except urllib.error.HTTPError as error:
         if error.code != 416:  # 416: nothing left to send, the part is whole
@@ -51,8 +54,8 @@ def fetch(url: str, path: str | Path, timeout: float = 60.0) -> None:
 def _failed(url: str, part: Path, what: str) -> UserError:
     kept = f" ({part} is kept and continued)" if part.exists() else ""
     return UserError(
-        f"{url}: found {what}, expected the whole file: check the network and run it again{kept}, or fetch it by "
-        f"hand"
+        f"{url}: found {what}, expected the whole file: check the network and run it again{kept}, "
+        "or fetch it by hand"
     )
 
 
@@ -60,7 +63,8 @@ def unpack(archive: str | Path, name: str, target: str | Path, witnesses: tuple[
     """Unpack directory `name` of a tar archive as `target`, by a rename at the end.
 
     Args:
-        archive: .tar.gz file; removed if it turns out to be damaged, so that the next try fetches it anew.
+        archive: .tar.gz file; removed if it turns out to be damaged, so that the next try fetches
+            it anew.
         name: the directory within the archive.
         target: where it goes; must not exist.
         witnesses: files below `name` that a whole corpus has.
@@ -76,15 +80,18 @@ def unpack(archive: str | Path, name: str, target: str | Path, witnesses: tuple[
                 tar.extract(member, beside, set_attrs=False)
         absent = [w for w in witnesses if not (beside / name / w).is_file()]
         if absent:
-            raise UserError(f"{archive}: found no {absent[0]}, expected it in {name}: the archive is another one")
+            raise UserError(
+                f"{archive}: found no {absent[0]}, expected it in {name}: the archive is another "
+                "one"
+            )
         os.replace(beside / name, target)
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         if isinstance(error, OSError) and not isinstance(error, tarfile.TarError) and error.errno:
             raise
         archive.unlink(missing_ok=True)
         raise UserError(
-            f"{archive}: found a damaged archive ({error}), expected a tar file: it was removed; run it again to "
-            f"fetch it anew"
+            f"{archive}: found a damaged archive ({error}), expected a tar file: it was removed; "
+            "run it again to fetch it anew"
         ) from None
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -96,8 +103,8 @@ def _safe(tar: tarfile.TarFile, archive: Path) -> Iterator[tarfile.TarInfo]:
         parts = Path(member.name).parts
         if member.name.startswith("/") or ".." in parts:
             raise UserError(
-                f"{archive}: found the member {member.name!r} that leads outside, expected plain relative names: "
-                f"do not trust this archive"
+                f"{archive}: found the member {member.name!r} that leads outside, expected plain "
+                "relative names: do not trust this archive"
             )
         if member.isfile() or member.isdir():
             yield member

@@ -20,7 +20,9 @@ def corpus_root(given: str | Path, name: str, witness: str, variable: str, sourc
     Raises:
         UserError: if neither holds it; names the variable to set.
     """
-    advice = f"set {variable}=/path/to/{name} in local/db.sh or in the environment (corpus: {source})"
+    advice = (
+        f"set {variable}=/path/to/{name} in local/db.sh or in the environment (corpus: {source})"
+    )
     if not str(given):
         raise UserError(f"found no {variable}, expected the directory of {name}: {advice}")
     for root in (Path(given), Path(given) / name):

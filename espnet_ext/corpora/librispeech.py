@@ -1,7 +1,7 @@
 """LibriSpeech (Panayotov et al. 2015), and anything laid out like it.
 
-`<part>/<reader>/<chapter>/<reader>-<chapter>-<utterance>.flac` and `<reader>-<chapter>.trans.txt` beside them.
-As in ESPnet's recipe a speaker is a reader in a chapter.
+`<part>/<reader>/<chapter>/<reader>-<chapter>-<utterance>.flac` and `<reader>-<chapter>.trans.txt`
+beside them. As in ESPnet's recipe a speaker is a reader in a chapter.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ def prepare(corpus: str | Path, data: str | Path, *, sets: str = "") -> list[Pat
     Args:
         corpus: `LibriSpeech` or the directory that holds it.
         data: gets a directory for every set.
-        sets: which parts make which set, such as "train=train-clean-100+train-clean-360 dev=dev-clean"; empty: every part a set of its own, train-clean-100 -> train_clean_100.
+        sets: which parts make which set, such as "train=train-clean-100+train-clean-360
+            dev=dev-clean"; empty: every part a set of its own, train-clean-100 -> train_clean_100.
 
     Returns:
         the directories written.
@@ -58,8 +59,8 @@ def _plan(root: Path, sets: str) -> dict[str, list[str]]:
         absent = [part for part in plan[name] if part not in present]
         if absent:
             raise UserError(
-                f"{root}: found the parts {', '.join(present) or 'none'}, expected {', '.join(absent)} for the "
-                f"set {name!r}: fetch it from {SOURCE} or change --sets"
+                f"{root}: found the parts {', '.join(present) or 'none'}, expected "
+                f"{', '.join(absent)} for the set {name!r}: fetch it from {SOURCE} or change --sets"
             )
     return plan
 
@@ -73,7 +74,9 @@ def _add_part(part: Path, genders: dict[str, str], tables: Tables) -> None:
     silent: list[str] = []
     chapters = sorted(part.glob("*/*/*.trans.txt"))
     if not chapters:
-        raise UserError(f"{part}: found no READER/CHAPTER/*.trans.txt, expected LibriSpeech's layout")
+        raise UserError(
+            f"{part}: found no READER/CHAPTER/*.trans.txt, expected LibriSpeech's layout"
+        )
     for trans in chapters:
         reader, chapter = trans.parent.parts[-2:]
         speaker = f"{reader}-{chapter}"
@@ -89,4 +92,7 @@ def _add_part(part: Path, genders: dict[str, str], tables: Tables) -> None:
             tables["spk2gender"][speaker] = genders.get(reader, "m")
     if silent:
         shown = ", ".join(silent[:3])
-        print(f"{part}: left out {len(silent)} transcripts without audio: {shown} ...", file=sys.stderr)
+        print(
+            f"{part}: left out {len(silent)} transcripts without audio: {shown} ...",
+            file=sys.stderr,
+        )

@@ -1,4 +1,6 @@
-"""LJ Speech 1.1 (Ito and Johnson 2017), and anything laid out like it: `metadata.csv`, `wavs/<id>.wav`."""
+"""LJ Speech 1.1 (Ito and Johnson 2017), and anything laid out like it: `metadata.csv`,
+`wavs/<id>.wav`.
+"""
 
 from __future__ import annotations
 
@@ -33,15 +35,16 @@ def prepare(
         the directories written.
 
     Raises:
-        UserError: the corpus is missing, a line has no three fields, or dev and eval1 leave nothing for train.
+        UserError: the corpus is missing, a line has no three fields, or dev and eval1 leave nothing
+            for train.
     """
     root = corpus_root(corpus, "LJSpeech-1.1", "metadata.csv", VARIABLE, SOURCE)
     rows = _rows(root)
     utts = sorted(rows)
     if dev < 1 or eval1 < 1 or len(utts) <= dev + eval1:
         raise UserError(
-            f"{root}: found {len(utts)} clips, expected more than {dev} + {eval1} for dev and eval1: ask for "
-            f"fewer with --dev and --eval1 (each at least 1)"
+            f"{root}: found {len(utts)} clips, expected more than {dev} + {eval1} for dev and "
+            "eval1: ask for fewer with --dev and --eval1 (each at least 1)"
         )
     cut = len(utts) - dev - eval1
     sets = {"train": utts[:cut], "dev": utts[cut : cut + dev], "eval1": utts[cut + dev :]}
@@ -67,8 +70,8 @@ def _rows(root: Path) -> dict[str, tuple[str, str]]:
         fields = line.rstrip("\r").split("|")
         if len(fields) != 3 or not fields[2].strip():
             raise UserError(
-                f"{root}/metadata.csv, line {number}: found {len(fields)} fields in {line[:60]!r}, expected "
-                f"id|raw|normalised with a text: correct the line"
+                f"{root}/metadata.csv, line {number}: found {len(fields)} fields in {line[:60]!r}, "
+                "expected id|raw|normalised with a text: correct the line"
             )
         if f"{fields[0]}.wav" in sounds:
             rows[fields[0]] = (" ".join(fields[1].split()), " ".join(fields[2].split()))

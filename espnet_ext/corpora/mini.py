@@ -1,8 +1,8 @@
 """The embedded corpora: Mini-ASR, laid out as LibriSpeech, and Mini-TTS, laid out as LJ Speech 1.1.
 
-Nothing is downloaded: sentences of a small grammar (corpora/sentences.py) are spoken by free synthesisers
-(corpora/voices.py), the same sentences and samples every time. Voices and sentences of train, dev and test are
-disjoint; every word of dev and test occurs in train at least five times.
+Nothing is downloaded: sentences of a small grammar (corpora/sentences.py) are spoken by free
+synthesisers (corpora/voices.py), the same sentences and samples every time. Voices and sentences of
+train, dev and test are disjoint; every word of dev and test occurs in train at least five times.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ def asr_lines(drawn: dict[str, list[Sentence]]) -> Iterator[Line]:
         whole = sum(v.share for _, v in readers)
         before = 0.0
         for reader, voice in readers:
-            first, last = (round(len(drawn[part]) * s / whole) for s in (before, before + voice.share))
+            first, last = (
+                round(len(drawn[part]) * s / whole) for s in (before, before + voice.share)
+            )
             before += voice.share
             yield from _chapters(folder, reader, voice, drawn[part][first:last])
 
@@ -83,7 +85,7 @@ def tts_lines(drawn: dict[str, list[Sentence]]) -> Iterator[Line]:
 
 
 def sound(line: Line) -> tuple[np.ndarray, int]:
-    """int16 samples and rate of an utterance: loudness differs a little, LibriSpeech's way has a quiet hiss."""
+    """int16 samples and rate; Mini-ASR varies a little in loudness and has a quiet hiss."""
     import numpy as np
 
     from espnet_ext.audio.resample import resample, to_int16
@@ -119,7 +121,8 @@ def render(corpus_dir: str | Path, task: str, counts: dict[str, int] | None = No
         counts: utterances of train, dev, test and tts; default COUNTS.
 
     Raises:
-        UserError: if a synthesiser is missing or fails, or other files lie where the corpus would go.
+        UserError: if a synthesiser is missing or fails, or other files lie where the corpus would
+            go.
     """
     drawn = draw({**COUNTS, **(counts or {})})
     lines = list(asr_lines(drawn) if task == "asr" else tts_lines(drawn))
@@ -151,8 +154,8 @@ def _start(root: Path, plan: str, keep: bool) -> None:
     found = [p for p in root.rglob("*") if p.is_file() and p.name != MARK]
     if found and not (root / MARK).exists():
         raise UserError(
-            f"{root}: found {len(found)} files that were not rendered here, expected an empty or absent "
-            f"directory: choose another one"
+            f"{root}: found {len(found)} files that were not rendered here, expected an empty or "
+            "absent directory: choose another one"
         )
     if not keep:
         for path in found:
@@ -190,12 +193,14 @@ def _write_lists(root: Path, chapters: list[Path]) -> None:
         voice = VOICES[reader - 1001]
         minutes = _minutes(root / part / str(reader))
         speakers.append(
-            f"{reader:<4} | {voice.sex} | {part:<16} | {minutes:5.2f} | {voice.engine} {voice.name}\n"
+            f"{reader:<4} | {voice.sex} | {part:<16} | {minutes:5.2f} | {voice.engine} "
+            f"{voice.name}\n"
         )
     write_text(root / "SPEAKERS.TXT", "".join(speakers))
     head = ";ID  |READER|MINUTES| SUBSET           | PROJ.|BOOK ID| CH. TITLE | PROJECT TITLE\n"
     rows = [
-        f"{c.parts[2]} | {c.parts[1]} | {_minutes(root / c):5.2f} | {c.parts[0]:<16} | 1 | 1 | Sentences | Mini\n"
+        f"{c.parts[2]} | {c.parts[1]} | {_minutes(root / c):5.2f} | {c.parts[0]:<16} | 1 | 1 | "
+        "Sentences | Mini\n"
         for c in chapters
     ]
     write_text(root / "CHAPTERS.TXT", head + "".join(rows))

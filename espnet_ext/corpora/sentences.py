@@ -1,7 +1,7 @@
 """A small seeded grammar of everyday sentences, each in written and in spoken form.
 
-"Dr. Smith paid $25 on March 3rd." is spoken "Doctor Smith paid twenty-five dollars on March third." Both forms
-come from the grammar itself, so that a text normaliser can be tested against it.
+"Dr. Smith paid $25 on March 3rd." is spoken "Doctor Smith paid twenty-five dollars on March third."
+Both forms come from the grammar itself, so that a text normaliser can be tested against it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen eighteen nineteen"
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+    "fifteen sixteen seventeen eighteen nineteen"
 ).split()
 TENS = "zero ten twenty thirty forty fifty sixty seventy eighty ninety".split()
 ORDINALS = (
-    "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth "
-    "fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
+    "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth "
+    "thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
 ).split()
 MONTHS = (
     "January February March April May June July August September October November December"
@@ -31,11 +31,13 @@ WORDS = {
     "surname": "Smith Brown Miller Taylor Wilson Parker Baker Cooper",
     "family": "mother father brother sister uncle daughter",
     "day": "Monday Tuesday Wednesday Thursday Friday Saturday Sunday",
-    "place": "market station school park library office garden kitchen hotel village museum beach river bridge",
+    "place": "market station school park library office garden kitchen hotel village museum beach "
+    "river bridge",
     "room": "kitchen garden office bedroom",
     "food": "bread milk coffee tea cheese soup rice butter sugar",
     "animals": "dogs cats horses birds sheep",
-    "things": "books letters windows lamps tables chairs apples flowers bottles boxes pictures tickets",
+    "things": "books letters windows lamps tables chairs apples flowers bottles boxes pictures "
+    "tickets",
     "thing": "book letter window lamp table chair bicycle picture coat radio",
     "vehicle": "train bus boat car plane",
     "colour": "red blue green white black yellow brown",
@@ -91,7 +93,9 @@ TEMPLATES = (
 
 
 class Sentence(NamedTuple):
-    """One sentence, as written ("$25") and as spoken ("twenty-five dollars"), both with case and punctuation."""
+    """One sentence, as written ("$25") and as spoken ("twenty-five dollars"), both with case and
+    punctuation.
+    """
 
     written: str
     spoken: str
@@ -127,7 +131,7 @@ def suffixed(value: int) -> str:
 
 
 class Grammar:
-    """Draws sentences; words seen less often so far are likelier, so that all of them become frequent."""
+    """Draws sentences; words seen less so far are likelier, so that all become frequent."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -164,7 +168,10 @@ class Grammar:
         return str(value), number(value)
 
     def slot_thousands(self) -> tuple[str, str]:
-        value = self.value("thousands", range(1, 10)) * 1000 + self.value("thousands", range(1, 10)) * 100
+        value = (
+            self.value("thousands", range(1, 10)) * 1000
+            + self.value("thousands", range(1, 10)) * 100
+        )
         return f"{value:,}", number(value).capitalize()
 
     def slot_money(self) -> tuple[str, str]:
@@ -211,7 +218,7 @@ class Grammar:
         forms = ["", ""]
         for literal, name in re.findall(r"([^{]*)(?:\{(\w+)\})?", template):
             pair = self.slot(name) if name else ("", "")
-            forms = [form + literal + said for form, said in zip(forms, pair)]
+            forms = [form + literal + said for form, said in zip(forms, pair, strict=True)]
         return Sentence(*forms)
 
 

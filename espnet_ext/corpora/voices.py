@@ -24,7 +24,8 @@ class Voice(NamedTuple):
         engine: "espeak-ng" or "flite".
         name: the engine's name of the voice.
         tempo: 1 is the engine's own speed, 1.1 speaks faster.
-        pitch: espeak-ng's 0 to 99, or flite's mean fundamental frequency in Hz; 0 keeps the voice's own.
+        pitch: espeak-ng's 0 to 99, or flite's mean fundamental frequency in Hz; 0 keeps the voice's
+            own.
         share: how many utterances it speaks, relative to the others of its part.
     """
 
@@ -37,8 +38,8 @@ class Voice(NamedTuple):
     share: float = 1.0
 
 
-#: Every voice of dev and test is unheard in training, but kin to voices that are: other variants of the same
-#: accents, and for flite another statistical voice beside slt and awb.
+#: Every voice of dev and test is unheard in training, but kin to voices that are: other variants of
+#: the same accents, and for flite another statistical voice beside slt and awb.
 VOICES = (
     Voice("train", "M", "espeak-ng", "en-us", 1.00, 50),
     Voice("train", "F", "espeak-ng", "en-us+f1", 0.95, 55),
@@ -73,8 +74,8 @@ def require_engines(voices: Sequence[Voice]) -> None:
     missing = [e for e in sorted({v.engine for v in voices}) if shutil.which(e) is None]
     if missing:
         raise UserError(
-            f"found no {' and no '.join(missing)}, expected the synthesisers that speak the embedded corpora: "
-            f"sudo apt-get install {' '.join(missing)}"
+            f"found no {' and no '.join(missing)}, expected the synthesisers that speak the "
+            f"embedded corpora: sudo apt-get install {' '.join(missing)}"
         )
 
 
@@ -82,7 +83,8 @@ def speak(voice: Voice, text: str) -> tuple[np.ndarray, int]:
     """Let a voice say a text.
 
     Returns:
-        float32 samples (T,) and their rate (22,050 Hz espeak-ng, 16,000 Hz flite); the same every time.
+        float32 samples (T,) and their rate (22,050 Hz espeak-ng, 16,000 Hz flite); the same every
+        time.
 
     Raises:
         UserError: if the synthesiser fails.
@@ -95,8 +97,8 @@ def speak(voice: Voice, text: str) -> tuple[np.ndarray, int]:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace")
         if done.returncode or not path.is_file():
             raise UserError(
-                f"{' '.join(command)}: found status {done.returncode} ({done.stderr.strip()[-200:]}), expected "
-                f"a sound file: try that command by hand"
+                f"{' '.join(command)}: found status {done.returncode} "
+                f"({done.stderr.strip()[-200:]}), expected a sound file: try that command by hand"
             )
         samples, rate = soundfile.read(path, dtype="float32")
     return samples, int(rate)
@@ -106,7 +108,29 @@ def _command(voice: Voice, text: str, path: Path) -> list[str]:
     if voice.engine == "flite":
         pitch = ["--setf", f"int_f0_target_mean={voice.pitch}"] if voice.pitch else []
         slower = f"duration_stretch={1 / voice.tempo:.4f}"
-        return ["flite", "-voice", voice.name, "--setf", slower, *pitch, "-o", str(path), "-t", text]
+        return [
+            "flite",
+            "-voice",
+            voice.name,
+            "--setf",
+            slower,
+            *pitch,
+            "-o",
+            str(path),
+            "-t",
+            text,
+        ]
     words_a_minute = str(round(165 * voice.tempo))
     pitch = ["-p", str(voice.pitch)] if voice.pitch else []
-    return ["espeak-ng", "-v", voice.name, "-s", words_a_minute, *pitch, "-w", str(path), "--", text]
+    return [
+        "espeak-ng",
+        "-v",
+        voice.name,
+        "-s",
+        words_a_minute,
+        *pitch,
+        "-w",
+        str(path),
+        "--",
+        text,
+    ]

@@ -1,7 +1,7 @@
 """Kaldi data directories: read, write, validate, fix, split, subset, combine and copy them.
 
-A data directory holds tables of `key value` lines sorted in the C locale: `wav.scp`, `text`, `utt2spk`, `spk2utt`
-and more. A key has no white space; a value is the rest of the line.
+A data directory holds tables of `key value` lines sorted in the C locale: `wav.scp`, `text`,
+`utt2spk`, `spk2utt` and more. A key has no white space; a value is the rest of the line.
 """
 
 from espnet_ext.datadir.check import Problems, check, validate

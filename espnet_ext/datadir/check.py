@@ -10,9 +10,18 @@ from espnet_ext.errors import UserError
 
 #: Tables that may lie in a data directory and are keyed by utterance.
 BY_UTTERANCE = (
-    "text", "utt2spk", "utt2dur", "utt2lang", "utt2gender", "utt2speed", "utt2num_samples", "utt2sid",
-    "utt2lid", "raw_text", "durations",
-)  # fmt: skip
+    "text",
+    "raw_text",
+    "utt2spk",
+    "utt2dur",
+    "utt2num_samples",
+    "utt2speed",
+    "utt2gender",
+    "utt2lang",
+    "utt2sid",
+    "utt2lid",
+    "durations",
+)
 SHOWN = 10
 
 
@@ -25,9 +34,9 @@ class Problems(list[str]):
         more = f"\n  ... and {len(self) - SHOWN} more" if len(self) > SHOWN else ""
         count = "1 problem" if len(self) == 1 else f"{len(self)} problems"
         return (
-            f"{directory}: found {count}, expected a valid data directory:{lines}{more}\n"
-            f"  Correct them by hand, or run `python -m espnet_ext.bin.fix_data {directory}`, which sorts, keeps "
-            f"the utterances common to all tables and says what it dropped."
+            f"{directory}: found {count}, expected a valid data directory:{lines}{more}\n  Correct "
+            f"them by hand, or run `python -m espnet_ext.bin.fix_data {directory}`, which sorts, "
+            "keeps the utterances common to all tables and says what it dropped."
         )
 
 
@@ -128,10 +137,11 @@ def _same_speakers(tables: dict[str, dict[str, str]], problems: Problems) -> Non
         _difference("spk2utt", spk2utt.keys() - tables[name].keys(), name, problems)
     speakers = list(spk2utt)
     order = [spk for _, spk in sorted(utt2spk.items())]
-    changes = [spk for one, spk in zip([""] + order, order) if one != spk]
+    changes = [spk for one, spk in zip(["", *order], order, strict=False) if one != spk]
     if sorted(speakers) != changes:
         problems.append(
-            "utt2spk: sorted by utterance the speakers are not sorted: ids must start with the speaker's id"
+            "utt2spk: sorted by utterance the speakers are not sorted: ids must start with the "
+            "speaker's id"
         )
 
 

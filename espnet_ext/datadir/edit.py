@@ -22,16 +22,18 @@ Tables = dict[str, dict[str, str]]
 
 
 def read_all(directory: str | Path, empty: Collection[str] = ()) -> Tables:
-    """Every known table of a directory, strictly (see read_table); those in `empty` may lack values."""
+    """Every known table, read strictly (see read_table); those in `empty` may lack values."""
     directory = Path(directory)
     if not directory.is_dir():
-        raise UserError(f"{directory}: no such directory, expected a data directory: check the path")
+        raise UserError(
+            f"{directory}: no such directory, expected a data directory: check the path"
+        )
     paths = [p for p in sorted(directory.iterdir()) if is_table(p)]
     return {p.name: read_table(p, empty=p.name in empty) for p in paths}
 
 
 def write_all(directory: str | Path, tables: Mapping[str, Mapping[str, str]]) -> None:
-    """Write tables, `spk2utt` made anew from `utt2spk`; `utt2spk` comes last, as the sign of a whole directory."""
+    """Write tables, `spk2utt` made from `utt2spk`, which comes last: the sign of a whole directory."""
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     for name in sorted(tables.keys() - {"utt2spk", "spk2utt"}):
@@ -60,7 +62,7 @@ def keep(tables: Tables, utterances: Collection[str]) -> Tables:
 
 
 def fix(directory: str | Path, *, min_seconds: float | None = None) -> dict[str, str]:
-    """Sort the tables, drop what is broken, keep the utterances common to all tables, rebuild `spk2utt`.
+    """Sort the tables, drop what is broken, keep the utterances common to all, rebuild `spk2utt`.
 
     Of a key that occurs twice the first line stays.
 
@@ -79,7 +81,9 @@ def fix(directory: str | Path, *, min_seconds: float | None = None) -> dict[str,
     paths = [p for p in sorted(directory.iterdir()) if is_table(p)] if directory.is_dir() else []
     tables = {p.name: _loose(p, dropped) for p in paths}
     if "utt2spk" not in tables:
-        raise UserError(f"{directory}/utt2spk: not found, expected `utt speaker` lines: write it first")
+        raise UserError(
+            f"{directory}/utt2spk: not found, expected `utt speaker` lines: write it first"
+        )
     common = _common(directory, tables, dropped)
     if min_seconds is not None:
         for utt in [u for u in common if float(tables["utt2dur"].get(u, "inf")) < min_seconds]:
@@ -87,8 +91,8 @@ def fix(directory: str | Path, *, min_seconds: float | None = None) -> dict[str,
             common.remove(utt)
     if not common:
         raise UserError(
-            f"{directory}: found no utterance that all of {', '.join(tables)} share, expected at least one: "
-            f"check that the ids agree; nothing was changed"
+            f"{directory}: found no utterance that all of {', '.join(tables)} share, expected at "
+            "least one: check that the ids agree; nothing was changed"
         )
     write_all(directory, keep(tables, common))
     return dropped
@@ -128,13 +132,13 @@ def _common(directory: Path, tables: Tables, dropped: dict[str, str]) -> set[str
 
 
 def split(directory: str | Path, parts: int, out: str | Path | None = None) -> list[Path]:
-    """Split by utterance into `parts` directories of contiguous shares, `OUT/splitN/K` as Kaldi names them."""
+    """Split into `parts` contiguous shares of utterances, `OUT/splitN/K` as Kaldi names them."""
     tables = read_all(directory)
     utterances = sorted(tables["utt2spk"])
     if not 1 <= parts <= len(utterances):
         raise UserError(
-            f"{directory}: found {len(utterances)} utterances, expected at least {parts} for {parts} parts: "
-            f"ask for fewer parts"
+            f"{directory}: found {len(utterances)} utterances, expected at least {parts} for "
+            f"{parts} parts: ask for fewer parts"
         )
     base = Path(out or directory) / f"split{parts}"
     paths = [base / str(part + 1) for part in range(parts)]
@@ -153,34 +157,45 @@ def subset(directory: str | Path, out: str | Path, utterances: Collection[str]) 
     tables = read_all(directory)
     absent = sorted(set(utterances) - tables["utt2spk"].keys())
     if absent or not utterances:
-        found = f"{len(absent)} ids that are not in it: {', '.join(absent[:3])}" if absent else "no id"
-        raise UserError(f"{directory}: asked for {found}, expected ids of its utt2spk: check the list")
+        found = (
+            f"{len(absent)} ids that are not in it: {', '.join(absent[:3])}" if absent else "no id"
+        )
+        raise UserError(
+            f"{directory}: asked for {found}, expected ids of its utt2spk: check the list"
+        )
     write_all(out, keep(tables, set(utterances)))
 
 
-def combine(out: str | Path, directories: Sequence[str | Path]) -> None:
+def combine(out: str | Path, directories: Sequence[str | Path]) -> list[str]:
     """Put several directories together; tables that not all of them have are left out.
+
+    Where some have `segments` and others do not, these get segments of whole recordings (from
+    utt2dur).
+
+    Returns:
+        the names of the tables left out.
 
     Raises:
         UserError: if an id is in two of them with different values.
     """
     every = [read_all(d) for d in directories]
-    names = set.intersection(*(set(tables) for tables in every)) - {"spk2utt"}
-    needed = {"segments"} & set().union(*every)
+    anywhere = {name for tables in every for name in tables} - {"spk2utt"}
+    common = anywhere.intersection(*every)
     joined: Tables = {}
-    for name in names | needed:
+    for name in sorted(common | ({"segments"} & anywhere)):
         joined[name] = {}
-        for directory, tables in zip(directories, every):
+        for directory, tables in zip(directories, every, strict=True):
             table = tables[name] if name in tables else _whole(Path(directory), tables)
             _join(joined[name], table, f"{directory}/{name}")
     write_all(out, joined)
+    return sorted(anywhere - joined.keys())
 
 
 def _whole(directory: Path, tables: Tables) -> dict[str, str]:
     if "utt2dur" not in tables:
         raise UserError(
-            f"{directory}: found no segments but other directories have them, expected utt2dur to make them "
-            f"from: run utt2dur on it first"
+            f"{directory}: found no segments but other directories have them, expected utt2dur to "
+            "make them from: run utt2dur on it first"
         )
     return {utt: f"{utt} 0 {dur}" for utt, dur in tables["utt2dur"].items()}
 
@@ -189,15 +204,15 @@ def _join(whole: dict[str, str], table: Mapping[str, str], where: str) -> None:
     for key, value in table.items():
         if whole.setdefault(key, value) != value:
             raise UserError(
-                f"{where}: found {key!r} -> {value!r}, but another directory says {whole[key]!r}: give the "
-                f"ids a prefix of their own (datadir.copy) before combining"
+                f"{where}: found {key!r} -> {value!r}, but another directory says {whole[key]!r}: "
+                "give the ids a prefix of their own (datadir.copy) before combining"
             )
 
 
 def copy(
     directory: str | Path, out: str | Path, *, utt_prefix: str = "", spk_prefix: str = ""
 ) -> None:
-    """Copy a directory with prefixes before utterance (and, without segments, recording) and speaker ids."""
+    """Copy a directory with prefixes before its utterance and speaker ids (see prefixed)."""
     write_all(out, prefixed(read_all(directory), utt_prefix, spk_prefix))
 
 
@@ -217,7 +232,7 @@ def prefixed(tables: Tables, utt: str, spk: str) -> Tables:
 
 
 def utt2dur(directory: str | Path) -> dict[str, float]:
-    """Seconds of every utterance, from `utt2dur` if it is there, else from segments or the audio; writes it."""
+    """Seconds of every utterance: from `utt2dur`, else from segments or audio and written there."""
     directory = Path(directory)
     if (directory / "utt2dur").is_file():
         return {u: float(v) for u, v in read_table(directory / "utt2dur").items()}

@@ -1,4 +1,6 @@
-"""Tables of a Kaldi data directory: one `key value` a line, UTF-8, sorted by the bytes of the key."""
+"""Tables of a Kaldi data directory: one `key value` a line, UTF-8, sorted by the bytes of the
+key.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +39,8 @@ def decode(data: bytes, path: Path) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise UserError(
-            f"{path}, line {line}: found bytes {data[error.start : error.start + 4]!r} that are not UTF-8, "
-            f"expected UTF-8 text: convert the file, e.g. iconv -f latin1 -t utf-8"
+            f"{path}, line {line}: found bytes {data[error.start : error.start + 4]!r} that are "
+            "not UTF-8, expected UTF-8 text: convert the file, e.g. iconv -f latin1 -t utf-8"
         ) from None
 
 
@@ -47,8 +49,8 @@ def read_table(
 ) -> dict[str, str]:
     """Read a table into a dictionary in the order of the file.
 
-    Only a newline ends a line (a Unicode line separator within a text does not), and only spaces and tabs
-    separate a key from its value.
+    Only a newline ends a line (a Unicode line separator within a text does not), and only spaces
+    and tabs separate a key from its value.
 
     Args:
         path: the file.
@@ -56,8 +58,8 @@ def read_table(
         sorted_only: require the keys in C order.
 
     Raises:
-        UserError: file missing, not UTF-8, a key twice, a value missing, an empty line or keys out of order;
-            the message names file and line.
+        UserError: file missing, not UTF-8, a key twice, a value missing, an empty line or keys out
+            of order; the message names file and line.
     """
     path = Path(path)
     table: dict[str, str] = {}
@@ -76,13 +78,15 @@ def read_table(
 def read_lines(path: Path) -> list[str]:
     """The lines of a UTF-8 file without their newlines."""
     if not path.is_file():
-        raise UserError(f"{path}: no such file, expected a table of `key value` lines: check the path")
+        raise UserError(
+            f"{path}: no such file, expected a table of `key value` lines: check the path"
+        )
     lines = decode(path.read_bytes(), path).split("\n")
     return lines if lines[-1] else lines[:-1]
 
 
 def split_line(line: str) -> tuple[str, str]:
-    """`key value` -> (key, value); the value loses white space at its ends (a carriage return too)."""
+    """`key value` -> (key, value), without white space (or a carriage return) at the ends."""
     line = line.strip()
     key, _, value = line.partition(" ")
     if "\t" in key:
@@ -94,7 +98,8 @@ def _missing(path: Path, key: str, number: int) -> None:
     what = "an empty text" if path.name == "text" else "no value"
     found = f"{what} for {key!r}, expected `{key} VALUE`" if key else "an empty line"
     raise UserError(
-        f"{path}, line {number}: found {found}: complete the line or remove it (fix_data removes it)"
+        f"{path}, line {number}: found {found}: complete the line or remove it (fix_data removes "
+        "it)"
     )
 
 
@@ -102,16 +107,16 @@ def _duplicate(path: Path, key: str, number: int) -> None:
     first = next(n for n, line in enumerate(read_lines(path), 1) if split_line(line)[0] == key)
     raise UserError(
         f"{path}: found {key!r} twice, in lines {first} and {number}, expected every key once: "
-        f"remove one of the two lines"
+        "remove one of the two lines"
     )
 
 
 def _require_sorted(path: Path, keys: list[str]) -> None:
-    for number, (one, two) in enumerate(zip(keys, keys[1:]), 2):
+    for number, (one, two) in enumerate(zip(keys, keys[1:], strict=False), 2):
         if one > two:
             raise UserError(
                 f"{path}, line {number}: found {two!r} after {one!r}, expected keys sorted as by "
-                f"`LC_ALL=C sort`: run fix_data on the directory"
+                "`LC_ALL=C sort`: run fix_data on the directory"
             )
 
 
@@ -121,15 +126,20 @@ def write_table(path: str | Path, table: Mapping[str, str] | Iterable[tuple[str,
     A value may be empty where the table's meaning allows it (a decoder that found nothing).
 
     Raises:
-        UserError: if a key is empty or holds white space, or a value a line break or outer white space.
+        UserError: if a key is empty or holds white space, or a value a line break or outer white
+            space.
     """
     path = Path(path)
     rows = sorted(table.items() if isinstance(table, Mapping) else table)
     for key, value in rows:
         if key.split() != [key]:
-            raise UserError(f"{path}: key {key!r} is empty or holds white space, expected a plain id")
+            raise UserError(
+                f"{path}: key {key!r} is empty or holds white space, expected a plain id"
+            )
         if "\n" in value or "\r" in value or value != value.strip():
-            raise UserError(f"{path}: value {value!r} of {key!r} must be one line without outer spaces")
+            raise UserError(
+                f"{path}: value {value!r} of {key!r} must be one line without outer spaces"
+            )
     with atomic_open(path) as stream:
         stream.write("".join(f"{key} {value}\n" if value else f"{key}\n" for key, value in rows))
 
@@ -164,7 +174,7 @@ def read_segments(path: str | Path) -> dict[str, Segment]:
             good = False
         if not good:
             raise UserError(
-                f"{path}: found {value!r} for {utt!r}, expected `RECORDING START END` with "
-                f"0 <= START < END in seconds: correct the line"
+                f"{path}: found {value!r} for {utt!r}, expected `RECORDING START END` with 0 <= "
+                "START < END in seconds: correct the line"
             )
     return found
