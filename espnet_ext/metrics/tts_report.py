@@ -75,7 +75,7 @@ def score_set(ref_dir: str | Path, hyp_dir: str | Path, nj: int = 1) -> SpeechSc
         nj: number of processes.
 
     Raises:
-        UserError: if a table is missing or broken, an utterance is unknown, or audio cannot be used.
+        UserError: a table is missing or broken, an utterance is unknown, or audio is unusable.
     """
     ref_dir, hyp_dir = Path(ref_dir), Path(hyp_dir)
     refs, hyps = read_table(ref_dir / "wav.scp"), read_table(hyp_dir / "wav.scp")

@@ -28,7 +28,7 @@ def _tacotron() -> Cleaner:
             f"cleaner tacotron: cannot import {error.name}; install it with "
             "`pip install espnet_tts_frontend` or choose --cleaner normalize"
         ) from error
-    return custom_english_cleaners  # type: ignore[no-any-return]
+    return custom_english_cleaners
 
 
 def _normalize() -> Cleaner:

@@ -148,5 +148,5 @@ def test_contours_by_hand():
 
 
 def test_too_short_for_an_analysis():
-    with pytest.raises(UserError, match="at least 0.05 s"):
+    with pytest.raises(UserError, match="at least 0\\.05 s"):
         analyse(np.zeros(100), RATE)
