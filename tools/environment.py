@@ -10,7 +10,6 @@ import importlib.metadata
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import zipfile
@@ -124,7 +123,8 @@ def check(options: argparse.Namespace) -> int:
     for row in [("what", "found", "expected", "state"), *rows]:
         print("{:30} {:22} {:18} {}".format(*row).rstrip())
     bad = [row for row in rows if row[3] != "ok" and not row[3].endswith("(useful)")]
-    print(f"{len(rows) - len(bad)} of {len(rows)} in order" + ("" if not bad else "; run tools/setup.sh"))
+    advice = "; run tools/setup.sh" if bad else ""
+    print(f"{len(rows) - len(bad)} of {len(rows)} in order{advice}")
     return 1 if bad else 0
 
 
@@ -192,8 +192,13 @@ def torch_has_cuda() -> bool:
         "v = runpy.run_path(os.path.join(os.path.dirname(u.find_spec('torch').origin), 'version.py'));"
         "print(v.get('cuda') or v.get('hip') or '')"
     )
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    return bool(answer.stdout.strip())
+    return bool(python_runs(code).stdout.strip())
+
+
+def python_runs(code: str) -> subprocess.CompletedProcess[str]:
+    """Run `code` in a Python of its own."""
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
 
 
 def language(_: argparse.Namespace) -> int:
@@ -204,13 +209,10 @@ def language(_: argparse.Namespace) -> int:
     for title, there, code in language_data():
         if there:
             continue
-        done = subprocess.run(
-            [sys.executable, "-c", f"import socket; socket.setdefaulttimeout({NETWORK_SECONDS}); {code}"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-        )
-        word = "fetched" if done.returncode == 0 else "out of reach; left out (no default recipe needs it)"
-        print(f"setup: {title}: {word}", file=sys.stderr)
+        patience = f"import socket; socket.setdefaulttimeout({NETWORK_SECONDS})"
+        done = python_runs(f"{patience}; {code}")
+        word = "out of reach; left out" if done.returncode else "fetched"
+        print(f"setup: {title}: {word} (no default recipe needs it)", file=sys.stderr)
     stand_in_for_nltk()
     return 0
 
@@ -230,8 +232,8 @@ def language_data() -> Iterator[tuple[str, bool, str]]:
 def stand_in_for_nltk() -> None:
     """Empty archives under the names that g2p_en looks for whenever ESPnet imports it.
 
-    They keep every process from trying the network and complaining; using g2p_en itself then still
-    raises nltk's own "resource not found". A later set-up that reaches the network replaces them.
+    They keep every process from trying the network and complaining; using g2p_en itself still fails, with
+    nltk naming the archive. A later set-up that reaches the network replaces them, and ~/nltk_data comes first.
     """
     for name in ("taggers/averaged_perceptron_tagger_eng", "corpora/cmudict"):
         path = VENV / "nltk_data" / f"{name}.zip"
@@ -247,7 +249,7 @@ def complete(_: argparse.Namespace) -> int:
     site = site_packages()
     if keeps_system_torch() and site and list(site.glob("torch-*.dist-info")):
         problems.append("a second torch inside .venv beside the interpreter's own")
-    audio = subprocess.run([sys.executable, "-c", "import torchaudio"], capture_output=True, text=True)
+    audio = python_runs("import torchaudio")
     if audio.returncode:
         problems.append("torchaudio does not import: " + audio.stderr.strip().rpartition("\n")[2])
     for problem in problems:
@@ -269,6 +271,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    socket.setdefaulttimeout(NETWORK_SECONDS)
     os.umask(0o022)  # nltk refuses directories that others may write to
     sys.exit(main())

@@ -1,0 +1,75 @@
+"""No test and no docstring example touches the network."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from typing import Any
+
+import pytest
+
+NOWHERE = "http://127.0.0.1:9"  # nothing listens on the discard port: programs that tests start fail at once
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set before anything is imported, and inherited by the programs that tests start."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        os.environ[name] = os.environ[name.upper()] = NOWHERE
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = "localhost,127.0.0.1,::1"
+    os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+class NetworkInTest(RuntimeError):
+    """A test tried to reach another machine."""
+
+
+def allowed(family: int, address: Any) -> bool:
+    """Unix sockets and this machine itself."""
+    if family not in (socket.AF_INET, socket.AF_INET6):
+        return True
+    host = str(address[0])
+    if host in ("", "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _refuse(host: object) -> NetworkInTest:
+    return NetworkInTest(f"a test tried to reach {host}: use small data that the test makes itself")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_network() -> Any:
+    """Connections to other machines, and look-ups of their names, raise NetworkInTest."""
+    connect, connect_ex, lookup = (
+        socket.socket.connect,
+        socket.socket.connect_ex,
+        socket.getaddrinfo,
+    )
+
+    def guarded(original: Any) -> Any:
+        def call(self: socket.socket, address: Any) -> Any:
+            if not allowed(self.family, address):
+                raise _refuse(address)
+            return original(self, address)
+
+        return call
+
+    def guarded_lookup(host: Any, *args: Any, **kwargs: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if (
+            name is not None
+            and name != socket.gethostname()
+            and not allowed(socket.AF_INET, (name,))
+        ):
+            raise _refuse(host)
+        return lookup(host, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded(connect))
+        patch.setattr(socket.socket, "connect_ex", guarded(connect_ex))
+        patch.setattr(socket, "getaddrinfo", guarded_lookup)
+        yield
