@@ -1,7 +1,8 @@
 """What a stage's result depends on, and how two such states differ.
 
 A stage depends on its command, on the content of the files that the command names, and on the runs
-of the stages it comes after. How many jobs share the work (--nj, JOB/N) changes no result.
+of the stages it comes after. Who does the work (--nj, JOB/N, --device) does
+not count.
 """
 
 from __future__ import annotations
@@ -70,11 +71,12 @@ class State:
 
 
 def normal(words: list[str]) -> list[str]:
-    """Words without the number of jobs: JOB/4 -> JOB/N, --nj 4 -> --nj N."""
+    """Words without who does the work: JOB/4 -> JOB/N, --nj 4 -> --nj N, --device cuda -> ... N."""
     found: list[str] = []
     for word in words:
-        word = re.sub(r"\bJOB/\d+\b", "JOB/N", re.sub(r"^--nj=\d+$", "--nj=N", word))
-        found.append("N" if found[-1:] == ["--nj"] else word)
+        word = re.sub(r"\bJOB/\d+\b", "JOB/N", word)
+        word = re.sub(r"^(--nj|--device)=.*", r"\1=N", word)
+        found.append("N" if found and found[-1] in ("--nj", "--device") else word)
     return found
 
 

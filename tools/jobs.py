@@ -170,7 +170,7 @@ def start(command: list[str], stdout: object, env: dict[str, str] | None = None)
             stderr=subprocess.STDOUT,
             env=env,
             start_new_session=True,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 (one thread)
+            preexec_fn=die_with_parent,
         )
     except FileNotFoundError:
         raise BadUsage(f"no program {command[0]!r}: is the environment active (path.sh)?") from None

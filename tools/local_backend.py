@@ -97,7 +97,8 @@ class Array:
         self.done = 0
         each = request.number("gpu")
         names = devices() if each else []
-        self.free = [names[i : i + each] for i in range(0, len(names) - each + 1, each or 1)]
+        starts = range(0, len(names) - each + 1, each) if names else ()
+        self.free = [names[i : i + each] for i in starts]
         at_once = request.number("max_jobs_run") or len(self.free) or jobs.cores()
         self.at_once = min(len(self.waiting), at_once, len(self.free) or at_once)
 

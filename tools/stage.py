@@ -134,7 +134,7 @@ def execute(command: list[str]) -> int:
         command = [sys.executable, "-S", "-E", *command]
     jobs.catch_signals()
     try:
-        process = subprocess.Popen(command, start_new_session=True, preexec_fn=parent_dies)  # noqa: PLW1509 (one thread)
+        process = subprocess.Popen(command, start_new_session=True, preexec_fn=parent_dies)
     except FileNotFoundError:
         print(f"no program {command[0]}: see local/cmd.sh", file=sys.stderr)
         return 127

@@ -7,7 +7,9 @@ import subprocess
 
 
 def door(root, *options, status=0):
-    done = subprocess.run([str(root / "run.sh"), *options], capture_output=True, text=True, cwd=root)
+    done = subprocess.run(
+        [str(root / "run.sh"), *options], capture_output=True, text=True, cwd=root
+    )
     assert done.returncode == status, done.stderr
     return done.stdout + done.stderr
 

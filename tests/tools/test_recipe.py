@@ -237,7 +237,9 @@ def test_a_failing_rerun_leaves_no_old_record_behind(recipe):
 def test_a_killed_run_leaves_no_process_and_goes_on_where_it_was(recipe, how):
     recipe.write("slow.asr", "")
     with open(recipe.directory / "out.txt", "w") as out:
-        running = subprocess.Popen([str(recipe.script)], stdout=out, stderr=out, start_new_session=True)
+        running = subprocess.Popen(
+            [str(recipe.script)], stdout=out, stderr=out, start_new_session=True
+        )
     wait_for(recipe.directory / "pid.asr")
     if how == signal.SIGINT:
         os.killpg(running.pid, how)  # what a terminal does on Ctrl-C

@@ -49,6 +49,8 @@ hf_repo=                 # where to, for example my-name/my-model
 parse_options "$@"
 
 bin="python -m espnet_ext.bin"
+device=cpu
+if [ "$gpu" -gt 0 ]; then device=cuda; fi
 logs=exp/logs
 train=$train_set${speed_perturb_factors:+_sp}
 tokens=data/token_list/$token_type
@@ -90,13 +92,13 @@ if $use_lm; then
     --train $lm_text --valid "dump/raw/$valid_set/text" --output_dir $lm_stats
 
   run_stage 7 lm_train "Train the language model" after tokens,lm_stats -- \
-    $cuda_cmd --gpu $gpu "$lm_exp/train.log" \
-    $bin.lm_train --config $lm_config --tokens $tokens \
+    $train_cmd --gpu $gpu "$lm_exp/train.log" \
+    $bin.lm_train --device $device --config $lm_config --tokens $tokens \
     --train $lm_text --valid "dump/raw/$valid_set/text" --output_dir "$lm_exp"
 
   run_stage 8 lm_perplexity "Measure the language model's perplexity" after lm_train -- \
-    $cuda_cmd --gpu $gpu $logs/lm_perplexity.log \
-    $bin.lm_perplexity --model_dir "$lm_exp" \
+    $train_cmd --gpu $gpu $logs/lm_perplexity.log \
+    $bin.lm_perplexity --device $device --model_dir "$lm_exp" \
     --text "dump/raw/${test_sets%% *}/text" --output "$lm_exp/perplexity.json"
 fi
 
@@ -106,13 +108,13 @@ run_stage 10 asr_stats "Collect mean and variance of the features" after filter,
   --train "dump/raw/$train" --valid "dump/raw/$valid_set" --output_dir $asr_stats
 
 run_stage 11 asr_train "Train the recogniser" after tokens,asr_stats -- \
-  $cuda_cmd --gpu $gpu "$asr_exp/train.log" \
-  $bin.asr_train --config $asr_config --tokens $tokens --stats_dir $asr_stats \
+  $train_cmd --gpu $gpu "$asr_exp/train.log" \
+  $bin.asr_train --device $device --config $asr_config --tokens $tokens --stats_dir $asr_stats \
   --train "dump/raw/$train" --valid "dump/raw/$valid_set" --output_dir "$asr_exp" $asr_args
 
 run_stage 12 asr_decode "Recognise the test sets" after filter,lm_train,asr_train -- \
   $decode_cmd --gpu $gpu JOB=1:$nj "$decoded/logs/decode.JOB.log" \
-  $bin.asr_decode --job JOB/$nj --config $inference_config --model_dir "$asr_exp" \
+  $bin.asr_decode --job JOB/$nj --device $device --config $inference_config --model_dir "$asr_exp" \
   --model $inference_model $lm_opts --output_dir "$decoded" dump/raw $test_sets
 
 run_stage 13 asr_score "Score what was recognised" after asr_decode -- \

@@ -32,7 +32,7 @@ tts_args=                # more options for tts_train, for example "--set max_ep
 
 ## Synthesis
 inference_config=conf/decode_tts.yaml  # speed, vocoder and so on
-inference_model=train.loss.ave.pth     # which checkpoint
+inference_model=valid.loss.ave.pth     # which checkpoint
 inference_tag=           # name of the synthesis' directory; made from inference_config when empty
 score_opts=              # more options for score_tts
 
@@ -46,6 +46,8 @@ hf_repo=                 # where to, for example my-name/my-model
 parse_options "$@"
 
 bin="python -m espnet_ext.bin"
+device=cpu
+if [ "$gpu" -gt 0 ]; then device=cuda; fi
 logs=exp/logs
 tokens=data/token_list/$token_type
 if [ "$token_type" = phn ]; then tokens+=_${g2p}_$cleaner; else tokens+=_$cleaner; fi
@@ -81,18 +83,18 @@ run_stage 6 tts_stats "Collect mean and variance of features and pitch" after fi
   --train "dump/raw/$train_set" --valid "dump/raw/$valid_set" --output_dir $tts_stats
 
 run_stage 7 tts_train "Train the synthesiser" after tokens,tts_stats -- \
-  $cuda_cmd --gpu $gpu "$tts_exp/train.log" \
-  $bin.${tts_task}_train --config $tts_config --tokens $tokens --stats_dir $tts_stats \
+  $train_cmd --gpu $gpu "$tts_exp/train.log" \
+  $bin.${tts_task}_train --device $device --config $tts_config --tokens $tokens --stats_dir $tts_stats \
   --train "dump/raw/$train_set" --valid "dump/raw/$valid_set" --output_dir "$tts_exp" $tts_args
 
 run_stage 8 tts_synthesize "Speak the test sets' text" after filter,tts_train -- \
   $decode_cmd --gpu $gpu JOB=1:$nj "$made/logs/synthesize.JOB.log" \
-  $bin.tts_synthesize --job JOB/$nj --config $inference_config --model_dir "$tts_exp" \
-  --model $inference_model --output_dir "$made" dump/raw $test_sets
+  $bin.tts_synthesize --job JOB/$nj --device $device --task $tts_task --config $inference_config \
+  --model_dir "$tts_exp" --model $inference_model --output_dir "$made" dump/raw $test_sets
 
 run_stage 9 tts_score "Score what was spoken" after tts_synthesize -- \
   $train_cmd "$made/logs/score.log" \
-  $bin.score_tts --hyp "$made" --ref dump/raw $score_opts $test_sets
+  $bin.score_tts --nj $nj --hyp "$made" --ref dump/raw $score_opts $test_sets
 
 run_stage 10 pack "Pack the model as a zip that ESPnet reads" after tts_train,tts_score -- \
   $bin.pack --task $tts_task --model_dir "$tts_exp" --model $inference_model --output "$packed"

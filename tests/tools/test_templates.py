@@ -1,0 +1,107 @@
+"""The templates: short, complete, and naming only commands and options that exist."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+EVERYTHING = {  # options that make every stage run
+    "asr1/asr.sh": ["--speed_perturb_factors", "0.9 1.0 1.1", "--skip_upload", "false"],
+    "tts1/tts.sh": ["--use_sid", "--skip_upload=false"],
+}
+STAGES = {
+    "asr1/asr.sh": "1 data, 2 speed_perturb, 3 format, 4 filter, 5 tokens, 6 lm_stats, 7 lm_train, "
+    "8 lm_perplexity, 10 asr_stats, 11 asr_train, 12 asr_decode, 13 asr_score, 14 pack, 15 upload",
+    "tts1/tts.sh": "1 data, 2 format, 3 speaker_ids, 4 filter, 5 tokens, 6 tts_stats, 7 tts_train, "
+    "8 tts_synthesize, 9 tts_score, 10 pack, 11 upload",
+}
+
+
+@pytest.fixture(params=sorted(STAGES))
+def template(request, tmp_path):
+    """A recipe in a directory of its own that fills in a real template; (name, function to run it)."""
+    for name in ("tools", "local", "egs2/TEMPLATE"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).symlink_to(REPO / name)
+    (tmp_path / "path.sh").write_text(
+        f"ROOT={tmp_path}\nPATH={Path(sys.executable).parent}:$PATH\n"
+    )
+    script = tmp_path / "egs2" / "x" / "y" / "run.sh"
+    script.parent.mkdir(parents=True)
+    script.write_text(
+        '# X.\ncd "$(dirname "$0")" && . ../../../path.sh || exit 1\n'
+        f'. "$ROOT/egs2/TEMPLATE/{request.param}"\n'
+    )
+
+    def run(*options: str) -> str:
+        env = {key: value for key, value in os.environ.items() if not key.endswith("_cmd")}
+        done = subprocess.run(
+            ["bash", str(script), *options], capture_output=True, text=True, env=env, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return request.param, run
+
+
+def test_stages_are_those_of_the_design(template):
+    name, run = template
+    text = run("--help").partition("Stages:")[2]
+    assert (
+        ", ".join(" ".join(line.split()[:2]) for line in text.split("\n") if line) == STAGES[name]
+    )
+
+
+def test_every_option_says_what_it_is_for(template):
+    _, run = template
+    lines = [line for line in run("--help").splitlines() if line.startswith("  --")]
+    assert len(lines) > 20
+    assert not [line for line in lines if re.fullmatch(r"  --\w+ (\"[^\"]*\"|\S+)", line.rstrip())]
+
+
+def test_commands_and_options_exist(template):
+    name, run = template
+    commands = re.findall(
+        r"python -m (espnet_ext\.bin\.\w+)(.*)", run("--dry_run", *EVERYTHING[name])
+    )
+    assert len(commands) >= len(STAGES[name].split(",")) - 1  # all but local/data.sh
+    for module, rest in commands:
+        done = subprocess.run(
+            [sys.executable, "-m", module, "--help"], capture_output=True, text=True, cwd=REPO
+        )
+        assert done.returncode == 0, done.stderr
+        for word in shlex.split(rest):
+            if word.startswith("--"):
+                assert re.search(rf"{word}\b", done.stdout), f"{module} has no {word}"
+
+
+def lines(path: Path) -> int:
+    return len(path.read_text().splitlines())
+
+
+def test_budget_of_lines():
+    assert sum(lines(REPO / name) for name in ("tools/recipe.sh", "run.sh")) < 150
+    for path in (REPO / "egs2" / "TEMPLATE").glob("*/*.sh"):
+        assert lines(path) <= 150, path
+    for path in (REPO / "egs2").glob("*/**/run.sh"):
+        assert lines(path) <= 60, path
+    for path in (REPO / "egs2").glob("*/*/local/data.sh"):
+        assert lines(path) <= 40, path
+
+
+def test_shellcheck():
+    scripts = [REPO / "run.sh", REPO / "tools/recipe.sh", *(REPO / "egs2/TEMPLATE").glob("*/*.sh")]
+    try:
+        done = subprocess.run(
+            ["shellcheck", "-x", *map(str, scripts)], capture_output=True, text=True, cwd=REPO
+        )
+    except FileNotFoundError:
+        pytest.skip("no shellcheck here")
+    assert done.returncode == 0, done.stdout
