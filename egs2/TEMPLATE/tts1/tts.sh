@@ -97,9 +97,9 @@ run_stage 9 tts_score "Score what was spoken" after tts_synthesize -- \
   $bin.score_tts --nj $nj --hyp "$made" --ref dump/raw $score_opts $test_sets
 
 run_stage 10 pack "Pack the model as a zip that ESPnet reads" after tts_train,tts_score -- \
-  $bin.pack --task $tts_task --model_dir "$tts_exp" --model $inference_model --output "$packed"
+  $bin.pack --task tts --model_dir "$tts_exp" --model $inference_model --output "$packed"
 
 if ! $skip_upload; then
   run_stage 11 upload "Upload the packed model" after pack -- \
-    $bin.upload --repo "$hf_repo" "$packed"
+    $bin.upload --archive "$packed" --repository "$hf_repo"
 fi
