@@ -5,6 +5,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -176,7 +177,9 @@ def test_importing_and_using_the_pipeline_needs_neither_torch_nor_espnet():
         "T('char', ['<blank>', '<unk>', 'a', '<sos/eos>']).ids('a');"
         "print(sorted({'torch', 'espnet2', 'numpy', 'sentencepiece'} & set(sys.modules)))"
     )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    here = Path(__file__).parents[2]
+    command = [sys.executable, "-c", code]
+    out = subprocess.run(command, capture_output=True, text=True, check=True, cwd=here)
     assert out.stdout.strip() == "[]"
 
 

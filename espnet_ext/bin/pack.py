@@ -1,0 +1,43 @@
+"""Pack a trained model into a zip that stock ESPnet loads. Run from the recipe's directory."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from espnet_ext.bin.command import Parser, run
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = Parser(__doc__)
+    add = parser.add_argument
+    add("--task", choices=("asr", "tts", "gan_tts"), required=True, help="what the model does")
+    add("--model_dir", required=True, help="directory of the trained model, e.g. exp/asr_conformer")
+    add("--model", help="weights in it; the usual ones of the task if not given")
+    add("--lm_dir", help="directory of a language model to pack along (asr)")
+    add("--lm_model", help="weights in it")
+    add("--option", action="append", default=[], help="one more file to pack; may be repeated")
+    add("--output", required=True, help="archive to write, e.g. exp/asr_conformer.zip")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = get_parser().parse_args(argv)
+    from espnet_ext.export.pack import pack
+
+    names = pack(
+        args.task,
+        args.model_dir,
+        args.output,
+        model=args.model,
+        lm_dir=args.lm_dir,
+        lm_model=args.lm_model,
+        options=args.option,
+    )
+    print(f"{args.output}: {len(names)} files")
+    print("\n".join(f"  {name}" for name in names))
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

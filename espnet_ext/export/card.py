@@ -1,0 +1,72 @@
+"""The README of a packed model: what it is, how to use it, how good it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from espnet_ext.export.archive import Contents
+
+_TAGS = {"asr": "automatic-speech-recognition", "tts": "text-to-speech"}
+_NAMES = {"asr": "Speech recogniser", "tts": "Speech synthesiser"}
+_USE = {
+    "asr": """import soundfile
+from espnet_model_zoo.downloader import ModelDownloader
+from espnet2.bin.asr_inference import Speech2Text
+
+speech2text = Speech2Text(**ModelDownloader().unpack_local_file("{name}"))
+samples, rate = soundfile.read("speech.wav")
+text, *_ = speech2text(samples)[0]
+print(text)""",
+    "tts": """import soundfile
+from espnet_model_zoo.downloader import ModelDownloader
+from espnet2.bin.tts_inference import Text2Speech
+
+text2speech = Text2Speech(**ModelDownloader().unpack_local_file("{name}"))
+wav = text2speech("Hello world")["wav"]
+soundfile.write("speech.wav", wav.numpy(), text2speech.fs)""",
+}
+
+
+def model_card(task: str, name: str, contents: Contents, results: Sequence[str]) -> str:
+    """The text of README.md, with the header that model hubs read.
+
+    Args:
+        task: asr or tts.
+        name: file name of the archive.
+        contents: what is in it.
+        results: RESULTS.md tables to put in.
+    """
+    files = "\n".join(
+        f"- `{key}`: `{value}`" for key, value in {**contents.yaml_files, **contents.files}.items()
+    )
+    scores = "\n\n".join(_deeper(text) for text in results) or "No results were packed."
+    return f"""---
+tags:
+- espnet
+- audio
+- {_TAGS[task]}
+library_name: espnet
+---
+
+# {_NAMES[task]} {name.removesuffix(".zip")}
+
+`import espnet_ext` first if the configuration names modules as `package.module:Class`.
+
+```python
+{_USE[task].format(name=name)}
+```
+
+## Files
+
+{files}
+
+## Results
+
+{scores}
+"""
+
+
+def _deeper(text: str) -> str:
+    """Headings of a table one level down, its own first heading dropped."""
+    lines = [line for line in text.strip().splitlines() if line != "# RESULTS"]
+    return "\n".join("#" + line if line.startswith("#") else line for line in lines).strip()

@@ -1,0 +1,178 @@
+"""Packing a trained model with all that its configuration refers to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from espnet_ext.errors import UserError
+from espnet_ext.export.archive import Contents, archive_name, map_strings, write_archive
+from espnet_ext.export.card import model_card
+
+
+@dataclass(frozen=True)
+class Task:
+    """What ESPnet's inference class of a task calls its files.
+
+    Attributes:
+        config, model: arguments for the configuration and the weights.
+        preferred: weights to take if none are named, the first that exist.
+    """
+
+    config: str
+    model: str
+    preferred: tuple[str, ...]
+
+
+_LM = Task("lm_train_config", "lm_file", ("valid.loss.ave.pth", "valid.loss.best.pth"))
+TASKS = {
+    "asr": Task("asr_train_config", "asr_model_file", ("valid.acc.ave.pth", "valid.acc.best.pth")),
+    "tts": Task(
+        "train_config",
+        "model_file",
+        (
+            "train.total_count.ave.pth",
+            "valid.text2mel_loss.ave.pth",
+            "valid.loss.ave.pth",
+            "train.loss.ave.pth",
+            "valid.loss.best.pth",
+        ),
+    ),
+}
+
+# of training only: a reader of the model does not have these files and does not need them
+_TRAINING = {
+    "config",
+    "init_param",
+    "output_dir",
+    "train_data_path_and_name_and_type",
+    "valid_data_path_and_name_and_type",
+    "train_shape_file",
+    "valid_shape_file",
+}
+_NEEDED = {"bpemodel", "stats_file"}  # the model does not work without these
+
+
+def find_weights(directory: Path, preferred: Sequence[str], name: str | None = None) -> Path:
+    """The weights named, or the first preferred ones that exist.
+
+    Raises:
+        UserError: if there are none, or a training checkpoint was named.
+    """
+    if name == "checkpoint.pth":
+        raise UserError(
+            f"{directory / name} is the state of a training run, expected weights such as {preferred[0]}"
+        )
+    for candidate in [name] if name else preferred:
+        if (directory / candidate).is_file():
+            return directory / candidate
+    found = (path for path in directory.glob("*.pth") if path.is_file())  # no dangling links
+    there = sorted(path.name for path in found if path.name != "checkpoint.pth")
+    raise UserError(
+        f"{directory}: found no {name or ' or '.join(preferred)}; weights there: "
+        f"{', '.join(there) or 'none, train first'}; choose one with --model"
+    )
+
+
+def referred_files(config: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """(key, value) of every string in a configuration that is, or has to be, a file.
+
+    Raises:
+        UserError: if a file that the model needs does not exist.
+    """
+    if key in _TRAINING:
+        return
+    if isinstance(config, dict):
+        for name, item in config.items():
+            yield from referred_files(item, str(name))
+    elif isinstance(config, (list, tuple)) and key != "token_list":  # tokens are no paths
+        for item in config:
+            yield from referred_files(item, key)
+    elif isinstance(config, str) and config:
+        if _is_file(config):
+            yield key, config
+        elif key in _NEEDED:
+            raise UserError(
+                f"{key}: {config} named in the configuration does not exist; run from the recipe's "
+                "directory, or run the stage that makes it"
+            )
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return len(text) < 4096 and Path(text).is_file()
+    except (OSError, ValueError):  # text that cannot be a path
+        return False
+
+
+def add_model(contents: Contents, task: Task, directory: Path, weights: str | None = None) -> None:
+    """Take in config.yaml (its paths as they are in the archive), the weights and the files referred to.
+
+    Raises:
+        UserError: if the directory holds no trained model or a file is missing.
+    """
+    path = directory / "config.yaml"
+    if not path.is_file():
+        raise UserError(f"{path}: not found, expected the directory of a trained model")
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    model = contents.add(find_weights(directory, task.preferred, weights))
+    change = {value: contents.add(value) for _, value in referred_files(config)}
+    name = archive_name(path)
+    contents.files[task.model] = model
+    contents.yaml_files[task.config] = name
+    contents.texts[name] = yaml.safe_dump(map_strings(config, change), sort_keys=False)
+
+
+def result_files(directory: Path) -> list[Path]:
+    """RESULTS.md and scores.json of a model directory and of its decode directories."""
+    found = [*directory.glob("RESULTS.md"), *directory.glob("*/RESULTS.md")]
+    return sorted([*found, *directory.glob("*/scores.json")])
+
+
+def pack(
+    task: str,
+    model_dir: str | Path,
+    output: str | Path,
+    model: str | None = None,
+    lm_dir: str | Path | None = None,
+    lm_model: str | None = None,
+    options: Sequence[str | Path] = (),
+) -> list[str]:
+    """Pack a trained model in ESPnet's form. The current directory is the recipe's.
+
+    Args:
+        task: asr, tts or gan_tts.
+        model_dir: directory with config.yaml and weights.
+        output: name of the archive, ends in .zip.
+        model: name of the weights in `model_dir`; the usual ones of the task if None.
+        lm_dir, lm_model: likewise for a language model (asr).
+        options: more files to put in.
+
+    Returns:
+        the names in the archive.
+
+    Raises:
+        UserError: if something is missing, or the task has no language model.
+    """
+    task = "tts" if task == "gan_tts" else task  # one inference class serves both
+    if task not in TASKS:
+        raise UserError(f"found task {task!r}, expected one of {', '.join(TASKS)}")
+    if lm_dir is not None and task != "asr":
+        raise UserError(
+            f"found a language model for {task}, expected one only for asr: drop --lm_dir"
+        )
+    contents = Contents()
+    add_model(contents, TASKS[task], Path(model_dir), model)
+    if lm_dir is not None:
+        add_model(contents, _LM, Path(lm_dir), lm_model)
+    results = result_files(Path(model_dir))
+    for path in [*results, *options]:
+        contents.add(path)
+    tables = [p.read_text(encoding="utf-8") for p in results if p.name == "RESULTS.md"]
+    contents.texts["README.md"] = model_card(task, Path(output).name, contents, tables)
+    write_archive(output, contents)
+    return sorted({*contents.texts, *contents.sources})
