@@ -7,9 +7,12 @@ functions undecorated.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
+import io
 import sys
+import warnings
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -33,6 +36,11 @@ def prepare() -> None:
     import typeguard
 
     typeguard.typechecked = _plain  # type: ignore[assignment]
+    # torch.cuda.amp.autocast in ESPnet, pkg_resources in pyworld: nothing that the person running it can mend
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"espnet2?\.")
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints that flash_attn is not installed
+        _legacy("nets.pytorch_backend.transformer.attention")
 
 
 def espnet2(name: str) -> ModuleType:
@@ -44,6 +52,10 @@ def espnet2(name: str) -> ModuleType:
 def legacy(name: str) -> ModuleType:
     """Import `espnet.<name>`, which newer ESPnet keeps as `espnet2.legacy.<name>`."""
     prepare()
+    return _legacy(name)
+
+
+def _legacy(name: str) -> ModuleType:
     for package in ("espnet", "espnet2.legacy"):
         try:
             return importlib.import_module(f"{package}.{name}")

@@ -77,7 +77,7 @@ def _extra(value: str) -> np.ndarray:
     import kaldiio
 
     matrix = kaldiio.load_mat(value)
-    return np.asarray(matrix, dtype=np.float32)
+    return np.array(matrix, dtype=np.float32)  # a copy: kaldiio gives read-only memory
 
 
 def _token_arrays(texts: Mapping[str, str], pipeline: TextPipeline, where: str) -> list[np.ndarray]:
@@ -172,6 +172,6 @@ def loader(
 
 
 def _one_thread(worker: int) -> None:
-    """A reader leaves the cores to the model, and dies of SIGTERM though its parent does not."""
+    """A reader leaves the cores to the model, and SIGTERM to its parent, which first saves its state."""
     torch.set_num_threads(1)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -1,0 +1,313 @@
+"""A FastSpeech 2 that needs no durations from outside: it learns to align while it learns to speak.
+
+Ren et al. 2021 (variance adaptor) with the alignment of Badlani et al. 2022. Letters in shapes: B batch,
+N tokens (with the final <sos/eos>), T mel frames, M mel bins, D width.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from espnet2.tts.abs_tts import AbsTTS
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from espnet_ext.asr.blocks import RotaryAttention, rotary_table
+from espnet_ext.asr.dropout import ByteDropout
+from espnet_ext.errors import UserError
+from espnet_ext.tts.alignment import (
+    Aligner,
+    Prior,
+    best_durations,
+    forward_sum_loss,
+    hard_path,
+    token_means,
+)
+
+
+def _mask(lengths: Tensor) -> Tensor:
+    """(B,) -> (B, longest), true within each length."""
+    return torch.arange(int(lengths.max()), device=lengths.device) < lengths[:, None]
+
+
+class Block(nn.Module):
+    """Self-attention, then two convolutions over time (FastSpeech's feed-forward Transformer block)."""
+
+    def __init__(self, width: int, heads: int, inner: int, kernel: int, dropout: float) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention = RotaryAttention(width, heads)
+        self.widen = nn.Conv1d(width, inner, kernel, padding=kernel // 2)
+        self.narrow = nn.Conv1d(inner, width, 1)
+        self.dropout = ByteDropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
+        """(B, L, D), mask (B, L) -> (B, L, D)."""
+        x = x + self.dropout(self.attention(self.norm1(x), mask[:, None, None], table))
+        y = (self.norm2(x) * mask[..., None]).transpose(1, 2)
+        return x + self.dropout(self.narrow(F.silu(self.widen(y))).transpose(1, 2))
+
+
+class Stack(nn.Module):
+    """Blocks with rotary positions and a final LayerNorm."""
+
+    def __init__(self, blocks: int, width: int, heads: int, inner: int, kernel: int, dropout: float) -> None:
+        super().__init__()
+        self.head_width = width // heads
+        self.blocks = nn.ModuleList(Block(width, heads, inner, kernel, dropout) for _ in range(blocks))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(B, L, D), mask (B, L) -> (B, L, D)."""
+        table = rotary_table(x.shape[1], self.head_width, x.device)
+        for block in self.blocks:
+            x = block(x, mask, table)
+        return self.norm(x)
+
+
+class VariancePredictor(nn.Module):
+    """Two convolutions and a projection: one number a token."""
+
+    def __init__(self, width: int, kernel: int = 3, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(nn.Conv1d(width, width, kernel, padding=kernel // 2) for _ in range(2))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
+        self.dropout, self.out = ByteDropout(dropout), nn.Linear(width, 1)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(B, N, D), mask (B, N) -> (B, N), 0 where padded."""
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = conv((x * mask[..., None]).transpose(1, 2)).transpose(1, 2)
+            x = self.dropout(norm(F.relu(x)))
+        return self.out(x)[..., 0] * mask
+
+
+def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean of (B, L, ...) over the true places of (B, L)."""
+    weight = mask.to(values.dtype).reshape(*mask.shape, *[1] * (values.dim() - 2)).expand_as(values)
+    return (values * weight).sum() / weight.sum()
+
+
+class AlignedFastSpeech(AbsTTS):
+    """Text to mel, trained from text and audio alone.
+
+    Losses: L1 on the mel, mean squared error of log durations, pitch and energy (token averages, normalised),
+    forward-sum and binarisation of the alignment.
+
+    Args:
+        idim: tokens; the last is <sos/eos>, which is appended to every text.
+        odim: M.
+        width: D, of encoder and decoder.
+        heads: attention heads.
+        encoder_blocks, decoder_blocks: depth.
+        encoder_inner, decoder_inner: inner widths of the blocks' convolutions.
+        kernel: of these, odd.
+        dropout: in blocks.
+        use_pitch, use_energy: predict them and condition the decoder on them.
+        align_weight, binarise_weight: of the alignment's two losses.
+        binarise_after: updates before the binarisation loss begins; a soft alignment has to form first.
+        spks, langs: numbers of speakers and languages with an embedding each; None = one.
+        spk_embed_dim: size of outside speaker embeddings; None = none.
+
+    Raises:
+        UserError: at training, for an utterance with more tokens than frames.
+    """
+
+    def __init__(
+        self,
+        idim: int,
+        odim: int,
+        width: int = 192,
+        heads: int = 2,
+        encoder_blocks: int = 3,
+        decoder_blocks: int = 3,
+        encoder_inner: int = 384,
+        decoder_inner: int = 384,
+        kernel: int = 5,
+        dropout: float = 0.1,
+        use_pitch: bool = True,
+        use_energy: bool = True,
+        align_weight: float = 1.0,
+        binarise_weight: float = 0.1,
+        binarise_after: int = 400,
+        spks: int | None = None,
+        langs: int | None = None,
+        spk_embed_dim: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.eos, self.odim = idim - 1, odim
+        self.spks = spks if spks and spks > 1 else None
+        self.langs = langs if langs and langs > 1 else None
+        self.spk_embed_dim = spk_embed_dim
+        self.align_weight, self.binarise_weight = align_weight, binarise_weight
+        self.binarise_after = binarise_after
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+        self.embed = nn.Embedding(idim, width, padding_idx=0)
+        self.speaker = nn.Embedding(self.spks, width) if self.spks else None
+        self.language = nn.Embedding(self.langs, width) if self.langs else None
+        self.voice = nn.Linear(spk_embed_dim, width) if spk_embed_dim else None
+        self.encoder = Stack(encoder_blocks, width, heads, encoder_inner, kernel, dropout)
+        self.aligner = Aligner(width, odim)
+        self.prior = Prior()
+        self.duration = VariancePredictor(width)
+        self.pitch = VariancePredictor(width) if use_pitch else None
+        self.energy = VariancePredictor(width) if use_energy else None
+        self.pitch_embed = nn.Conv1d(1, width, 9, padding=4) if use_pitch else None
+        self.energy_embed = nn.Conv1d(1, width, 9, padding=4) if use_energy else None
+        self.decoder = Stack(decoder_blocks, width, heads, decoder_inner, kernel, dropout)
+        self.out = nn.Linear(width, odim)
+
+    # -- parts -----------------------------------------------------------------------------------------------
+
+    def _with_eos(self, text: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Append <sos/eos> to every text of (B, N - 1)."""
+        text = F.pad(text[:, : int(lengths.max())], (0, 1))
+        return text.scatter(1, lengths[:, None], self.eos), lengths + 1
+
+    def _encode(
+        self,
+        text: Tensor,
+        mask: Tensor,
+        sids: Tensor | None,
+        lids: Tensor | None,
+        spembs: Tensor | None,
+    ) -> Tensor:
+        """(B, N) ids -> (B, N, D), the voice added."""
+        x = self.encoder(self.embed(text), mask)
+        for module, given in ((self.speaker, sids), (self.language, lids)):
+            if module is not None and given is not None:
+                x = x + module(given.view(-1))[:, None]
+        if self.voice is not None and spembs is not None:
+            x = x + self.voice(F.normalize(spembs))[:, None]
+        return x
+
+    def _adapt(self, x: Tensor, pitch: Tensor | None, energy: Tensor | None) -> Tensor:
+        """Add embeddings of pitch and energy, (B, N) each, to the encoded tokens (B, N, D)."""
+        for module, values in ((self.pitch_embed, pitch), (self.energy_embed, energy)):
+            if module is not None and values is not None:
+                x = x + module(values[:, None]).transpose(1, 2)
+        return x
+
+    def _decode(self, x: Tensor, path: Tensor, mask: Tensor) -> Tensor:
+        """Tokens (B, N, D) along a path (B, T, N) -> mel (B, T, M)."""
+        return self.out(self.decoder(path @ x, mask))
+
+    # -- training --------------------------------------------------------------------------------------------
+
+    def forward(
+        self,
+        text: Tensor,
+        text_lengths: Tensor,
+        feats: Tensor,
+        feats_lengths: Tensor,
+        pitch: Tensor | None = None,
+        energy: Tensor | None = None,
+        sids: Tensor | None = None,
+        lids: Tensor | None = None,
+        spembs: Tensor | None = None,
+        **ignored: Any,
+    ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """Losses of a batch.
+
+        Args:
+            text: (B, N - 1) token ids, text_lengths: (B,).
+            feats: (B, T, M) normalised log-mel, feats_lengths: (B,).
+            pitch, energy: (B, T, 1) normalised, where the model uses them.
+            sids, lids: (B, 1); spembs: (B, spk_embed_dim).
+
+        Returns:
+            Loss, figures to be watched, weight (number of utterances).
+        """
+        text, text_lengths = self._with_eos(text, text_lengths)
+        feats = feats[:, : int(feats_lengths.max())]
+        _require_room(text_lengths, feats_lengths)
+        text_mask, mel_mask = _mask(text_lengths), _mask(feats_lengths)
+        x = self._encode(text, text_mask, sids, lids, spembs)
+        log_p = self.aligner(x, feats, text_mask, self.prior(text_lengths, feats_lengths))
+        durations = best_durations(log_p, text_lengths, feats_lengths)
+        path = hard_path(durations, feats.shape[1])
+        self.aligner.attn = path
+        targets = {
+            name: token_means(values[:, : feats.shape[1]], path)[..., 0]
+            for name, values, used in (("pitch", pitch, self.pitch), ("energy", energy, self.energy))
+            if used is not None and values is not None
+        }
+        stats = self._variance_losses(x, durations, targets, text_mask)
+        x = self._adapt(x, targets.get("pitch"), targets.get("energy"))
+        stats["mel"] = _masked_mean((self._decode(x, path, mel_mask) - feats).abs(), mel_mask)
+        stats["forward_sum"] = self.align_weight * forward_sum_loss(log_p, text_lengths, feats_lengths)
+        stats["binarise"] = self._binarise_loss(log_p, path)
+        loss = torch.stack(list(stats.values())).sum()
+        found = {name: value.detach() for name, value in {"loss": loss, **stats}.items()}
+        return loss, found, torch.tensor(len(text), device=loss.device)
+
+    def _variance_losses(
+        self, x: Tensor, durations: Tensor, targets: dict[str, Tensor], mask: Tensor
+    ) -> dict[str, Tensor]:
+        """Mean squared errors per token; log durations as log(1 + frames)."""
+        predictors = {"pitch": self.pitch, "energy": self.energy}
+        losses = {
+            "duration": _masked_mean((self.duration(x.detach(), mask) - durations.float().log1p()).square(), mask)
+        }
+        for name, target in targets.items():
+            predictor = predictors[name]
+            assert predictor is not None
+            losses[name] = _masked_mean((predictor(x, mask) - target).square(), mask)
+        return losses
+
+    def _binarise_loss(self, log_p: Tensor, path: Tensor) -> Tensor:
+        """-log probability of the hard path, a mean over frames (paper, eq. 7)."""
+        if self.training:
+            self.updates += 1
+        if int(self.updates) < self.binarise_after:
+            return log_p.new_zeros(())
+        chosen = log_p.clamp(min=-30.0) * path
+        return -self.binarise_weight * chosen.sum() / path.sum()
+
+    # -- synthesis -------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def inference(
+        self,
+        text: Tensor,
+        alpha: float = 1.0,
+        sids: Tensor | None = None,
+        lids: Tensor | None = None,
+        spembs: Tensor | None = None,
+        use_teacher_forcing: bool = False,
+        **ignored: Any,
+    ) -> dict[str, Tensor]:
+        """Speak one text.
+
+        Args:
+            text: (N - 1,) token ids.
+            alpha: length against the predicted one, > 1 is slower.
+            sids, lids: (1,); spembs: (spk_embed_dim,).
+            use_teacher_forcing: part of ESPnet's interface; must be False.
+
+        Returns:
+            feat_gen (T, M) normalised mel, duration (N,), pitch (N,) and energy (N,) where predicted.
+        """
+        if use_teacher_forcing:
+            raise UserError("this model aligns by itself in training; use_teacher_forcing must be false")
+        ids, lengths = self._with_eos(text[None], torch.tensor([len(text)], device=text.device))
+        mask = _mask(lengths)
+        x = self._encode(ids, mask, sids, lids, None if spembs is None else spembs[None])
+        durations = (alpha * self.duration(x, mask).expm1()).round().long().clamp(min=1)
+        pitch = None if self.pitch is None else self.pitch(x, mask)
+        energy = None if self.energy is None else self.energy(x, mask)
+        path = hard_path(durations, int(durations.sum()))
+        mel = self._decode(self._adapt(x, pitch, energy), path, path.any(-1))
+        found = {"feat_gen": mel[0], "duration": durations[0]}
+        extra = (("pitch", pitch), ("energy", energy))
+        return {**found, **{name: values[0] for name, values in extra if values is not None}}
+
+
+def _require_room(text_lengths: Tensor, mel_lengths: Tensor) -> None:
+    if bool((text_lengths > mel_lengths).any()):
+        worst = int((text_lengths - mel_lengths).argmax())
+        raise UserError(
+            f"found an utterance of {int(text_lengths[worst])} tokens in {int(mel_lengths[worst])} mel frames, "
+            "expected a frame or more a token: filter such utterances out (filter_data), or lower n_shift"
+        )

@@ -1,0 +1,157 @@
+"""Which token is spoken when, learned with the synthesiser (Badlani et al. 2022, "One TTS alignment to rule them all").
+
+Letters in shapes: B batch, N tokens, T mel frames, D width.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Aligner(nn.Module):
+    """Soft alignment from distances between encoded tokens and encoded mel frames.
+
+    Args:
+        text_size: width of the encoded tokens.
+        mel_size: mel bins.
+        width: D.
+        temperature: of the squared distances (paper, eq. 2).
+
+    Attributes:
+        attn: the last hard alignment, (B, T, N) of 0 and 1, kept for pictures.
+    """
+
+    def __init__(self, text_size: int, mel_size: int, width: int = 80, temperature: float = 0.05) -> None:
+        super().__init__()
+        self.keys = nn.Sequential(
+            nn.Conv1d(text_size, 2 * width, 3, padding=1), nn.ReLU(), nn.Conv1d(2 * width, width, 1)
+        )
+        self.queries = nn.Sequential(
+            nn.Conv1d(mel_size, 2 * width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv1d(2 * width, width, 1),
+            nn.ReLU(),
+            nn.Conv1d(width, width, 1),
+        )
+        self.temperature = temperature
+        self.attn: Tensor | None = None
+
+    def forward(self, text: Tensor, mel: Tensor, text_mask: Tensor, prior: Tensor) -> Tensor:
+        """Log probabilities of the tokens at each frame.
+
+        Args:
+            text: (B, N, D'), mel: (B, T, M).
+            text_mask: (B, N), true for tokens.
+            prior: (B, T, N), log of the beta-binomial prior.
+
+        Returns:
+            (B, T, N), normalised over N.
+        """
+        keys = self.keys(text.transpose(1, 2)).transpose(1, 2)
+        queries = self.queries(mel.transpose(1, 2)).transpose(1, 2)
+        score = -self.temperature * torch.cdist(queries, keys).square()
+        score = score.masked_fill(~text_mask[:, None, :], float("-inf")).log_softmax(-1) + prior
+        return score.masked_fill(~text_mask[:, None, :], float("-inf")).log_softmax(-1)
+
+
+def _log_beta(a: Tensor, b: Tensor) -> Tensor:
+    return torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
+
+
+def _log_beta_binomial(tokens: int, frames: int, scale: float) -> Tensor:
+    """Row t (from 1): log pmf over 0 .. tokens - 1 with a = scale * t, b = scale * (frames + 1 - t)."""
+    t = torch.arange(1, frames + 1, dtype=torch.float64)[:, None]
+    a, b = scale * t, scale * (frames + 1 - t)
+    k, n = torch.arange(tokens, dtype=torch.float64)[None], torch.tensor(tokens - 1.0).double()
+    choose = torch.lgamma(n + 1) - torch.lgamma(k + 1) - torch.lgamma(n - k + 1)
+    return (choose + _log_beta(k + a, n - k + b) - _log_beta(a, b)).float()
+
+
+class Prior:
+    """Log beta-binomial prior that keeps alignments near the diagonal (paper, section 3.1), cached by sizes."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        self.scale = scale
+        self.cache: dict[tuple[int, int], Tensor] = {}
+
+    def one(self, tokens: int, frames: int) -> Tensor:
+        """(frames, tokens)."""
+        if (tokens, frames) not in self.cache:
+            self.cache[tokens, frames] = _log_beta_binomial(tokens, frames, self.scale)
+        return self.cache[tokens, frames]
+
+    def __call__(self, text_lengths: Tensor, mel_lengths: Tensor) -> Tensor:
+        """(B,) and (B,) -> (B, T, N), 0 where padded."""
+        out = torch.zeros(len(text_lengths), int(mel_lengths.max()), int(text_lengths.max()))
+        for row, n, t in zip(out, text_lengths.tolist(), mel_lengths.tolist(), strict=True):
+            row[:t, :n] = self.one(n, t)
+        return out.to(text_lengths.device)
+
+
+def forward_sum_loss(log_p: Tensor, text_lengths: Tensor, mel_lengths: Tensor) -> Tensor:
+    """-log of the summed probability of all monotonic alignments, a mean over tokens (paper, eq. 5), by CTC.
+
+    Args:
+        log_p: (B, T, N), normalised over N.
+        text_lengths, mel_lengths: (B,), with no more tokens than frames.
+    """
+    batch, _, tokens = log_p.shape
+    blank = F.pad(log_p, (1, 0), value=-1.0).masked_fill(torch.isinf(F.pad(log_p, (1, 0), value=0.0)), -1e4)
+    within = torch.arange(tokens + 1, device=log_p.device)[None] <= text_lengths[:, None]
+    blank = blank.masked_fill(~within[:, None], -1e4).log_softmax(-1)
+    targets = torch.arange(1, tokens + 1, device=log_p.device).expand(batch, -1)
+    return F.ctc_loss(
+        blank.transpose(0, 1), targets, mel_lengths, text_lengths, blank=0, reduction="mean", zero_infinity=True
+    )
+
+
+def best_durations(log_p: Tensor, text_lengths: Tensor, mel_lengths: Tensor) -> Tensor:
+    """Frames of each token on the most likely monotonic path that visits every token (Viterbi).
+
+    Args:
+        log_p: (B, T, N).
+        text_lengths, mel_lengths: (B,), with no more tokens than frames.
+
+    Returns:
+        (B, N) int64; each row sums to its mel length.
+    """
+    scores = log_p.detach().float().cpu().numpy()
+    batch, frames, tokens = scores.shape
+    scores = np.where(np.isinf(scores), -1e9, scores)
+    best = np.full((batch, tokens), -np.inf, dtype=np.float64)
+    best[:, 0] = scores[:, 0, 0]
+    moved = np.zeros((batch, frames, tokens), dtype=bool)
+    for t in range(1, frames):
+        before = np.concatenate((np.full((batch, 1), -np.inf), best[:, :-1]), axis=1)
+        moved[:, t] = before > best
+        best = np.where(moved[:, t], before, best) + scores[:, t]
+    return _backtrack(moved, text_lengths, mel_lengths).to(log_p.device)
+
+
+def _backtrack(moved: np.ndarray, text_lengths: Tensor, mel_lengths: Tensor) -> Tensor:
+    """Durations from the Viterbi choices (B, T, N): true where the path came from the token before."""
+    batch, _, tokens = moved.shape
+    durations = np.zeros((batch, tokens), dtype=np.int64)
+    for b, (n, t) in enumerate(zip(text_lengths.tolist(), mel_lengths.tolist(), strict=True)):
+        place = n - 1
+        for frame in range(t - 1, -1, -1):
+            durations[b, place] += 1
+            # as many tokens as frames are left: the path has to go back at each of them
+            if place and (moved[b, frame, place] or place == frame):
+                place -= 1
+    return torch.from_numpy(durations)
+
+
+def hard_path(durations: Tensor, frames: int) -> Tensor:
+    """(B, N) durations -> (B, T, N) of 0 and 1; frames past an utterance's end are 0."""
+    ends = durations.cumsum(1)
+    t = torch.arange(frames, device=durations.device)[None, :, None]
+    return ((t < ends[:, None]) & (t >= (ends - durations)[:, None])).float()
+
+
+def token_means(values: Tensor, path: Tensor) -> Tensor:
+    """Mean of frame values (B, T, K) over each token's frames of a hard path (B, T, N) -> (B, N, K)."""
+    return path.transpose(1, 2) @ values / path.sum(1)[..., None].clamp(min=1.0)
