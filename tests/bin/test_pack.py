@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -42,16 +41,14 @@ def test_errors_are_one_line(model, capsys):
 
 
 @pytest.mark.parametrize("name", ["train_tokens", "score_asr", "score_tts", "pack", "upload"])
-def test_help_is_quick(name):
-    started = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", f"espnet_ext.bin.{name}", "--help"],
-        capture_output=True,
-        text=True,
-        cwd=REPOSITORY,
+def test_help_imports_nothing_heavy(name):
+    code = (
+        f"import sys; from espnet_ext.bin.{name} import get_parser; get_parser().format_help();"
+        "print({'torch', 'numpy', 'espnet2', 'yaml', 'num2words'} & set(sys.modules))"
     )
-    assert done.returncode == 0 and "usage:" in done.stdout
-    assert time.monotonic() - started < 5  # 0.1 s when nobody else uses the machine
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def test_packing_needs_no_torch(model):

@@ -37,6 +37,7 @@ def freqt(cepstrum, order, alpha):
     return g
 
 
+@settings(deadline=None)
 @given(arrays(np.float64, 12, elements=st.floats(-2, 2)), st.sampled_from([0.0, 0.3, 0.42, 0.55]))
 def test_the_matrix_is_the_recursion(cepstrum, alpha):
     np.testing.assert_allclose(

@@ -44,6 +44,7 @@ def test_case_can_matter():
     assert figures("A b", "a b", case_sensitive=True) == (1, 1, 0, 0)
 
 
+@settings(deadline=None)
 @given(words, words)
 def test_an_alignment_is_whole(ref, hyp):
     alignment = align(ref, hyp)
@@ -57,6 +58,7 @@ def test_an_alignment_is_whole(ref, hyp):
     assert (c.errors == 0) == (c.wrong_sentences == 0)
 
 
+@settings(deadline=None)
 @given(words, words)
 def test_weights_are_minimal(ref, hyp):
     """Against the textbook recursion, cell by cell."""
@@ -134,6 +136,7 @@ def test_pretty_lines_stand_under_each_other():
     assert lines[2] == "EVAL:     I          D   S"
 
 
+@settings(deadline=None)
 @given(words, words)
 def test_pretty_holds_every_token_within_the_width(ref, hyp):
     text = pretty(align(ref, hyp), width=30)

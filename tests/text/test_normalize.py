@@ -126,6 +126,7 @@ def test_any_text_becomes_words_and_stays_so(text):
     assert said == " ".join(said.split())
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**15 - 1))
 def test_cardinals_equal_num2words(value):
     from num2words import num2words
@@ -135,6 +136,7 @@ def test_cardinals_equal_num2words(value):
     assert numbers.cardinal(f"{value:,}") == expected.replace(" and ", " ")
 
 
+@settings(deadline=None)
 @given(st.integers(1001, 2099))
 def test_years_are_short_and_have_no_sign(value):
     said = numbers.year(str(value))

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from espnet_ext.errors import UserError
@@ -196,6 +196,7 @@ def stock():
 
 
 @stock_slow
+@settings(deadline=None)
 @given(line=sentence)
 def test_char_and_word_equal_stock(stock, line):
     nlsyms = ["<noise>", "ab"]
@@ -207,6 +208,7 @@ def test_char_and_word_equal_stock(stock, line):
 
 
 @stock_slow
+@settings(deadline=None)
 @given(line=sentence)
 def test_bpe_equals_stock(stock, bpe_model, line):
     ours, theirs = make_tokenizer("bpe", bpe_model), stock("bpe", bpemodel=bpe_model)
