@@ -12,7 +12,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 OPTIONS = {
     "backend": "local",
@@ -31,6 +32,9 @@ class BadUsage(Exception):
 
 class Stopped(Exception):
     """A signal asks to end."""
+
+    held = False  # whether signals wait, and the one that came meanwhile
+    waiting = 0
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -116,12 +120,26 @@ def catch_signals() -> None:
     """Turn Ctrl-C, SIGTERM and a closed terminal into Stopped, and end when the parent ends."""
 
     def stop(number: int, frame: object) -> None:
-        raise Stopped(number)
+        Stopped.waiting = number
+        if not Stopped.held:
+            raise Stopped(number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup keeps its meaning
             signal.signal(number, stop)
     die_with_parent(signal.SIGTERM)
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Let signals wait while something is started, so that nothing starts unknown to us."""
+    Stopped.held, Stopped.waiting = True, 0
+    try:
+        yield
+    finally:
+        Stopped.held = False
+    if Stopped.waiting:
+        raise Stopped(Stopped.waiting)
 
 
 def die_with_parent(number: int = signal.SIGKILL) -> None:

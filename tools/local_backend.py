@@ -32,13 +32,15 @@ def run_single(request: jobs.Request) -> int:
     stream = jobs.open_log(log, command)
     started = time.monotonic()
     reading, writing = os.pipe()
-    process = jobs.start(command, writing, environment(request, 1))
-    os.close(writing)
+    process = None
     try:
+        with jobs.signals_held():
+            process = jobs.start(command, writing, environment(request, 1))
+        os.close(writing)
         copy(reading, stream, process)
         status = jobs.exit_status(process.wait())
     except BaseException:
-        jobs.end([process])
+        jobs.end([process] if process else [])
         raise
     jobs.close_log(stream, status, started, request.number("num_threads") or 1)
     if status:
@@ -157,7 +159,8 @@ def run_array(request: jobs.Request) -> int:
     try:
         while array.waiting or array.running:
             while array.waiting and len(array.running) < array.at_once:
-                array.launch()
+                with jobs.signals_held():
+                    array.launch()
             failed = array.collect()
             progress.show(array.done)
             if failed:

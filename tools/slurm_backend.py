@@ -27,12 +27,15 @@ def run(request: jobs.Request) -> int:
     for task in tasks:
         os.makedirs(os.path.dirname(request.of(task)[0]) or ".", exist_ok=True)
     directory = prepare(request, settings)
-    job = submit(os.path.join(directory, "job.sh"))
-    print(f"slurm job {job}: {len(tasks)} submitted", flush=True)
+    job = ""
     try:
+        with jobs.signals_held():
+            job = submit(os.path.join(directory, "job.sh"))
+        print(f"slurm job {job}: {len(tasks)} submitted", flush=True)
         return watch(request, Watch(job, directory, tasks, settings))
     except BaseException:
-        subprocess.run(["scancel", job], check=False)
+        if job:
+            subprocess.run(["scancel", job], check=False)
         raise
 
 
@@ -123,13 +126,17 @@ def submit(script: str) -> str:
     for wait in (1, 4, 15, 0):
         try:
             asked = subprocess.run(
-                ["sbatch", "--parsable", script], capture_output=True, text=True, check=False
+                ["sbatch", "--parsable", script],
+                capture_output=True,
+                text=True,
+                check=False,
+                start_new_session=True,  # Ctrl-C is for us: we must learn the job's number
             )
         except FileNotFoundError:
             raise jobs.BadUsage("no sbatch here: take --backend local (local/cmd.sh)") from None
         if asked.returncode == 0:
             return asked.stdout.strip().split("\n")[-1].partition(";")[0]
-        if not wait or not hiccup(asked.stderr):
+        if not wait or jobs.Stopped.waiting or not hiccup(asked.stderr):
             break
         time.sleep(wait)
     raise jobs.BadUsage(f"sbatch refused {script}: {asked.stderr.strip()}")
@@ -248,11 +255,13 @@ def run_task(directory: str, number: str) -> int:
     log, command = request.of(int(number) if tasks else None)
     stream = jobs.open_log(log, command)
     started = time.monotonic()
+    process = None
     try:
-        process = jobs.start(command, stream)
+        with jobs.signals_held():
+            process = jobs.start(command, stream)
         status = jobs.exit_status(process.wait())
     except jobs.Stopped as stopped:
-        jobs.end([process])
+        jobs.end([process] if process else [])
         status = stopped.status
     except jobs.BadUsage as error:
         stream.write(f"{error}\n".encode())

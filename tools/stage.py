@@ -133,21 +133,31 @@ def execute(command: list[str]) -> int:
     if os.path.basename(command[0]) == "run_jobs.py":
         command = [sys.executable, "-S", "-E", *command]
     jobs.catch_signals()
+    process = None
     try:
-        process = subprocess.Popen(command, start_new_session=True, preexec_fn=parent_dies)
+        with jobs.signals_held():
+            process = subprocess.Popen(command, start_new_session=True, preexec_fn=parent_dies)
+        return jobs.exit_status(process.wait())
     except FileNotFoundError:
         print(f"no program {command[0]}: see local/cmd.sh", file=sys.stderr)
         return 127
-    try:
-        return jobs.exit_status(process.wait())
     except jobs.Stopped as stopped:
         ignore_signals()
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            jobs.end([process])
+        stop(process)
         return stopped.status
+
+
+def stop(process) -> None:  # type: ignore[no-untyped-def]
+    """Ask a launcher to end its jobs, and end it when it does not within ten seconds."""
+    from subprocess import TimeoutExpired
+
+    if process is None:
+        return
+    process.terminate()
+    try:
+        process.wait(10)
+    except TimeoutExpired:
+        jobs.end([process])
 
 
 def parent_dies() -> None:

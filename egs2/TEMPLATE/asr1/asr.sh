@@ -125,5 +125,5 @@ run_stage 14 pack "Pack the model as a zip that ESPnet reads" after lm_train,asr
 
 if ! $skip_upload; then
   run_stage 15 upload "Upload the packed model" after pack -- \
-    $bin.upload --archive "$packed" --repository "$hf_repo"
+    $bin.upload --repo "$hf_repo" "$packed"
 fi

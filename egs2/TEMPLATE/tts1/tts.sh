@@ -101,5 +101,5 @@ run_stage 10 pack "Pack the model as a zip that ESPnet reads" after tts_train,tt
 
 if ! $skip_upload; then
   run_stage 11 upload "Upload the packed model" after pack -- \
-    $bin.upload --archive "$packed" --repository "$hf_repo"
+    $bin.upload --repo "$hf_repo" "$packed"
 fi
