@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from espnet_ext.audio.read import AudioError, ark_offset, read
 from espnet_ext.audio.resample import change_speed, resample, to_int16
-from espnet_ext.audio.shares import Record, Share, finished, usable
+from espnet_ext.audio.shares import Record, Share, finished, locked, usable
 from espnet_ext.audio.write import encode
 from espnet_ext.datadir.edit import Tables, keep, read_all, write_all
 from espnet_ext.datadir.tables import read_segments
@@ -261,7 +261,10 @@ def merge(out: Path, tables: Tables, every: dict[str, Source], form: Form) -> bo
     done["wav.scp"] = {u: f"{out}/data/{r.place}" for u, r in found.items()}
     done["utt2num_samples"] = {u: str(r.samples) for u, r in found.items()}
     done["utt2dur"] = {u: f"{r.samples / r.rate:.6f}" for u, r in found.items()}
-    write_all(out, done)
+    with locked(out / "shares" / "merge.lock"):
+        for leftover in out.glob(".*.tmp-*"):  # of a merge that was killed
+            leftover.unlink()
+        write_all(out, done)
     return True
 
 

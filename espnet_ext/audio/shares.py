@@ -85,7 +85,9 @@ class Share:
     def _rewrite_log(self, records: list[Record]) -> None:
         """Drop what a killed process left of its last line, and records that no longer hold."""
         data = b"".join(record.line() for record in records)
-        if data != self.log_path.read_bytes():
+        if self.log_path.read_bytes().startswith(data):
+            self.log.truncate(len(data))
+        else:
             self.log.truncate(0)
             self.log.write(data)
 
@@ -129,6 +131,14 @@ def _named(path: Path) -> Iterator[None]:
     except OSError as error:
         error.filename = error.filename or str(path)
         raise
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Wait until no other process holds `path`; the lock goes with the process, however it ends."""
+    with open(path, "ab") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
 def _ark_end(record: Record) -> int:

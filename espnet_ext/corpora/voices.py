@@ -70,13 +70,37 @@ SPEAKER = Voice("tts", "F", "flite", "slt")
 
 
 def require_engines(voices: Sequence[Voice]) -> None:
-    """Raise a UserError if a synthesiser that the voices need is not installed."""
-    missing = [e for e in sorted({v.engine for v in voices}) if shutil.which(e) is None]
+    """Check that what the voices need is installed; both engines silently replace an unknown voice.
+
+    Raises:
+        UserError: naming the missing synthesisers or voices.
+    """
+    engines = sorted({v.engine for v in voices})
+    missing = [engine for engine in engines if shutil.which(engine) is None]
     if missing:
         raise UserError(
             f"found no {' and no '.join(missing)}, expected the synthesisers that speak the "
             f"embedded corpora: sudo apt-get install {' '.join(missing)}"
         )
+    known = {engine: _known(engine) for engine in engines}
+    absent = [v.name for v in voices if not set(v.name.split("+")) <= known[v.engine]]
+    if absent:
+        raise UserError(
+            f"found no voice {', '.join(sorted(set(absent)))} in {' or '.join(engines)}, expected "
+            "those of espeak-ng 1.50 and flite 2.2 or later: install these versions"
+        )
+
+
+def _known(engine: str) -> set[str]:
+    """Names of voices (and of espeak-ng's variants) that an engine has."""
+    if engine == "flite":
+        return set(_said("flite", "-lv").partition(":")[2].split())
+    listed = _said("espeak-ng", "--voices=en") + _said("espeak-ng", "--voices=variant")
+    return {word.rpartition("/")[2] for word in listed.split()}
+
+
+def _said(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, errors="replace").stdout
 
 
 def speak(voice: Voice, text: str) -> tuple[np.ndarray, int]:

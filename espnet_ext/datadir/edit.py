@@ -33,7 +33,7 @@ def read_all(directory: str | Path, empty: Collection[str] = ()) -> Tables:
 
 
 def write_all(directory: str | Path, tables: Mapping[str, Mapping[str, str]]) -> None:
-    """Write tables, `spk2utt` made from `utt2spk`, which comes last: the sign of a whole directory."""
+    """Write tables, `spk2utt` from `utt2spk`; `utt2spk` comes last, the sign of a whole."""
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     for name in sorted(tables.keys() - {"utt2spk", "spk2utt"}):

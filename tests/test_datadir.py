@@ -1,0 +1,258 @@
+"""Kaldi data directories."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from espnet_ext import datadir
+from espnet_ext.datadir.edit import write_all
+from espnet_ext.errors import UserError
+
+keys = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1).filter(
+    lambda key: key.split() == [key]
+)
+values = st.text(st.characters(exclude_characters="\n\r", exclude_categories=["Cs"])).map(str.strip)
+
+
+@given(st.dictionaries(keys, values.filter(bool)))
+def test_a_table_comes_back_as_it_was_and_sorted(tmp_path_factory, table):
+    path = tmp_path_factory.mktemp("t") / "text"
+    datadir.write_table(path, table)
+    found = datadir.read_table(path, sorted_only=True)
+    assert found == table
+    assert list(found) == sorted(table, key=datadir.sort_key)
+
+
+@given(st.dictionaries(keys, values))
+def test_values_may_be_empty_where_that_is_said(tmp_path_factory, table):
+    path = tmp_path_factory.mktemp("t") / "text"
+    datadir.write_table(path, table)
+    assert datadir.read_table(path, empty=True) == table
+
+
+@given(st.binary())
+def test_any_bytes_are_read_or_refused_with_a_line(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("t") / "text"
+    path.write_bytes(data)
+    try:
+        table = datadir.read_table(path)
+    except UserError as error:
+        assert str(path) in str(error) and "line" in str(error)
+    else:
+        assert all(table) and all(table.values())
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"a x\nb caf\xe9\n", ["line 2", r"\xe9", "UTF-8"]),
+        (b"a x\nb y\na z\n", ["'a' twice", "lines 1 and 3"]),
+        (b"a x\nb\n", ["line 2", "empty text", "'b'"]),
+        (b"a x\n\nb y\n", ["line 2", "empty line"]),
+    ],
+)
+def test_read_table_says_file_line_and_what_was_found(tmp_path, data, words):
+    path = tmp_path / "text"
+    path.write_bytes(data)
+    with pytest.raises(UserError) as caught:
+        datadir.read_table(path)
+    for word in [*words, str(path)]:
+        assert word in str(caught.value)
+
+
+def test_unsorted_and_missing_tables_are_refused(tmp_path):
+    (tmp_path / "text").write_text("b x\na y\n")
+    with pytest.raises(UserError, match="'a' after 'b'"):
+        datadir.read_table(tmp_path / "text", sorted_only=True)
+    with pytest.raises(UserError, match="no such file"):
+        datadir.read_table(tmp_path / "nothing")
+
+
+def test_tabs_carriage_returns_and_line_separators_in_a_text(tmp_path):
+    (tmp_path / "text").write_bytes("a\tx y\r\nb one\u2028two\n".encode())
+    assert datadir.read_table(tmp_path / "text") == {"a": "x y", "b": "one\u2028two"}
+
+
+@pytest.mark.parametrize("bad", [{"a b": "x"}, {"": "x"}, {"a": "x\ny"}, {"a": " x"}])
+def test_what_could_not_be_read_back_is_not_written(tmp_path, bad):
+    with pytest.raises(UserError):
+        datadir.write_table(tmp_path / "text", bad)
+    assert list(tmp_path.iterdir()) == []
+
+
+def make(path, utts=("s1-a", "s1-b", "s2-c"), **more):
+    tables = {
+        "wav.scp": {u: f"/audio/{u}.wav" for u in utts},
+        "text": {u: f"TEXT OF {u}" for u in utts},
+        "utt2spk": {u: u.split("-")[0] for u in utts},
+    }
+    write_all(path, tables | more)
+    return path
+
+
+def test_a_good_directory_is_valid(tmp_path):
+    datadir.validate(make(tmp_path / "d"))
+
+
+def break_text(d):
+    (d / "text").write_text("s1-a x\ns1-b\ns2-c y\n")
+
+
+def break_bytes(d):
+    (d / "text").write_bytes(b"s1-a x\ns1-b \xff\ns2-c y\n")
+
+
+def break_twice(d):
+    (d / "utt2spk").write_text("s1-a s1\ns1-b s1\ns1-a s1\ns2-c s2\n")
+
+
+def break_order(d):
+    (d / "wav.scp").write_text("s1-b /b\ns1-a /a\ns2-c /c\n")
+
+
+def break_common(d):
+    (d / "wav.scp").write_text("s1-a /a\ns1-b /b\n")
+
+
+def break_speakers(d):
+    (d / "spk2utt").write_text("s1 s1-a\ns2 s2-c\n")
+
+
+def break_prefix(d):
+    (d / "utt2spk").write_text("s1-a s2\ns1-b s1\ns2-c s2\n")
+    datadir.write_spk2utt(d)
+
+
+def break_segments(d):
+    (d / "segments").write_text("s1-a s1-a 0 1\ns1-b nowhere 0 1\ns2-c s2-c 0 1\n")
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (break_text, "text, line 2: empty text for 's1-b'"),
+        (break_bytes, "text, line 2: found bytes"),
+        (break_twice, "utt2spk, line 3: 's1-a' again, first in line 1"),
+        (break_order, "wav.scp, line 2: 's1-a' after 's1-b'"),
+        (break_common, "utt2spk: 1 ids that wav.scp does not have: s2-c"),
+        (break_speakers, "spk2utt: does not say the same as utt2spk"),
+        (break_prefix, "ids must start with the speaker's id"),
+        (break_segments, "segments: 1 ids that wav.scp does not have: nowhere"),
+    ],
+)
+def test_validate_names_every_kind_of_damage(tmp_path, damage, words):
+    damage(make(tmp_path / "d"))
+    with pytest.raises(UserError) as caught:
+        datadir.validate(tmp_path / "d")
+    assert words in str(caught.value)
+    assert "fix_data" in str(caught.value)
+
+
+def test_validate_shows_ten_problems_and_counts_the_rest(tmp_path):
+    make(tmp_path / "d", [f"s-{i:02d}" for i in range(15)])
+    (tmp_path / "d/text").write_text("".join(f"s-{i:02d}\n" for i in range(15)))
+    with pytest.raises(UserError, match="found 15 problems") as caught:
+        datadir.validate(tmp_path / "d")
+    assert str(caught.value).count("empty text") == 10
+    assert "and 5 more" in str(caught.value)
+
+
+def test_fix_sorts_keeps_what_is_common_and_says_what_went(tmp_path):
+    d = make(tmp_path / "d")
+    (d / "text").write_text("s2-c y\ns1-a x\ns1-b\n")
+    (d / "wav.scp").write_text("s2-c /c\ns1-a /a\ns1-a /again\ns1-b /b\n")
+    dropped = datadir.fix(d)
+    assert dropped == {
+        "s1-b": "text, line 3: empty text",
+        "wav.scp:3": "'s1-a' a second time",
+    }
+    datadir.validate(d)
+    assert datadir.read_table(d / "wav.scp") == {"s1-a": "/a", "s2-c": "/c"}
+
+
+def test_fix_changes_nothing_when_nothing_would_be_left(tmp_path):
+    d = make(tmp_path / "d")
+    (d / "text").write_text("other x\n")
+    before = {p.name: p.read_bytes() for p in d.iterdir()}
+    with pytest.raises(UserError, match="no utterance that all of"):
+        datadir.fix(d)
+    assert {p.name: p.read_bytes() for p in d.iterdir()} == before
+
+
+def test_fix_drops_short_utterances(tmp_path):
+    d = make(tmp_path / "d", utt2dur={"s1-a": "0.05", "s1-b": "1", "s2-c": "2"})
+    assert datadir.fix(d, min_seconds=0.1) == {"s1-a": "shorter than 0.1 s"}
+
+
+def test_split_covers_everything_once(tmp_path):
+    d = make(tmp_path / "d", [f"s{i % 3}-{i:02d}" for i in range(10)])
+    parts = datadir.split(d, 3)
+    for part in parts:
+        datadir.validate(part)
+    together = [u for part in parts for u in datadir.read_table(part / "text")]
+    assert together == sorted(datadir.read_table(d / "text"))
+    with pytest.raises(UserError, match="10 utterances"):
+        datadir.split(d, 11)
+
+
+def test_subset_keeps_speakers_and_recordings_that_are_used(tmp_path):
+    d = make(
+        tmp_path / "d",
+        segments={"s1-a": "r1 0 1", "s1-b": "r1 1 2", "s2-c": "r2 0 1"},
+        **{"wav.scp": {"r1": "/1", "r2": "/2"}, "spk2gender": {"s1": "f", "s2": "m"}},
+    )
+    datadir.subset(d, tmp_path / "e", ["s1-b"])
+    datadir.validate(tmp_path / "e")
+    assert datadir.read_table(tmp_path / "e/wav.scp") == {"r1": "/1"}
+    assert datadir.read_table(tmp_path / "e/spk2gender") == {"s1": "f"}
+    with pytest.raises(UserError, match="nobody"):
+        datadir.subset(d, tmp_path / "f", ["nobody"])
+
+
+def test_combine_leaves_out_tables_that_some_lack_and_refuses_contradictions(tmp_path):
+    one = make(tmp_path / "1", ["a-1"], utt2lang={"a-1": "en"})
+    two = make(tmp_path / "2", ["b-1"])
+    assert datadir.combine(tmp_path / "3", [one, two]) == ["utt2lang"]
+    datadir.validate(tmp_path / "3")
+    other = make(tmp_path / "4", ["a-1"], text={"a-1": "SOMETHING ELSE"})
+    with pytest.raises(UserError, match="'a-1' -> 'SOMETHING ELSE'"):
+        datadir.combine(tmp_path / "5", [one, other])
+    assert not (tmp_path / "5").exists()
+
+
+def test_combine_makes_segments_where_only_some_have_them(tmp_path):
+    cut = make(tmp_path / "1", ["a-1"], segments={"a-1": "r 0 1"}, **{"wav.scp": {"r": "/r"}})
+    whole = make(tmp_path / "2", ["b-1"], utt2dur={"b-1": "2.5"})
+    datadir.combine(tmp_path / "3", [cut, whole])
+    segments = datadir.read_segments(tmp_path / "3/segments")
+    assert segments["b-1"] == ("b-1", 0.0, 2.5)
+    datadir.validate(tmp_path / "3")
+
+
+def test_copy_prefixes_ids_but_not_recordings(tmp_path):
+    d = make(
+        tmp_path / "d",
+        segments={"s1-a": "r 0 1", "s1-b": "r 1 2", "s2-c": "r 2 3"},
+        **{"wav.scp": {"r": "/r"}, "spk2gender": {"s1": "f", "s2": "m"}},
+    )
+    datadir.copy(d, tmp_path / "e", utt_prefix="x-", spk_prefix="x-")
+    datadir.validate(tmp_path / "e")
+    assert datadir.read_table(tmp_path / "e/utt2spk")["x-s1-a"] == "x-s1"
+    assert datadir.read_table(tmp_path / "e/wav.scp") == {"r": "/r"}
+    assert datadir.read_table(tmp_path / "e/spk2gender") == {"x-s1": "f", "x-s2": "m"}
+
+
+@pytest.mark.parametrize("line", ["r 1", "r 2 1", "r -1 1", "r a b", "r 0 nan"])
+def test_segments_must_be_stretches(tmp_path, line):
+    (tmp_path / "segments").write_text(f"u {line}\n")
+    with pytest.raises(UserError, match="0 <= START < END"):
+        datadir.read_segments(tmp_path / "segments")
+
+
+def test_a_large_directory_takes_seconds(tmp_path):
+    utts = [f"{i // 100:04d}-{i % 100:04d}" for i in range(40_000)]
+    started = time.monotonic()
+    datadir.validate(make(tmp_path / "d", utts))
+    assert time.monotonic() - started < 10  # 280,000 utterances of LibriSpeech: about 5 s
