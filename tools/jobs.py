@@ -9,7 +9,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -155,7 +154,7 @@ def open_log(log: str, command: list[str]):  # type: ignore[no-untyped-def]
     os.makedirs(os.path.dirname(log) or ".", exist_ok=True)
     stream = open(log, "wb", buffering=0)  # noqa: SIM115 (close_log closes it)
     head = (
-        f"# {shlex.join(command)}\n# Running on {socket.gethostname()}\n# Started at {now()}\n#\n"
+        f"# {shlex.join(command)}\n# Running on {os.uname().nodename}\n# Started at {now()}\n#\n"
     )
     stream.write(head.encode())
     return stream
