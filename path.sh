@@ -13,17 +13,18 @@ if ! "$ROOT/tools/setup.sh" --ready && ! "$ROOT/tools/setup.sh" >&2; then
   return 1 2>/dev/null || exit 1
 fi
 
-# first_on VARIABLE DIRECTORY: puts DIRECTORY first in a colon-separated list, once.
-_first_on() {
-  case ":${!1-}:" in
-    *":$2:"*) ;;
-    *) export "$1=$2${!1:+:${!1}}" ;;
-  esac
-}
-_first_on PYTHONPATH "$ROOT"
-_first_on PATH /usr/lib/sctk/bin  # where Debian keeps sclite
-_first_on PATH "$ROOT/.venv/bin"
-unset -f _first_on
+case ":${PYTHONPATH-}:" in
+  *":$ROOT:"*) ;;
+  *) export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}" ;;
+esac
+case ":$PATH:" in
+  *:/usr/lib/sctk/bin:*) ;;
+  *) PATH=/usr/lib/sctk/bin:$PATH ;;  # where Debian keeps sclite
+esac
+case "$PATH" in
+  "$ROOT/.venv/bin:"*) ;;
+  *) export PATH="$ROOT/.venv/bin:$PATH" ;;  # first, also where another environment was activated since
+esac
 
 export LC_ALL=C            # Kaldi's sorting order, for sort and for bash
 export PYTHONUTF8=1        # text is UTF-8 all the same

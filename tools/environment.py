@@ -70,7 +70,8 @@ def installed() -> dict[str, str]:
     site = site_packages()
     if site is None:
         return {}
-    own = {normal(d.name): d.version for d in importlib.metadata.distributions(path=[str(site)])}
+    whole = [d for d in importlib.metadata.distributions(path=[str(site)]) if d.metadata["Name"]]
+    own = {normal(d.name): d.version for d in whole}
     return {normal("torch"): torch, **own} if (torch := inherited_torch()) else own
 
 

@@ -55,16 +55,17 @@ present() {  # present PROOF: is the system package there that PROOF stands for?
 }
 
 missing_packages() {
-  local package proof
+  local package proof missing=()
   while read -r package proof _; do
-    case $package in '#'* | '') ;; *) present "$proof" || echo "$package" ;; esac
+    case $package in '#'* | '') ;; *) present "$proof" || missing+=("$package") ;; esac
   done <"$TOOLS/system-packages.txt"
+  echo "${missing[*]}"
 }
 
 # Debian's installer as root or with a sudo that asks nothing; otherwise one line to type.
 system_packages() {
   local missing sudo='sudo -n'
-  missing=$(missing_packages | xargs)
+  missing=$(missing_packages)
   [ -n "$missing" ] || return 0
   [ "$(id -u)" != 0 ] || sudo=
   if command -v apt-get >/dev/null && { [ -z "$sudo" ] || sudo -n true 2>/dev/null; }; then
@@ -170,7 +171,7 @@ check() {
   python=$(find_python)
   local from=$VENV/bin/python
   [ -x "$from" ] || from=${python:-python3}
-  "$from" "$TOOLS/environment.py" check --python "$python" --missing "$(missing_packages | xargs)"
+  "$from" "$TOOLS/environment.py" check --python "$python" --missing "$(missing_packages)"
 }
 
 main() {
