@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from espnet_ext import datadir
@@ -16,6 +16,7 @@ keys = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1).filter(
 values = st.text(st.characters(exclude_characters="\n\r", exclude_categories=["Cs"])).map(str.strip)
 
 
+@settings(deadline=None)  # a slow disk is no error
 @given(st.dictionaries(keys, values.filter(bool)))
 def test_a_table_comes_back_as_it_was_and_sorted(tmp_path_factory, table):
     path = tmp_path_factory.mktemp("t") / "text"
@@ -25,6 +26,7 @@ def test_a_table_comes_back_as_it_was_and_sorted(tmp_path_factory, table):
     assert list(found) == sorted(table, key=datadir.sort_key)
 
 
+@settings(deadline=None)  # a slow disk is no error
 @given(st.dictionaries(keys, values))
 def test_values_may_be_empty_where_that_is_said(tmp_path_factory, table):
     path = tmp_path_factory.mktemp("t") / "text"
@@ -32,6 +34,7 @@ def test_values_may_be_empty_where_that_is_said(tmp_path_factory, table):
     assert datadir.read_table(path, empty=True) == table
 
 
+@settings(deadline=None)  # a slow disk is no error
 @given(st.binary())
 def test_any_bytes_are_read_or_refused_with_a_line(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("t") / "text"

@@ -33,20 +33,25 @@ ADVICE = f"set {VARIABLE}=/path/to/an4 in local/db.sh or the environment, or hav
 
 
 def download(corpus: str | Path) -> None:
-    """Fetch the corpus from CMU (64 MB) to `corpus` if it is not there."""
-    corpus = Path(corpus)
-    if (corpus / "etc").is_dir():
+    """Fetch the corpus from CMU (64 MB) if it is neither `corpus` nor in it.
+
+    It goes to `corpus/an4`, or to `corpus` if that is its name already.
+
+    Raises:
+        UserError: if it cannot be fetched or is not what is expected.
+    """
+    if _root(Path(corpus)):
         return
-    archive = corpus.parent / URL.rpartition("/")[2]
-    lists = tuple(
-        f"etc/an4_{p}.{k}" for p in ("train", "test") for k in ("fileids", "transcription")
-    )
+    target = Path(corpus) if Path(corpus).name == "an4" else Path(corpus) / "an4"
+    archive = target.parent / URL.rpartition("/")[2]
+    kinds = ("fileids", "transcription")
+    lists = tuple(f"etc/an4_{part}.{kind}" for part in ("train", "test") for kind in kinds)
     if not archive.exists():
         try:
             fetch(URL, archive)
         except UserError as error:
             raise UserError(f"{error}; if you have the corpus already, {ADVICE}") from None
-    unpack(archive, "an4", corpus, lists)
+    unpack(archive, "an4", target, lists)
 
 
 def prepare(corpus: str | Path, data: str | Path, *, test_extra: str = "") -> list[Path]:

@@ -116,8 +116,8 @@ def test_members_that_lead_outside_are_refused(tmp_path, prefix):
 def test_an4_is_fetched_once(tmp_path, server, monkeypatch):
     server.data = archive(LISTS)
     monkeypatch.setattr(an4, "URL", server.url)
-    an4.download(tmp_path / "downloads/an4")
-    an4.download(tmp_path / "downloads/an4")
+    for given in ("downloads", "downloads/an4", "downloads"):
+        an4.download(tmp_path / given)
     assert len(server.asked) == 1
     assert (tmp_path / "downloads/an4/etc/an4_test.fileids").is_file()
 
