@@ -63,7 +63,7 @@ class Share:
             ]
             self._rewrite_log(records)
             if self.ark:
-                self.bytes = open(self.data / f"{self.name}.ark", "ab")
+                self.bytes = open(self.data / f"{self.name}.ark", "ab")  # noqa: SIM115  # closed below
                 self.bytes.truncate(max((_ark_end(r) for r in records), default=0))
                 self.bytes.seek(0, os.SEEK_END)
             try:

@@ -33,12 +33,10 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     beside = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
         try:
-            stream = open(beside, "wb")
+            beside.write_bytes(data)
         except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True)
-            stream = open(beside, "wb")
-        with stream:
-            stream.write(data)
+            beside.write_bytes(data)
         os.replace(beside, path)
     except BaseException as error:
         try:

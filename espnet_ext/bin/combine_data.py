@@ -14,10 +14,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("data", nargs="+", type=Path, help="the data directories to combine")
     args = parser.parse_args(argv)
 
-    from espnet_ext.datadir import combine
+    from espnet_ext.datadir import combine, read_table
 
     left_out = combine(args.out, args.data)
-    count = sum(1 for _ in open(args.out / "utt2spk", encoding="utf-8"))
+    count = len(read_table(args.out / "utt2spk"))
     print(f"{args.out}: {count} utterances of {len(args.data)} directories")
     if left_out:
         print(f"{args.out}: left out {', '.join(left_out)}, which not all of them have")

@@ -95,10 +95,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.data.resolve() == args.out.resolve():
         parser.error(f"DATA and OUT are both {args.data}, expected two directories")
     limits = Limits(args.min_seconds, args.max_seconds, args.min_chars, args.max_chars_per_second)
+
+    from espnet_ext.datadir import read_table
+
     for name in args.sets:
         whole = name in args.keep.split()
         counts = filter_set(args.data / name, args.out / name, None if whole else limits)
-        kept = sum(1 for _ in open(args.out / name / "utt2spk", encoding="utf-8"))
+        kept = len(read_table(args.out / name / "utt2spk"))
         gone = "; ".join(f"{n} {reason}" for reason, n in counts.most_common()) or "none"
         print(f"{args.out / name}: kept {kept}, dropped {sum(counts.values())} ({gone})")
     return 0

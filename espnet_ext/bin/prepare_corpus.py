@@ -74,9 +74,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if getattr(args, "download", False):
         module.download(args.corpus_dir)
+
+    from espnet_ext.datadir import read_table
+
     options = {name: getattr(args, name) for name in names}
     for directory in module.prepare(args.corpus_dir, args.data_dir, **options):
-        count = sum(1 for _ in open(directory / "utt2spk", encoding="utf-8"))
+        count = len(read_table(directory / "utt2spk"))
         print(f"{directory}: {count} utterances")
     return 0
 

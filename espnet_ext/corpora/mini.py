@@ -176,7 +176,7 @@ def _write_librispeech(root: Path, lines: list[Line]) -> None:
         text = f"{path.stem} {line.sentence.transcript}\n"
         chapters.setdefault(path.parent.relative_to("LibriSpeech"), []).append(text)
     for folder, rows in chapters.items():
-        part, reader, chapter = folder.parts
+        _, reader, chapter = folder.parts
         write_text(root / folder / f"{reader}-{chapter}.trans.txt", "".join(rows))
     _write_lists(root, list(chapters))
 

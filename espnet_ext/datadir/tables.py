@@ -5,6 +5,7 @@ key.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -112,7 +113,7 @@ def _duplicate(path: Path, key: str, number: int) -> None:
 
 
 def _require_sorted(path: Path, keys: list[str]) -> None:
-    for number, (one, two) in enumerate(zip(keys, keys[1:], strict=False), 2):
+    for number, (one, two) in enumerate(pairwise(keys), 2):
         if one > two:
             raise UserError(
                 f"{path}, line {number}: found {two!r} after {one!r}, expected keys sorted as by "

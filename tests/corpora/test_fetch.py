@@ -124,5 +124,5 @@ def test_an4_is_fetched_once(tmp_path, server, monkeypatch):
 
 def test_an4_that_cannot_be_fetched_names_the_variable(tmp_path, monkeypatch):
     monkeypatch.setattr(an4, "URL", "http://127.0.0.1:9/an4.tar.gz")
-    with pytest.raises(UserError, match="set AN4=/path/to/an4 in local/db.sh"):
+    with pytest.raises(UserError, match=r"set AN4=/path/to/an4 in local/db\.sh"):
         an4.download(tmp_path / "an4")

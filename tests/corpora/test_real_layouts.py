@@ -78,7 +78,7 @@ def test_librispeech_says_which_transcripts_have_no_audio(libri, tmp_path, capsy
 
 def test_librispeech_with_a_bad_transcript(libri, tmp_path, capsys):
     (libri / "x-1/19/7/19-7.trans.txt").write_bytes(b"19-7-0000 caf\xe9\n")
-    with pytest.raises(UserError, match="19-7.trans.txt, line 1"):
+    with pytest.raises(UserError, match=r"19-7\.trans\.txt, line 1"):
         librispeech.prepare(libri, tmp_path / "data", sets="x=x-1")
     assert not (tmp_path / "data").exists()
 
@@ -103,7 +103,7 @@ def test_ljspeech_is_12600_250_250_by_default():
 def test_ljspeech_lines_have_three_fields(lj, tmp_path, row):
     with open(lj / "metadata.csv", "a") as stream:
         stream.write(row + "\n")
-    with pytest.raises(UserError, match="metadata.csv, line 8"):
+    with pytest.raises(UserError, match=r"metadata\.csv, line 8"):
         ljspeech.prepare(lj, tmp_path / "data", dev=1, eval1=1)
 
 
