@@ -1,0 +1,46 @@
+"""The first thing on the page: a handful of figures and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from espnet_ext.progress import clock
+from espnet_ext.report.markup import interval, number, section, table
+
+# (group, key, name, unit, digits, meaning)
+_ROWS = (
+    ("asr", "wer", "Recognition: word error rate (WER)", "%", 1, "words wrong, missing or made up, per word said"),
+    ("asr", "cer", "Recognition: character error rate (CER)", "%", 1, "the same, counted in letters"),
+    ("asr", "ser", "Recognition: sentence error rate (SER)", "%", 1, "sentences with any mistake"),
+    ("tts", "mcd", "Synthesis: mel-cepstral distortion (MCD)", "dB", 2, "distance of the sound from a recording"),
+    ("tts", "log_f0_rmse", "Synthesis: log-F0 error (RMSE)", "", 3, "distance of the melody from a recording's"),
+    ("tts", "round_trip_cer", "Round trip: CER", "%", 1, "letters our recogniser mishears in our synthesis"),
+    ("tts", "round_trip_wer", "Round trip: WER", "%", 1, "words our recogniser mishears in our synthesis"),
+)
+_HEADER = ("figure", "what it means (lower is better)", "value", "95 % interval")
+
+
+def headline(summary: Mapping[str, Any]) -> str:
+    """A table of the main figures; those that were not measured are left out, and named."""
+    rows: list[tuple[object, ...]] = []
+    absent = []
+    for group, key, name, unit, digits, meaning in _ROWS:
+        value = summary[group][key]
+        if value is None:
+            absent.append(name)
+            continue
+        bounds = interval(summary[group][f"{key}_interval_95"], digits)
+        rows.append((name, meaning, f"<strong>{number(value, digits)}</strong> {unit}", bounds))
+    if summary["lm"]["perplexity"] is not None:
+        value = number(summary["lm"]["perplexity"])
+        rows.append(("Language model: perplexity", "choices it wavers between at each token", value, ""))
+    rows.append(("Total time", "of all stages below", clock(summary["total_seconds"]), ""))
+    left_out = f"Not measured: {', '.join(absent)}." if absent else ""
+    explain = (
+        "The interval says how far a figure may be off because the test is small: were it repeated with "
+        "other sentences like these, it would lie in there about 95 times in 100."
+    )
+    return section(
+        "results", "Results", table(_HEADER, rows, 2), f'<p class="small">{explain} {left_out}</p>'
+    )

@@ -1,0 +1,104 @@
+"""Pictures of matrices: a PNG inside an inline SVG, whose text follows the page's theme."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from espnet_ext.report.markup import esc
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Ticks = Sequence[tuple[float, str]]  # (position along the axis, 0 to 1; label)
+_SIDE = 900  # pixels at most; larger matrices are thinned out by taking maxima
+FLOOR_DB = 70.0  # a spectrogram shows so many decibels below its loudest point
+
+
+def png(matrix: np.ndarray, colours: str = "magma") -> str:
+    """A data URI of a matrix (rows, columns) of finite numbers, its first row at the bottom."""
+    import matplotlib.image
+    import numpy as np
+
+    for axis in (0, 1):
+        step = -(-matrix.shape[axis] // _SIDE)
+        matrix = np.maximum.reduceat(matrix, np.arange(0, matrix.shape[axis], step), axis=axis)
+    out = BytesIO()
+    matplotlib.image.imsave(out, matrix, cmap=colours, origin="lower", format="png")
+    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()
+
+
+def picture(
+    matrix: np.ndarray,
+    alt: str,
+    x_label: str,
+    y_label: str,
+    x_ticks: Ticks = (),
+    y_ticks: Ticks = (),
+    size: tuple[int, int] = (420, 180),
+) -> str:
+    """A matrix with labelled axes.
+
+    Args:
+        matrix: (rows, columns); row 0 is drawn at the bottom.
+        alt: what it shows, for those who do not see it.
+        x_label, y_label: what the axes are.
+        x_ticks, y_ticks: labels along them.
+        size: of the picture without its margins.
+    """
+    width, height = size
+    left = 46 + 6 * max((len(label) - 3 for _, label in y_ticks), default=0)
+    parts = [
+        f'<image href="{png(matrix)}" x="{left}" y="6" width="{width}" height="{height}" '
+        'preserveAspectRatio="none"/>'
+    ]
+    for at, label in y_ticks:
+        y = 6 + height * (1 - at)
+        parts.append(f'<text class="tick" x="{left - 5}" y="{y + 4:.1f}" text-anchor="end">{esc(label)}</text>')
+    for at, label in x_ticks:
+        x = left + width * at
+        parts.append(f'<text class="tick" x="{x:.1f}" y="{height + 20}" text-anchor="middle">{esc(label)}</text>')
+    middle = left + width / 2
+    parts.append(f'<text class="tick" x="{middle}" y="{height + 35}" text-anchor="middle">{esc(x_label)}</text>')
+    across = f'transform="translate(11 {6 + height / 2}) rotate(-90)"'
+    parts.append(f'<text class="tick" {across} text-anchor="middle">{esc(y_label)}</text>')
+    box = f"0 0 {left + width + 12} {height + 40}"
+    return f'<svg class="picture" viewBox="{box}" role="img" aria-label="{esc(alt)}">{"".join(parts)}</svg>'
+
+
+def spectrogram(samples: np.ndarray, rate: int, seconds: float, alt: str) -> str:
+    """Loudness by time and frequency, over `seconds` so that two can be compared.
+
+    Args:
+        samples: (T,), float in [-1, 1].
+        rate: Hz.
+        seconds: length of the time axis; a shorter sound leaves the rest dark.
+    """
+    import numpy as np
+
+    power = short_time_power(samples, rate)
+    decibels = 10 * np.log10(np.maximum(power, 1e-12))
+    decibels = np.maximum(decibels - decibels.max(), -FLOOR_DB)
+    columns = max(round(seconds * 100), decibels.shape[1])
+    decibels = np.pad(
+        decibels, ((0, 0), (0, columns - decibels.shape[1])), constant_values=-FLOOR_DB
+    )
+    step = next((s for s in (0.5, 1.0, 2.0, 5.0) if seconds / s <= 8), 10.0)
+    times = [i * step for i in range(int(seconds / step) + 1)]
+    x_ticks = [(t / max(seconds, 1e-9), f"{t:g}") for t in times]
+    kilohertz = range(0, int(rate / 2000) + 1, 2)
+    y_ticks = [(k / (rate / 2000), str(k)) for k in kilohertz]
+    return picture(decibels, alt, "seconds", "kHz", x_ticks, y_ticks)
+
+
+def short_time_power(samples: np.ndarray, rate: int) -> np.ndarray:
+    """Power spectra of 25 ms Hann windows every 10 ms: (frequencies, frames), 0 Hz to rate / 2."""
+    import numpy as np
+
+    length, hop = round(0.025 * rate), round(0.010 * rate)
+    padded = np.pad(samples, (length // 2, length))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, length)[: len(samples) : hop]
+    size = 1 << (length - 1).bit_length()
+    return np.abs(np.fft.rfft(windows * np.hanning(length), size)).T ** 2  # type: ignore[no-any-return]

@@ -1,0 +1,126 @@
+"""The recogniser's part of the page: tables of errors, the worst sentences, what it confuses."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from espnet_ext.metrics.wer import Alignment
+from espnet_ext.report.attention import asr_attention
+from espnet_ext.report.markup import esc, folded, interval, missing, number, section, table
+from espnet_ext.report.mistakes import align_all, aligned_html, confusions, worst
+from espnet_ext.report.sound import Players
+from espnet_ext.report.sources import Experiment
+
+_KINDS = {"wer": "words", "cer": "characters", "ter": "tokens"}
+_HEADER = ("set", "counted in", "sentences", "tokens", "wrong", "missing", "made up", "error rate", "95 %", "sentences wrong")
+_WORST, _HEARD = 8, 4  # sentences shown, and how many of them with a player
+
+
+def recognition(asr: Experiment | None, players: Players) -> str:
+    """The section, or a sentence that there is nothing to show."""
+    title = "Speech recognition"
+    if asr is None or asr.model is None:
+        return section("asr", title, missing("No recogniser was trained."))
+    scores = asr.scores()
+    parts = [score_tables(scores) if scores else missing("What it recognised is not scored yet.")]
+    parts += [_sentences(asr, name, players) for name in asr.sets("text")]
+    parts += ["<h3>Where it listened</h3>", asr_attention(asr.model)]
+    return section("asr", title, *parts)
+
+
+def score_tables(scores: Mapping[str, Any]) -> str:
+    """By set, and by speaker."""
+    sets = scores.get("sets", {})
+    rows = [
+        _row(name, _KINDS.get(kind, kind), kinds[kind]) for name, kinds in sets.items() for kind in kinds
+    ]
+    explain = (
+        "wrong = another one was recognised; missing = it was not recognised; made up = nothing was "
+        "said there; all as shares of what was said."
+    )
+    tables = [table(_HEADER, rows, 2), f'<p class="small">{explain}</p>']
+    tables += [_speakers(name, kinds["wer"]) for name, kinds in sets.items() if "wer" in kinds]
+    return "".join(tables)
+
+
+def _row(name: str, unit: str, found: Mapping[str, Any]) -> tuple[object, ...]:
+    total = found["words"]
+    keys = ("substitutions", "deletions", "insertions")
+    shares = [number(100 * found[key] / total if total else None) for key in keys]
+    return (
+        esc(name),
+        unit,
+        found["sentences"],
+        total,
+        *shares,
+        f"<strong>{number(found['error_rate'])}</strong>",
+        interval(found.get("interval_95")),
+        number(found["sentence_error_rate"]),
+    )
+
+
+def _speakers(name: str, found: Mapping[str, Any]) -> str:
+    """Speakers of a set, the hardest first; in a fold where they are many."""
+    speakers = sorted(found.get("speakers", {}).items(), key=lambda s: -(s[1]["error_rate"] or 0))
+    if len(speakers) < 2:
+        return ""
+    rows = [
+        (esc(speaker), c["sentences"], c["words"], _bar(c["error_rate"], speakers[0][1]["error_rate"]))
+        for speaker, c in speakers
+    ]
+    content = table(("speaker", "sentences", "words", "WER %"), rows)
+    heading = f"By speaker: {name}"
+    return folded(heading, content) if len(rows) > 16 else f"<h3>{esc(heading)}</h3>{content}"
+
+
+def _bar(value: float | None, most: float | None) -> str:
+    share = 100 * (value or 0) / most if most else 0
+    return f'<span class="bar" style="--share:{share:.1f}%"></span>{number(value)}'
+
+
+def _sentences(asr: Experiment, name: str, players: Players) -> str:
+    ref = asr.reference(name, "text")
+    if not ref:
+        return missing(f"{name}: the reference text is missing, so no mistakes can be shown.")
+    aligned = align_all(ref, asr.result(name, "text"))
+    chosen = worst(aligned, _WORST)
+    if not chosen:
+        return f"<p>{esc(name)}: every sentence was recognised without a mistake.</p>"
+    waves = asr.reference(name, "wav.scp")
+    blocks = []
+    for index, utt in enumerate(chosen):
+        entry = waves.get(utt) if index < _HEARD else None
+        heard = players.from_entry(asr.audio(entry), utt) if entry else ""
+        blocks.append(_block(utt, aligned[utt], heard))
+    return (
+        f"<h3>Worst sentences: {esc(name)}</h3>"
+        '<p class="small">Above what was said, below what was recognised; '
+        '<span class="key S">S</span> another word, <span class="key D">D</span> a word missed, '
+        '<span class="key I">I</span> a word made up.</p>' + "".join(blocks) + _confused(confusions(aligned))
+    )
+
+
+def _block(utt: str, alignment: Alignment, heard: str) -> str:
+    errors = alignment.counts.errors
+    head = f"<code>{esc(utt)}</code> {errors} error{'s' if errors > 1 else ''} in {alignment.counts.words} words"
+    return f'<div class="utt"><p>{head}</p>{aligned_html(alignment)}{heard}</div>'
+
+
+def _confused(found: Counter[tuple[str, str, str]], count: int = 10) -> str:
+    """The most frequent substitutions, deletions and insertions, side by side."""
+    titles = {"S": ("Most confused", "said → recognised"), "D": ("Most missed", "said"), "I": ("Most made up", "recognised")}
+    tables = []
+    for op, (title, heading) in titles.items():
+        rows = [
+            (_words(ref, hyp), times) for (kind, ref, hyp), times in found.most_common() if kind == op
+        ][:count]
+        if rows:
+            tables.append(f"<div><h4>{title}</h4>{table((heading, 'times'), rows)}</div>")
+    return f'<div class="trio">{"".join(tables)}</div>' if tables else ""
+
+
+def _words(*words: str) -> str:
+    shown: Sequence[str] = [esc(word) for word in words if word]
+    return " → ".join(shown)

@@ -1,0 +1,122 @@
+"""The synthesiser's part of the page: scores, and sentences to listen to and look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from espnet_ext.metrics.wer import align
+from espnet_ext.report.attention import tts_attention
+from espnet_ext.report.markup import esc, figure, interval, missing, note, number, section, table
+from espnet_ext.report.mistakes import aligned_html
+from espnet_ext.report.pictures import spectrogram
+from espnet_ext.report.recognition import score_tables
+from espnet_ext.report.sound import Players, load_entry
+from espnet_ext.report.sources import Experiment, table_or_empty
+from espnet_ext.report.summary import Sources
+
+_METRICS = {
+    "mcd": ("mel-cepstral distortion, dB", 2),
+    "log_f0_rmse": ("log-F0 RMSE", 3),
+    "f0_correlation": ("F0 correlation", 3),
+    "voicing_error": ("voicing errors, %", 1),
+    "duration_ratio": ("length, synthesis : recording", 3),
+}
+_SENTENCES = 5
+
+
+def synthesis(sources: Sources, players: Players) -> str:
+    """The section, or a sentence that there is nothing to show."""
+    tts, title = sources.tts, "Speech synthesis"
+    if tts is None or tts.model is None:
+        return section("tts", title, missing("No synthesiser was trained."))
+    scores = tts.scores()
+    parts = [_scores(scores) if scores else missing("What it spoke is not scored yet.")]
+    names = tts.sets("wav.scp")
+    parts += [_sentences(sources, tts, name, players) for name in names[:1]]
+    parts += [] if names else [missing("No sentence was synthesised.")]
+    parts += ["<h3>What it learnt to say when</h3>", tts_attention(tts.model)]
+    return section("tts", title, *parts)
+
+
+def _scores(scores: Mapping[str, Any]) -> str:
+    rows = [
+        (esc(name), text, number(found[key]["mean"], digits), interval(found[key].get("interval_95"), digits))
+        for name, found in scores.get("sets", {}).items()
+        for key, (text, digits) in _METRICS.items()
+        if key in found
+    ]
+    explain = (
+        "Each synthesised sentence is laid upon a recording of the same sentence and compared frame by "
+        "frame; 0 would be the recording itself (for the correlation and the length: 1)."
+    )
+    return table(("set", "compared with recordings", "mean", "95 %"), rows, 2) + note(explain)
+
+
+def _heard(sources: Sources, name: str) -> dict[str, tuple[str, str]]:
+    """Utterance -> (what was to be heard, what the recogniser heard), both as its transcripts are."""
+    trip = sources.round_trip
+    if trip is None:
+        return {}
+    said, heard = (table_or_empty(trip / folder / name / "text") for folder in ("dump", "decode"))
+    return {utt: (text, heard[utt]) for utt, text in said.items() if utt in heard}
+
+
+def _sentences(sources: Sources, tts: Experiment, name: str, players: Players) -> str:
+    made, real = tts.result(name, "wav.scp"), tts.reference(name, "wav.scp")
+    texts, heard = tts.reference(name, "text"), _heard(sources, name)
+    blocks = []
+    for utt in spread(sorted(made), _SENTENCES):
+        entries = [(tts.audio(made[utt]), "synthesis")]
+        entries += [(tts.audio(real[utt]), "recording")] if utt in real else []
+        blocks.append(
+            f'<div class="utt"><p><code>{esc(utt)}</code> {esc(texts.get(utt, ""))}</p>'
+            f"{_pair(utt, entries, players)}{_hearing(heard.get(utt))}</div>"
+        )
+    caption = (
+        "Spectrograms: time from left to right, pitch from low to high, loud is bright. "
+        "The closer the two of a pair look, the closer they sound."
+    )
+    return f"<h3>Sentences to listen to: {esc(name)}</h3>" + figure("".join(blocks), caption)
+
+
+def spread(items: list[str], count: int) -> list[str]:
+    """`count` of the items, evenly spread."""
+    if len(items) <= count:
+        return items
+    return [items[i * len(items) // count] for i in range(count)]
+
+
+def _pair(utt: str, entries: list[tuple[str, str]], players: Players) -> str:
+    """Picture and player of the synthesis beside those of the recording."""
+    loaded = [(load_entry(entry), label) for entry, label in entries]
+    longest = max((len(found[0]) / found[1] for found, _ in loaded if found), default=0.0)
+    sides = []
+    for found, label in loaded:
+        if found is None:
+            sides.append(missing(f"{label}: the audio is missing"))
+            continue
+        drawn = spectrogram(*found, longest, f"Spectrogram of the {label} of {utt}")
+        sides.append(f"<div><h4>{label}</h4>{drawn}{players.player(*found, f'{label} of {utt}')}</div>")
+    return f'<div class="pair">{"".join(sides)}</div>'
+
+
+def _hearing(pair: tuple[str, str] | None) -> str:
+    if pair is None:
+        return ""
+    said, heard = (text.split() for text in pair)
+    if said == heard:
+        return '<p class="small">Our recogniser understood every word of the synthesis.</p>'
+    return '<p class="small">What our recogniser heard in the synthesis:</p>' + aligned_html(align(said, heard))
+
+
+def round_trip(sources: Sources) -> str:
+    """How well the recogniser understands the synthesiser."""
+    scores, title = sources.round_trip_scores(), "Round trip: the recogniser hears the synthesiser"
+    if scores is None:
+        return section("round-trip", title, missing("The round trip was not run."))
+    explain = (
+        "The recogniser, which never heard this synthetic voice in training, writes down what the "
+        "synthesiser says; few errors mean that the synthesis can be understood."
+    )
+    return section("round-trip", title, note(explain), score_tables(scores))
