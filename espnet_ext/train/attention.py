@@ -13,20 +13,24 @@ from espnet_ext.train.data import Collate, Utterances
 
 
 def _attention(model: torch.nn.Module) -> np.ndarray | None:
-    """The last attention over the input that `model` computed, (heads, out, in); None if it keeps none.
+    """The last attention over the input that `model` computed; None if it keeps none.
 
-    ESPnet's attention modules, and ours, leave their weights in an attribute `attn` of shape
-    (1, heads, out, in) or (1, out, in).
+    ESPnet's attention modules leave their weights in an attribute `attn` of shape (1, heads, out, in), our
+    aligner its path as (1, frames, tokens).
+
+    Returns:
+        (heads, out, in) of a recogniser, (1, tokens, frames) of a synthesiser.
     """
     found = [
-        module.attn
+        (name, module.attn)
         for name, module in model.named_modules()
         if name.endswith(("src_attn", "aligner")) and isinstance(getattr(module, "attn", None), torch.Tensor)
     ]
     if not found:
         return None
-    attention = found[-1][0].detach().cpu().float().numpy()
-    return attention if attention.ndim == 3 else attention[None]
+    name, last = found[-1]
+    attention = last[0].detach().cpu().float().numpy()
+    return attention.T[None] if name.endswith("aligner") else attention
 
 
 @torch.no_grad()

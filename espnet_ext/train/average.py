@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ Criterion = Sequence[str]
 
 
 def best_epochs(history: list[dict[str, Any]], criterion: Criterion) -> list[int]:
-    """Epochs, best first; of equals the earlier.
+    """Epochs, best first; of equals the earlier. One whose figure is not finite comes last.
 
     Args:
         history: the lines of metrics.jsonl.
@@ -29,8 +30,10 @@ def best_epochs(history: list[dict[str, Any]], criterion: Criterion) -> list[int
     if history and not values:
         known = sorted({key for line in history if line["split"] == split for key in line})
         raise UserError(f"best_model_criterion: {split}/{name} is not reported; there are {', '.join(known)}")
+    if mode not in ("min", "max"):
+        raise UserError(f"best_model_criterion: found {mode!r}, expected min or max, e.g. [valid, loss, min]")
     sign = 1 if mode == "min" else -1
-    return sorted(values, key=lambda epoch: (sign * values[epoch], epoch))
+    return sorted(values, key=lambda e: (not math.isfinite(values[e]), sign * values[e], e))
 
 
 def _kept(history: list[dict[str, Any]], config: dict[str, Any]) -> set[int]:
@@ -59,11 +62,19 @@ def average(paths: Sequence[Path]) -> dict[str, torch.Tensor]:
 
 
 def average_best(folder: Path, history: list[dict[str, Any]], config: dict[str, Any]) -> list[Path]:
-    """Write `<split>.<name>.best.pth` and `<split>.<name>.ave.pth` for every criterion; the averages."""
+    """Write `<split>.<name>.best.pth` and `<split>.<name>.ave.pth` for every criterion; the averages.
+
+    Weights that an earlier run with a smaller `keep_nbest_models` has removed are left out.
+
+    Raises:
+        UserError: if no epoch has been trained.
+    """
     found = []
     for criterion in config["best_model_criterion"]:
-        epochs = best_epochs(history, criterion)[: config["keep_nbest_models"]]
-        paths = [folder / f"{epoch}epoch.pth" for epoch in epochs]
+        paths = [folder / f"{epoch}epoch.pth" for epoch in best_epochs(history, criterion)]
+        paths = [path for path in paths if path.is_file()][: config["keep_nbest_models"]]
+        if not paths:
+            raise UserError(f"{folder} holds no trained epoch; set max_epoch and keep_nbest_models to 1 or more")
         stem = f"{criterion[0]}.{criterion[1]}"
         save_tensors(folder / f"{stem}.best.pth", average(paths[:1]))
         save_tensors(folder / f"{stem}.ave.pth", average(paths))

@@ -16,6 +16,7 @@ from espnet_ext.errors import UserError
 from espnet_ext.files import atomic_open
 
 NAME, PREVIOUS = "checkpoint.pth", "checkpoint.previous.pth"
+_OF_A_RUN = ("*.pth", "metrics.jsonl", "config.yaml", "attention.npz")
 
 
 def save_tensors(path: Path, state: Any) -> None:
@@ -50,6 +51,8 @@ def restore_random_states(states: dict[str, Any]) -> None:
 
 def save(folder: Path, state: dict[str, Any]) -> None:
     """Make `state` the latest checkpoint in `folder`; the one before is kept as a second line."""
+    for left in folder.glob(".*.pth.tmp-*"):  # half a file, from a process killed while it wrote
+        left.unlink(missing_ok=True)
     beside = folder / ".checkpoint.new.pth"
     save_tensors(beside, state)
     if (folder / NAME).exists():
@@ -71,7 +74,7 @@ def load(folder: Path, fingerprint: str) -> dict[str, Any] | None:
         except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
             logging.warning("%s cannot be read (%s); trying the one before", path, str(error).splitlines()[0])
             continue
-        if state["fingerprint"] == fingerprint:
+        if isinstance(state, dict) and state.get("fingerprint") == fingerprint:
             return dict(state)
         _set_aside(folder)
         return None
@@ -80,12 +83,14 @@ def load(folder: Path, fingerprint: str) -> dict[str, Any] | None:
 
 def _set_aside(folder: Path) -> None:
     """Move what another configuration left in `folder` to `folder/before-N`."""
-    number = 1 + sum(1 for _ in folder.glob("before-*"))
+    number = 1
+    while (folder / f"before-{number}").exists():
+        number += 1
     aside = folder / f"before-{number}"
     logging.warning("%s was trained with another configuration or data: moved to %s", folder, aside)
     try:
         aside.mkdir()
     except OSError as error:
         raise UserError(f"{aside} cannot be made ({error.strerror}): choose another --output_dir") from error
-    for path in [*folder.glob("*.pth"), *folder.glob("metrics.jsonl"), *folder.glob("config.yaml")]:
+    for path in [p for name in _OF_A_RUN for p in folder.glob(name)]:
         os.replace(path, aside / path.name)

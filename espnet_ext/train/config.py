@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import difflib
+import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,20 +44,45 @@ TRAINING: Config = {
 }
 
 
+@cache
+def _loader() -> Any:
+    """PyYAML's safe loader, to which 1e-3 is a number as it is to everybody else (YAML 1.1 wants 1.0e-3)."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    number = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
+    return Loader
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """The value that a YAML text stands for.
+
+    Raises:
+        UserError: if it is not YAML; in one line, with the place.
+    """
+    import yaml
+
+    try:
+        return yaml.load(text, Loader=_loader())
+    except yaml.YAMLError as error:
+        raise UserError(f"{where}: not readable as YAML: {' '.join(str(error).split())}") from error
+
+
 def load_yaml(path: str | Path) -> Config:
     """Read a YAML mapping.
 
     Raises:
         UserError: if the file is missing, is not YAML or not a mapping.
     """
-    import yaml
-
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such configuration file: check --config")
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        loaded = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except UnicodeDecodeError as error:
         raise UserError(f"{path}: not a readable YAML file: {error}") from error
     if loaded is None:
         return {}
@@ -79,8 +106,6 @@ def check_keys(found: Mapping[str, Any], known: Mapping[str, Any], where: str) -
 
 def parse_overrides(overrides: Sequence[str]) -> Config:
     """`["max_epoch=3", "encoder_conf.num_blocks=2"]` -> a nested mapping, values read as YAML."""
-    import yaml
-
     nested: Config = {}
     for override in overrides:
         name, equals, value = override.partition("=")
@@ -90,7 +115,9 @@ def parse_overrides(overrides: Sequence[str]) -> Config:
         *parents, last = name.split(".")
         for parent in parents:
             place = place.setdefault(parent, {})
-        place[last] = yaml.safe_load(value)
+            if not isinstance(place, dict):
+                raise UserError(f"--set: found {override!r} after {parent}={place!r}, expected only one of the two")
+        place[last] = parse_yaml(value, f"--set {override}")
     return nested
 
 
@@ -105,7 +132,9 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Config:
 
 def complete(defaults: Mapping[str, Any], found: Mapping[str, Any]) -> Config:
     """`found` on top of `defaults`; unlike `merge`, a `..._conf` is replaced whole, as a class owns its own."""
-    return {**copy.deepcopy(dict(defaults)), **copy.deepcopy(dict(found))}
+    # `encoder_conf:` with nothing behind it is an empty mapping
+    given = {k: {} if v is None and k.endswith("_conf") else v for k, v in found.items()}
+    return {**copy.deepcopy(dict(defaults)), **copy.deepcopy(given)}
 
 
 def write_config(path: str | Path, config: Mapping[str, Any]) -> None:

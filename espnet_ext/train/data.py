@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,7 @@ class Utterances(torch.utils.data.Dataset):  # type: ignore[type-arg]
     seconds: list[float] = field(default_factory=list)
     extra: dict[str, Mapping[str, str]] = field(default_factory=dict)
     preprocessor: Preprocessor | None = None
+    seed: tuple[int, int] = (0, 0)  # (seed of the training, epoch): what a preprocessor draws follows from it
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -51,7 +54,10 @@ class Utterances(torch.utils.data.Dataset):  # type: ignore[type-arg]
             item["speech"] = samples[:, 0] if samples.shape[1] == 1 else samples
         for name, table in self.extra.items():
             item[name] = _extra(table[utt])
-        return utt, item if self.preprocessor is None else self.preprocessor(utt, item)
+        if self.preprocessor is None:
+            return utt, item
+        with drawing_from(*self.seed, index):
+            return utt, self.preprocessor(utt, item)
 
     def lengths(self, batch_type: str) -> list[float]:
         """What the sampler adds up, in seconds, tokens (with <sos/eos>) or utterances.
@@ -68,6 +74,26 @@ class Utterances(torch.utils.data.Dataset):  # type: ignore[type-arg]
         raise UserError(
             f"batch_type: found {batch_type!r}, expected seconds (with audio), tokens or utterances"
         )
+
+
+@contextlib.contextmanager
+def drawing_from(*seed: int) -> Iterator[None]:
+    """Within the block the generators of Python, numpy and torch start from `seed`; afterwards they are as before.
+
+    A preprocessor may draw in any process and after any resume: what it draws for an utterance must not depend
+    on that.
+    """
+    start = int(np.random.SeedSequence(seed).generate_state(1)[0])
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    random.seed(start)
+    np.random.seed(start)
+    torch.manual_seed(start)
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+        torch.set_rng_state(before[2])
 
 
 def _extra(value: str) -> np.ndarray:
@@ -91,7 +117,7 @@ def _token_arrays(texts: Mapping[str, str], pipeline: TextPipeline, where: str) 
 def read_data_dir(
     directory: str | Path, pipeline: TextPipeline, extra: Mapping[str, Path] | None = None
 ) -> Utterances:
-    """The utterances of a formatted data directory (wav.scp, text, utt2num_samples, and utt2sid or utt2lid).
+    """The utterances of a formatted data directory (wav.scp, text, utt2dur, and utt2sid or utt2lid).
 
     Args:
         directory: made by format_audio and filter_data.
@@ -107,30 +133,26 @@ def read_data_dir(
     for name, file in (("sids", "utt2sid"), ("lids", "utt2lid")):
         if (directory / file).is_file():
             tables[name] = read_table(directory / file)
-    for name, table in {"wav.scp": audio, **tables}.items():
+    duration = read_table(directory / "utt2dur")
+    for name, table in {"wav.scp": audio, "utt2dur": duration, **tables}.items():
         lacking = next((utt for utt in texts if utt not in table), None)
         if lacking is not None:
             raise UserError(f"{directory}: {name} lacks utterance {lacking}, which text has; run fix_data on it")
-    seconds = _seconds(directory)
     return Utterances(
         ids=list(texts),
         tokens=_token_arrays(texts, pipeline, str(directory)),
         audio=audio,
-        seconds=[seconds[utt] for utt in texts],
+        seconds=[float(duration[utt]) for utt in texts],
         extra=tables,  # type: ignore[arg-type]
     )
 
 
-def _seconds(directory: Path) -> dict[str, float]:
-    """Duration of each utterance."""
-    return {utt: float(value) for utt, value in read_table(directory / "utt2dur").items()}
-
-
 def read_text(files: Sequence[str | Path], pipeline: TextPipeline) -> Utterances:
-    """The lines of Kaldi text files (`id sentence`), for a language model."""
+    """The lines of Kaldi text files (`id sentence`), for a language model; no line is lost to an id used twice."""
     texts: dict[str, str] = {}
-    for file in files:
-        texts.update(read_table(file))
+    for number, file in enumerate(files, 1):
+        for utt, text in read_table(file).items():
+            texts[f"{utt}@{number}" if utt in texts else utt] = text
     return Utterances(ids=list(texts), tokens=_token_arrays(texts, pipeline, str(files[0])))
 
 
@@ -166,6 +188,8 @@ def loader(
         batch_sampler=batches,  # type: ignore[arg-type]
         collate_fn=collate,
         num_workers=workers,
+        # its own: each new loader draws a seed, which would move torch's generator once more after a resume
+        generator=torch.Generator().manual_seed(0),
         multiprocessing_context="fork" if workers else None,
         worker_init_fn=_one_thread if workers else None,
     )

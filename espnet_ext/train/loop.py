@@ -22,6 +22,7 @@ from espnet_ext.errors import UserError
 from espnet_ext.progress import clock, progress
 from espnet_ext.train import checkpoint
 from espnet_ext.train.average import average_best, best_epochs, forget_epochs
+from espnet_ext.train.config import write_config
 from espnet_ext.train.data import Collate, Utterances, loader
 from espnet_ext.train.monitor import Averages, record, write_history
 from espnet_ext.train.optimise import Optimiser
@@ -44,6 +45,7 @@ class Position:
     batch: int = 0  # batches of this epoch that are done
     updates: int = 0
     skipped: int = 0  # updates left out because a gradient was not finite
+    skipped_in_a_row: int = 0
     seconds: float = 0.0
     sums: dict[str, list[float]] = field(default_factory=dict)
 
@@ -96,6 +98,7 @@ class Trainer:
         previous = signal.signal(signal.SIGTERM, self._ask_stop)
         try:
             self._resume()
+            write_config(self.folder / "config.yaml", self.config)
             while self.at.epoch <= self.config["max_epoch"] and not self._out_of_patience():
                 self._epoch()
                 if after_epoch is not None:
@@ -117,6 +120,7 @@ class Trainer:
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
         self.at, self.history = Position(**state["position"]), state["history"]
+        write_history(self.folder, self.history)  # the process may have ended between checkpoint and history
         checkpoint.restore_random_states(state["random"])
         print(f"resuming at epoch {self.at.epoch}, batch {self.at.batch}, update {self.at.updates}", flush=True)
 
@@ -138,11 +142,12 @@ class Trainer:
 
     def _epoch(self) -> None:
         batches = self.sampler.batches(self.at.epoch)
+        self.train_data.seed = (self.config["seed"], self.at.epoch)
         averages = Averages(self.at.sums)
         started, before = time.monotonic(), self.at.seconds
         self.model.train()
         for ids, batch in self._ahead(batches):
-            self._step(ids, batch, averages, last=self.at.batch + 1 == len(batches))
+            self._step(ids, batch, averages, len(batches))
             self.at.seconds = before + time.monotonic() - started
             self._maybe_checkpoint(averages, len(batches))
         self._end_epoch(averages)
@@ -154,23 +159,31 @@ class Trainer:
         label = f"epoch {self.at.epoch}/{self.config['max_epoch']}"
         yield from progress(found, len(rest), label, quiet_end=True)
 
-    def _step(self, ids: list[str], batch: Batch, averages: Averages, last: bool) -> None:
+    def _step(self, ids: list[str], batch: Batch, averages: Averages, batches: int) -> None:
         """One batch; an update when enough batches are added up, and at the end of the epoch."""
-        every = self.config["accum_grad"]
-        begin = self.at.batch % every == 0
-        end = last or (self.at.batch + 1) % every == 0
+        first = self.at.batch - self.at.batch % self.config["accum_grad"]
+        group = min(self.config["accum_grad"], batches - first)  # the epoch's last group may be smaller
+        end = self.at.batch + 1 == first + group
         batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
+        if self.at.batch == first:
+            for optimiser in self.optimisers:
+                optimiser.zero_grad()
         for extra, index in self.turns:
-            if begin:
-                for optimiser in self.optimisers:
-                    optimiser.zero_grad()
             loss, stats, weight = self._forward(batch, extra)
-            (loss / every).backward()
-            if end and self.optimisers[index].update() is None:
-                self._not_finite(ids, float(loss.detach()))
-            averages.add(stats, weight)
+            # a generator's turn leaves no gradient in the discriminator it goes through
+            (loss / group).backward(inputs=self.optimisers[index].parameters)
+            if end:
+                self._update(index, ids, float(loss.detach()))
+            if bool(torch.isfinite(loss)):
+                averages.add(stats, weight)
         self.at.batch += 1
         self.at.updates += end
+
+    def _update(self, index: int, ids: list[str], loss: float) -> None:
+        if self.optimisers[index].update() is None:
+            self._not_finite(ids, loss)
+        else:
+            self.at.skipped_in_a_row = 0
 
     def _forward(self, batch: Batch, extra: dict[str, Any]) -> tuple[torch.Tensor, dict[str, Any], float]:
         """The model's answer in one form: (scalar loss, stats, weight)."""
@@ -178,15 +191,19 @@ class Trainer:
         if isinstance(answer, dict):
             answer = answer["loss"], answer["stats"], answer["weight"]
         loss, stats, weight = answer
-        return loss.mean(), {k: v for k, v in stats.items() if v is not None}, float(weight.sum())
+        found = {k: v for k, v in stats.items() if v is not None}
+        if extra.get("forward_generator"):  # ESPnet's GANs report no "loss", which schedules and criteria ask for
+            found.setdefault("loss", loss.detach().mean())
+        return loss.mean(), found, float(weight.sum())
 
     def _not_finite(self, ids: list[str], loss: float) -> None:
         """Leave out an update whose gradient is infinite or NaN; give up when that becomes the rule."""
         self.at.skipped += 1
+        self.at.skipped_in_a_row += 1
         logging.warning("update %d left out: loss %.3g, gradient not finite; batch %s", self.at.updates, loss, ids[:8])
-        if self.at.skipped > 20 and self.at.skipped * 2 > self.at.updates:
+        if self.at.skipped_in_a_row > 20:
             raise UserError(
-                f"{self.at.skipped} of {self.at.updates} updates had gradients that were not finite; lower the "
+                f"{self.at.skipped_in_a_row} updates in a row had gradients that were not finite; lower the "
                 f"learning rate (optim_conf.lr) or look at these utterances: {', '.join(ids[:8])}"
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -37,5 +38,9 @@ def record(epoch: int, updates: int, split: str, means: Mapping[str, float], **m
 
 
 def write_history(folder: Path, history: list[dict[str, Any]]) -> None:
-    """Write metrics.jsonl anew, so that after a resumed run it holds each epoch once."""
-    write_text(folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in history))
+    """Write metrics.jsonl anew, so that after a resumed run it holds each epoch once.
+
+    A figure that is not finite is left out of its line: JSON has no NaN.
+    """
+    lines = [{k: v for k, v in line.items() if not isinstance(v, float) or math.isfinite(v)} for line in history]
+    write_text(folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))

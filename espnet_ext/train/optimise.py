@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,7 +20,6 @@ class Optimiser:
         parameters: what it trains.
         config: the whole configuration.
         suffix: "" for `optim` and `scheduler`, "2" for `optim2` and `scheduler2`.
-        updates_per_epoch: for schedules that need to know how long training takes.
 
     Raises:
         UserError: if the class does not take its `_conf`.
@@ -29,7 +29,8 @@ class Optimiser:
         self, parameters: Iterable[torch.nn.Parameter], config: dict[str, Any], suffix: str = ""
     ) -> None:
         self.parameters = [p for p in parameters if p.requires_grad]
-        self.clip = float(config["grad_clip"])
+        # ESPnet's configurations say -1 for no clipping; torch would turn the gradient around
+        self.clip = float(config["grad_clip"]) if config["grad_clip"] and config["grad_clip"] > 0 else math.inf
         self.optim = _make("optim", suffix, config, self.parameters)
         self.scheduler = None
         self.each_update = False
@@ -45,13 +46,18 @@ class Optimiser:
     def update(self) -> float | None:
         """One update from the gradients at hand; the gradient's norm, or None if it was not finite (no update)."""
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, self.clip))
-        finite = norm == norm and norm != float("inf")
+        finite = math.isfinite(norm)
         if finite:
             self.optim.step()
-            if self.scheduler is not None and self.each_update:
-                self.scheduler.step()
+            if self.each_update and not self._schedule_is_over():
+                self.scheduler.step()  # type: ignore[union-attr]
         self.zero_grad()
         return norm if finite else None
+
+    def _schedule_is_over(self) -> bool:
+        """OneCycleLR fails past its `total_steps`; training goes on at the rate it ended with."""
+        total = getattr(self.scheduler, "total_steps", None)
+        return total is not None and self.scheduler.last_epoch >= total - 1  # type: ignore[union-attr]
 
     def zero_grad(self) -> None:
         """Forget all gradients."""

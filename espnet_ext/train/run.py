@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +29,6 @@ from espnet_ext.train.config import (
     load_yaml,
     merge,
     parse_overrides,
-    write_config,
 )
 from espnet_ext.train.data import Collate, Utterances, read_data_dir, read_text
 from espnet_ext.train.loop import Trainer, Turn
@@ -35,7 +36,15 @@ from espnet_ext.train.optimise import Optimiser
 from espnet_ext.train.sampler import BucketSampler
 
 #: Keys that change how fast or how long training goes, not what a given epoch computes.
-_HARMLESS = ("max_epoch", "patience", "num_workers", "checkpoint_minutes", "num_att_plot", "keep_nbest_models")
+_HARMLESS = (
+    "max_epoch",
+    "patience",
+    "num_workers",
+    "checkpoint_minutes",
+    "num_att_plot",
+    "keep_nbest_models",
+    "best_model_criterion",
+)
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,7 @@ def fill_in(config: Config, pipeline: TextPipeline, stats_dir: Path | None) -> C
     config["token_list"] = pipeline.token_list
     config["token_type"], config["g2p"] = pipeline.token_type, pipeline.g2p
     config["cleaner"] = pipeline.cleaner
+    config["non_linguistic_symbols"] = list(pipeline.nlsyms) or None
     config["bpemodel"] = None if pipeline.bpemodel is None else str(pipeline.bpemodel)
     for key, stats in (("normalize", "feats"), ("pitch_normalize", "pitch"), ("energy_normalize", "energy")):
         if config.get(key) == "global_mvn" and "stats_file" not in config[f"{key}_conf"]:
@@ -93,15 +103,25 @@ def _stats_file(stats_dir: Path | None, name: str) -> str:
 
 def read_data(task: Task, places: Places, pipeline: TextPipeline) -> tuple[Utterances, Utterances]:
     """Training and validation data."""
-    if task.name == "lm":
-        return read_text(places.train, pipeline), read_text(places.valid, pipeline)
-    stats = places.stats_dir
-    both = []
-    for split, directory in (("train", places.train[0]), ("valid", places.valid[0])):
-        pitch = stats / split / "collect_feats" / "pitch.scp" if stats is not None else None
-        extra = {"pitch": pitch} if pitch is not None and pitch.is_file() else {}
-        both.append(read_data_dir(directory, pipeline, extra))
-    return both[0], both[1]
+    train, valid = (
+        read_text(where, pipeline) if task.name == "lm" else _read_split(where, split, pipeline, places.stats_dir)
+        for split, where in (("train", places.train), ("valid", places.valid))
+    )
+    for split, data, where in (("train", train, places.train), ("valid", valid, places.valid)):
+        if len(data) == 0:
+            raise UserError(f"{where[0]} ({split}) has no utterance; check the filter's limits")
+    return train, valid
+
+
+def _read_split(
+    directories: Sequence[Path], split: str, pipeline: TextPipeline, stats: Path | None
+) -> Utterances:
+    if len(directories) != 1:
+        found = ", ".join(map(str, directories))
+        raise UserError(f"--{split}: found {found}, expected one directory: put them together with combine_data")
+    pitch = stats / split / "collect_feats" / "pitch.scp" if stats is not None else None
+    extra = {"pitch": pitch} if pitch is not None and pitch.is_file() else {}
+    return read_data_dir(directories[0], pipeline, extra)
 
 
 def fingerprint(config: Mapping[str, Any], *data: Utterances) -> str:
@@ -116,7 +136,7 @@ def fingerprint(config: Mapping[str, Any], *data: Utterances) -> str:
     return digest.hexdigest()
 
 
-def optimisation(task: Task, model: torch.nn.Module, config: Config) -> tuple[list[Optimiser], list[Turn]]:
+def optimisation(task: Task, model: Any, config: Config) -> tuple[list[Optimiser], list[Turn]]:
     """Optimisers, and the turns of a batch: one, or generator and discriminator as in ESPnet's GAN tasks."""
     if task.name != "gan_tts":
         return [Optimiser(model.parameters(), config)], [({}, 0)]
@@ -159,10 +179,24 @@ def _preprocessor(config: Config, train: bool) -> Any:
     return find_class("asr", "preprocessor", name)(train=train, **given, **config["preprocessor_conf"])
 
 
+def _plan_schedules(config: Config, sampler: Any) -> None:
+    """Tell a schedule that wants to know how many updates there will be, unless the YAML does."""
+    for suffix in ("", "2"):
+        name, conf = config[f"scheduler{suffix}"], config[f"scheduler{suffix}_conf"]
+        if name is None or "total_steps" in conf:
+            continue
+        if "total_steps" in inspect.signature(find_class("abs_task", "scheduler", name)).parameters:
+            epochs = range(1, config["max_epoch"] + 1)
+            conf["total_steps"] = sum(-(-len(sampler.batches(e)) // config["accum_grad"]) for e in epochs)
+
+
 def _sampler(config: Config, data: Utterances) -> Any:
     cls = BucketSampler if config["sampler"] is None else import_class(config["sampler"])
     lengths = data.lengths(config["batch_type"])
-    return cls(lengths, config["batch_size"], seed=config["seed"], **config["sampler_conf"])
+    try:
+        return cls(lengths, config["batch_size"], seed=config["seed"], **config["sampler_conf"])
+    except TypeError as error:
+        raise UserError(f"sampler_conf does not fit sampler: {config['sampler']} ({error})") from error
 
 
 def describe(model: torch.nn.Module, data: Utterances, batches: int) -> str:
@@ -192,13 +226,15 @@ def train_model(task_name: str, places: Places, device: str | None = None) -> li
     config = fill_in(read_config(task, places.config, places.overrides), pipeline, places.stats_dir)
     train, valid = read_data(task, places, pipeline)
     train.preprocessor, valid.preprocessor = _preprocessor(config, True), _preprocessor(config, False)
+    random.seed(config["seed"])
     torch.manual_seed(config["seed"])
     np.random.seed(config["seed"])
     model = task.build(config)
     load_initial(model, config["init_param"])
     model.to(device)
-    optimisers, turns = optimisation(task, model, config)
     sampler, collate = _sampler(config, train), Collate(task.text_pad)
+    _plan_schedules(config, sampler)
+    optimisers, turns = optimisation(task, model, config)
     trainer = Trainer(
         model=model,
         optimisers=optimisers,
@@ -213,7 +249,6 @@ def train_model(task_name: str, places: Places, device: str | None = None) -> li
         device=device,
     )
     print(describe(model, train, len(sampler.batches(1))), flush=True)
-    write_config(places.output_dir / "config.yaml", config)
     averaged = trainer.fit()
     model.load_state_dict(torch.load(averaged[0], map_location=device, weights_only=True))
     save_attention(model, valid, collate, places.output_dir, config["num_att_plot"], pipeline, device)

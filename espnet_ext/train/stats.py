@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,8 +47,9 @@ def _without_normalisation(config: Config) -> Config:
 
 
 def _write_shapes(data: Utterances, folder: Path, token_type: str) -> None:
-    """ESPnet's shape files: lengths in samples (here seconds are known) and in tokens."""
-    write_table(folder / f"text_shape.{token_type}", {u: str(len(t)) for u, t in zip(data.ids, data.tokens, strict=True)})
+    """ESPnet's shape file of the texts; lengths of the audio are in utt2num_samples."""
+    lengths = {utt: str(len(ids)) for utt, ids in zip(data.ids, data.tokens, strict=True)}
+    write_table(folder / f"text_shape.{token_type}", lengths)
 
 
 class _Collector:
@@ -114,7 +116,7 @@ def collect_stats(task_name: str, places: Places, device: str = "cpu") -> None:
 
 @torch.no_grad()
 def _collect(
-    model: torch.nn.Module, data: Utterances, collate: Collate, folder: Path, split: str, device: str
+    model: Any, data: Utterances, collate: Collate, folder: Path, split: str, device: str
 ) -> None:
     batches = BucketSampler(data.lengths("seconds"), 120.0).batches(1, shuffle=False)
     collector = _Collector(folder)
