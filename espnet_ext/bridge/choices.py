@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from espnet_ext.bridge.hook import import_class
+from espnet_ext.bridge.hook import check_base, import_class
 from espnet_ext.bridge.imports import espnet2_folder, prepare
 from espnet_ext.errors import UserError
 
@@ -38,16 +38,54 @@ def _path(node: ast.expr, imported: dict[str, str]) -> str:
 
 def _tables(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
     """Each `<kind>_choices = ClassChoices(..., dict(...))` or `<kind>_classes = dict(...)` of a module."""
-    for node in tree.body:
-        if not (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)):
-            continue
-        kind, _, what = node.targets[0].id.rpartition("_")
-        if what not in ("choices", "classes") or not isinstance(node.value, ast.Call):
-            continue
-        calls = [node.value, *(k.value for k in node.value.keywords), *node.value.args]
-        yield from (
-            (kind, call) for call in calls if isinstance(call, ast.Call) and ast.unparse(call.func) == "dict"
-        )
+    for name, value in _calls(tree):
+        kind, _, what = name.rpartition("_")
+        if what in ("choices", "classes"):
+            calls = [value, *(k.value for k in value.keywords), *value.args]
+            yield from (
+                (kind, call)
+                for call in calls
+                if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] in ("dict", "update")
+            )
+
+
+def _calls(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
+    """Each `name = f(...)` and `name.update(...)` at the top of a module or under an `if` there.
+
+    Not those under a `try`: ESPnet tries packages there that need not be installed.
+    """
+    for node in [inner for top in tree.body for inner in (top.body if isinstance(top, ast.If) else [top])]:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            if isinstance(node.value, ast.Call):
+                yield node.targets[0].id, node.value
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            called = ast.unparse(node.value.func)
+            if called.endswith(".update"):
+                yield called.removesuffix(".update"), node.value
+
+
+@cache
+def _task_source(module: str) -> ast.Module:
+    return ast.parse((espnet2_folder() / "tasks" / f"{module}.py").read_text(encoding="utf-8"))
+
+
+@cache
+def base_classes(module: str) -> dict[str, str]:
+    """What the classes of each kind must inherit from: kind -> "module:Class".
+
+    Example:
+        >>> base_classes("lm")["lm"]
+        'espnet2.lm.abs_model:AbsLM'
+    """
+    tree = _task_source(module)
+    imported = _imported_names(tree)
+    found = {
+        name.rpartition("_")[0]: _path(keyword.value, imported)
+        for name, value in _calls(tree)
+        for keyword in value.keywords
+        if keyword.arg == "type_check"
+    }
+    return {**found, "optim": "torch.optim:Optimizer"} if module == "abs_task" else found
 
 
 @cache
@@ -58,12 +96,12 @@ def choices(module: str) -> dict[str, dict[str, str]]:
         >>> choices("lm")["lm"]["transformer"]
         'espnet2.lm.transformer_lm:TransformerLM'
     """
-    tree = ast.parse((espnet2_folder() / "tasks" / f"{module}.py").read_text(encoding="utf-8"))
+    tree = _task_source(module)
     imported = _imported_names(tree)
-    return {
-        kind: {str(k.arg).lower(): _path(k.value, imported) for k in call.keywords}
-        for kind, call in _tables(tree)
-    }
+    found: dict[str, dict[str, str]] = {}
+    for kind, call in _tables(tree):
+        found.setdefault(kind, {}).update({str(k.arg).lower(): _path(k.value, imported) for k in call.keywords})
+    return found
 
 
 def find_class(module: str, kind: str, name: str) -> Any:
@@ -75,11 +113,15 @@ def find_class(module: str, kind: str, name: str) -> Any:
         name: ESPnet's short name, or "package.module:Class" for any class of anybody's.
 
     Raises:
-        UserError: for a name that is neither; the message lists the near ones.
+        UserError: for a name that is neither; the message lists the near ones. For a class that does not
+            inherit from what ESPnet asks of its kind.
     """
     prepare()
+    if not isinstance(name, str):
+        raise UserError(f"{kind}: found {name!r}, expected a name or package.module:Class")
     if ":" in name:
-        return import_class(name)
+        base = base_classes(module).get(kind)
+        return check_base(kind, name, import_class(name), import_class(base) if base else None)
     known = choices(module).get(kind, {})
     if name.lower() not in known:
         near = difflib.get_close_matches(name.lower(), known, n=3) or sorted(known)

@@ -35,8 +35,20 @@ def import_class(path: str) -> Any:
             f"{path}: no module named {error.name!r}; expected package.module:Class with the module on PYTHONPATH"
         ) from error
     if not hasattr(module, attribute):
-        raise UserError(f"{path}: module {module_name} (found at {module.__file__}) has no {attribute!r}")
+        where = getattr(module, "__file__", None) or "a folder without __init__.py"
+        raise UserError(f"{path}: module {module_name} (found at {where}) has no {attribute!r}")
     return getattr(module, attribute)
+
+
+def check_base(kind: str, path: str, found: Any, base: type | None) -> Any:
+    """`found`, which `path` named, if it inherits from what ESPnet asks of a `kind`.
+
+    Raises:
+        UserError: if it is not a class, or one of another family.
+    """
+    if base is not None and not (isinstance(found, type) and issubclass(found, base)):
+        raise UserError(f"{kind}: {path} is not a {base.__name__} ({base.__module__}), which it must inherit from")
+    return found
 
 
 class _Names(tuple):  # type: ignore[type-arg]
@@ -49,6 +61,9 @@ class _Names(tuple):  # type: ignore[type-arg]
 def _teach(module: ModuleType) -> None:
     """Give `ClassChoices` of the freshly imported module its new ability."""
     cls = module.ClassChoices
+    if hasattr(cls, "knows_dotted_paths"):
+        return
+    cls.knows_dotted_paths = True
     stock_choices, stock_get, stock_add = cls.choices, cls.get_class, cls.add_arguments
 
     def choices(self: Any) -> tuple[Any, ...]:
@@ -57,10 +72,7 @@ def _teach(module: ModuleType) -> None:
     def get_class(self: Any, name: str | None) -> Any:
         if name is None or ":" not in name:
             return stock_get(self, name)
-        found = import_class(name)
-        if self.base_type is not None and not issubclass(found, self.base_type):
-            raise UserError(f"{self.name}: {name} is not a {self.base_type.__name__}, which it must inherit from")
-        return found
+        return check_base(self.name, name, import_class(name), self.base_type)
 
     def add_arguments(self: Any, parser: Any) -> None:
         stock_add(self, parser)
@@ -104,8 +116,6 @@ class _Finder(importlib.abc.MetaPathFinder):
 def install() -> None:
     """Leave the hook with the import system (once); teach right away if ESPnet is already there."""
     if _TARGET in sys.modules:
-        module = sys.modules[_TARGET]
-        if not issubclass(_Names, type(module.ClassChoices.choices)):  # pragma: no branch
-            _teach(module)
+        _teach(sys.modules[_TARGET])
     elif not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())

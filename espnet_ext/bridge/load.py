@@ -80,4 +80,12 @@ def text_pipeline(config: Config) -> TextPipeline:
         bpemodel=config["bpemodel"],
         g2p=config["g2p"],
         cleaner=config["cleaner"],
+        nlsyms=_symbols(config["non_linguistic_symbols"]),
     )
+
+
+def _symbols(given: str | list[str] | None) -> list[str]:
+    """Non-linguistic symbols as ESPnet's configurations hold them: a file's name or a list."""
+    if isinstance(given, str):
+        return Path(given).read_text(encoding="utf-8").split()
+    return given or []

@@ -123,7 +123,7 @@ def _component(task: str, config: Config, key: str, kind: str | None = None, **g
     cls = find_class(task, kind or key, name)
     try:
         return cls(**given, **conf)
-    except TypeError as error:
+    except (TypeError, ValueError, AssertionError) as error:
         raise UserError(f"{key}_conf does not fit {key}: {name} ({error}); it was given {sorted(conf)}") from error
 
 
@@ -147,7 +147,7 @@ def _build_asr(config: Config) -> torch.nn.Module:
     postencoder = _component("asr", config, "postencoder", input_size=size)
     size = postencoder.output_size() if postencoder is not None else size
     decoder, joint_network = _asr_decoder(config, len(tokens), size)
-    ctc = espnet2("asr.ctc").CTC(odim=len(tokens), encoder_output_size=size, **config["ctc_conf"])
+    ctc = espnet2("asr.ctc").CTC(odim=len(tokens), encoder_output_size=size, **(config["ctc_conf"] or {}))
     model = _component(
         "asr",
         config,
@@ -170,9 +170,9 @@ def _build_asr(config: Config) -> torch.nn.Module:
 def _asr_decoder(config: Config, vocabulary: int, encoder_size: int) -> tuple[Any, Any]:
     """The decoder, and the joint network that a transducer needs besides."""
     if config.get("decoder") != "transducer":
-        given = {"vocab_size": vocabulary, "encoder_output_size": encoder_size}
+        given: Config = {"vocab_size": vocabulary, "encoder_output_size": encoder_size}
         return _component("asr", config, "decoder", **given), None
-    decoder = find_class("asr", "decoder", "transducer")(vocabulary, embed_pad=0, **config["decoder_conf"])
+    decoder = find_class("asr", "decoder", "transducer")(vocabulary, embed_pad=0, **(config["decoder_conf"] or {}))
     joint = espnet2("asr_transducer.joint_network").JointNetwork
     return decoder, joint(vocabulary, encoder_size, decoder.dunits, **(config["joint_net_conf"] or {}))
 
@@ -191,6 +191,7 @@ def _build_tts(task: str, model_path: str) -> Callable[[Config], torch.nn.Module
         tokens = _tokens(config)
         feats = _component(task, config, "feats_extract", "feats_extractor") if config["odim"] is None else None
         size = feats.output_size() if feats is not None else config["odim"]
+        _share_reduction(config)
         parts = {
             key: _component(task, config, key, kind)
             for key, kind in (
@@ -204,9 +205,17 @@ def _build_tts(task: str, model_path: str) -> Callable[[Config], torch.nn.Module
         tts = _component(task, config, "tts", idim=len(tokens), odim=size)
         module, _, name = model_path.partition(":")
         cls = getattr(espnet2(module), name)
-        return _initialise(cls(feats_extract=feats, tts=tts, **parts, **config["model_conf"]), config)
+        return _initialise(cls(feats_extract=feats, tts=tts, **parts, **(config["model_conf"] or {})), config)
 
     return build
+
+
+def _share_reduction(config: Config) -> None:
+    """Pitch and energy are thinned as the mel frames are (as in ESPnet's TTSTask.build_model)."""
+    factor = (config["tts_conf"] or {}).get("reduction_factor", 1)
+    for key in ("pitch_extract", "energy_extract"):
+        if config.get(key) is not None and factor != 1:
+            config[f"{key}_conf"] = {"reduction_factor": factor, **(config[f"{key}_conf"] or {})}
 
 
 TASKS: dict[str, Task] = {

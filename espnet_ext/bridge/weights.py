@@ -29,7 +29,10 @@ def read_weights(path: str | Path, device: str = "cpu") -> dict[str, torch.Tenso
     try:
         state = torch.load(path, map_location=device, weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise UserError(f"{path}: not a readable weights file ({str(error).splitlines()[0]}): fetch or train it again") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path}: not a readable weights file ({reason}): fetch or train it again") from error
+    if not isinstance(state, Mapping):
+        raise UserError(f"{path}: found a {type(state).__name__}, expected named tensors (a state_dict)")
     for wrapper in ("module", "model"):  # DeepSpeed's checkpoints, and our own training state
         if isinstance(state.get(wrapper), Mapping):
             state = state[wrapper]
