@@ -50,7 +50,7 @@ def decode_sets(
             tables["text"][utt] = best.text.strip()
             tables["token"][utt] = " ".join(best.tokens)
             tables["score"][utt] = f"{best.score:.4f}"
-            tables["rtf"][utt] = f"{spent / (len(samples) / rate):.4f}"
+            tables["rtf"][utt] = f"{spent * rate / max(len(samples), 1):.4f}"
         write_share(output / name, tables, job, jobs)
 
 

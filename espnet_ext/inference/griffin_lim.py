@@ -15,6 +15,7 @@ class GriffinLim:
         log_base: of the spectrogram's logarithm; None = natural.
         iterations: more is cleaner; 32 is enough for a magnitude that is itself a prediction.
         momentum: 0 gives the original algorithm (Griffin and Lim 1984).
+        window: of the analysis, "hann", "hamming", ...; None = none.
     """
 
     def __init__(
@@ -26,12 +27,14 @@ class GriffinLim:
         log_base: float | None = 10.0,
         iterations: int = 32,
         momentum: float = 0.99,
+        window: str | None = "hann",
     ) -> None:
         self.inverse = torch.linalg.pinv(mel.double()).float()
         self.n_fft, self.hop, self.win = n_fft, hop, win or n_fft
         self.base = log_base if log_base is not None else 2.718281828459045
         self.iterations, self.momentum = iterations, momentum
-        self.window = torch.hann_window(self.win)
+        make = torch.ones if window is None else getattr(torch, f"{window}_window")
+        self.window: Tensor = make(self.win)
 
     def magnitude(self, log_mel: Tensor) -> Tensor:
         """(T, M) -> linear magnitude (F, T), never negative."""
@@ -39,6 +42,10 @@ class GriffinLim:
 
     def __call__(self, log_mel: Tensor) -> Tensor:
         """Log-mel (T, M) -> waveform ((T - 1) * hop,), float, not normalised; the same every time."""
+        frames = len(log_mel)
+        least = self.n_fft // self.hop + 2  # the analysis reflects half a window at either end
+        if frames < least:
+            log_mel = torch.cat((log_mel, log_mel[-1:].expand(least - frames, -1)))
         magnitude = self.magnitude(log_mel)
         generator = torch.Generator().manual_seed(0)
         phase = 2 * torch.pi * torch.rand(magnitude.shape, generator=generator)
@@ -48,7 +55,7 @@ class GriffinLim:
             rebuilt = self._analyse(self._synthesise(magnitude * angles))
             angles = rebuilt - self.momentum / (1 + self.momentum) * previous
             angles, previous = angles / angles.abs().clamp(min=1e-16), rebuilt
-        return self._synthesise(magnitude * angles)
+        return self._synthesise(magnitude * angles)[: max(frames - 1, 0) * self.hop]
 
     def _analyse(self, wave: Tensor) -> Tensor:
         return torch.stft(wave, self.n_fft, self.hop, self.win, self.window, return_complex=True)

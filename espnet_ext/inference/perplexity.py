@@ -14,6 +14,10 @@ from espnet_ext.train.data import Collate, loader, read_text
 from espnet_ext.train.sampler import BucketSampler
 
 
+def _exp(x: float) -> float:
+    return math.exp(min(x, 700.0))  # an untrained model's words would overflow
+
+
 @torch.no_grad()
 def perplexity(config: Path, weights: Path, files: Sequence[Path], device: str = "cpu") -> dict[str, Any]:
     """Perplexity per token (the end of a sentence counts) and per word.
@@ -36,8 +40,8 @@ def perplexity(config: Path, weights: Path, files: Sequence[Path], device: str =
         total, tokens = total + float(nll.double().sum()), tokens + float(lengths.sum())
     words = sum(len(pipeline.text(ids.tolist()).split()) + 1 for ids in data.tokens)
     return {
-        "perplexity": math.exp(total / tokens),
-        "word_perplexity": math.exp(total / words),
+        "perplexity": _exp(total / tokens),
+        "word_perplexity": _exp(total / words),
         "tokens": int(tokens),
         "words": words,
         "utterances": len(data),

@@ -56,6 +56,9 @@ class Hypothesis:
     score: float
 
 
+_NOTHING = Hypothesis("", (), (), float("-inf"))
+
+
 class Speech2Text:
     """Recognises one utterance a call.
 
@@ -81,7 +84,8 @@ class Speech2Text:
         if lm_config is not None:
             lm, _ = load_model("lm", lm_config, lm_weights, device)
         self.search = beam_search(self.model, lm, self.options, device)
-        logging.getLogger().setLevel(logging.WARNING)  # the search tells every step
+        for name in ("beam_search", "batch_beam_search"):  # they tell every step
+            logging.getLogger(f"espnet.nets.{name}").setLevel(logging.WARNING)
         self.pipeline = text_pipeline(self.config)
 
     @classmethod
@@ -102,20 +106,26 @@ class Speech2Text:
     def __call__(self, speech: np.ndarray) -> list[Hypothesis]:
         """Waveform (T,) float in [-1, 1] at the model's rate -> hypotheses, best first.
 
-        An utterance too short for the encoder gives one empty hypothesis.
+        An utterance too short for the front end or the encoder gives one empty hypothesis.
         """
+        if len(speech) <= self._window() // 2:
+            return [_NOTHING]
         samples = torch.as_tensor(speech, dtype=torch.float32, device=self.device)[None]
         try:
             encoded, _ = self.model.encode(samples, torch.tensor([samples.shape[1]], device=self.device))
         except Exception as error:
             if type(error).__name__ != "TooShortUttError":
                 raise
-            return [Hypothesis("", (), (), float("-inf"))]
+            return [_NOTHING]
         encoded = encoded[0] if isinstance(encoded, tuple) else encoded
         found = self.search(
             x=encoded[0], maxlenratio=self.options.maxlenratio, minlenratio=self.options.minlenratio
         )
         return [self._hypothesis(h) for h in found[: self.options.nbest]]
+
+    def _window(self) -> int:
+        """Samples of the front end's analysis, which reflects half of them at either end; 0 if unknown."""
+        return int(getattr(getattr(self.model.frontend, "stft", None), "n_fft", 0) or 0)
 
     def _hypothesis(self, found: Any) -> Hypothesis:
         inside = [int(i) for i in found.yseq[1:] if int(i) not in (0, self.model.eos)]

@@ -91,7 +91,8 @@ class Text2Speech:
             settings["n_fft"],
             settings["n_shift"],
             settings["win_length"],
-            log_base=10.0,
+            log_base=extract.logmel.log_base,
+            window=settings["window"],
             iterations=self.options.griffin_lim_iters,
         )
 
@@ -117,6 +118,7 @@ class Text2Speech:
             raise UserError(f"found nothing to speak in {text!r}: give at least one word")
         torch.manual_seed(self.options.seed)
         tokens = torch.tensor(ids, device=self.device)
+        conditions = {name: value.to(self.device) for name, value in conditions.items()}
         found = self.model.inference(text=tokens, **conditions, **self._inference_options())
         mel = found.get("feat_gen_denorm", found.get("feat_gen"))
         if self.vocoder is not None:
