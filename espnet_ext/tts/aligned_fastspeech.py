@@ -175,10 +175,12 @@ class AlignedFastSpeech(AbsTTS):
     ) -> Tensor:
         """(B, N) ids -> (B, N, D), the voice added."""
         x = self.encoder(self.embed(text), mask)
-        for module, given in ((self.speaker, sids), (self.language, lids)):
-            if module is not None and given is not None:
-                x = x + module(given.view(-1))[:, None]
-        if self.voice is not None and spembs is not None:
+        for module, given, name in ((self.speaker, sids, "sids"), (self.language, lids, "lids")):
+            if module is not None:
+                x = x + module(_numbers(given, module.num_embeddings, name))[:, None]
+        if self.voice is not None:
+            if spembs is None:
+                raise UserError(f"found no spembs, expected {self.spk_embed_dim} numbers an utterance")
             x = x + self.voice(F.normalize(spembs))[:, None]
         return x
 
@@ -302,6 +304,18 @@ class AlignedFastSpeech(AbsTTS):
         found = {"feat_gen": mel[0], "duration": durations[0]}
         extra = (("pitch", pitch), ("energy", energy))
         return {**found, **{name: values[0] for name, values in extra if values is not None}}
+
+
+def _numbers(given: Tensor | None, known: int, name: str) -> Tensor:
+    """Speakers' or languages' numbers (B,), all of them known."""
+    found = None if given is None else given.view(-1)
+    if found is None or bool(((found < 0) | (found >= known)).any()):
+        what = "none" if found is None else str(int(found.max()))
+        raise UserError(
+            f"{name}: found {what}, expected numbers from 0 to {known - 1} (utt2{name[:-1]} of the data directory); "
+            f"the number of voices is tts_conf's {'spks' if name == 'sids' else 'langs'}"
+        )
+    return found
 
 
 def _require_room(text_lengths: Tensor, mel_lengths: Tensor) -> None:
