@@ -13,7 +13,7 @@ import shlex
 import sys
 
 OPTION = re.compile(r"([a-z][a-z0-9_]*)=(\"[^\"]*\"|'[^']*'|\S*)[^#]*(?:\s#\s*(.*))?$")
-STAGE = re.compile(r'\s*run_stage (\d+) (\w+) "([^"]*)"(?: after "?([\w,]*)"?)?')
+STAGE = re.compile(r'\s*run_(?:stage|recipe) (\d+) (\w+) "([^"]*)"(?: after "?([\w,]*)"?)?')
 COMMON = os.path.join(os.path.dirname(os.path.realpath(__file__)), "recipe.sh")
 
 

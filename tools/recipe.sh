@@ -16,7 +16,7 @@ _template=${BASH_SOURCE[1]}
 [ "$_template" = "$0" ] && _template=$_recipe
 _names=$(sed -nE 's/^([a-z][a-z0-9_]*)=.*/\1/p' "$_recipe")
 # shellcheck disable=SC2086  # one name a word
-_kept=$([ -z "$_names" ] || declare -p $_names 2>/dev/null | sed -E 's/^declare -([a-zA-Z]*)-?/declare -g\1/')
+_kept=$([ -z "$_names" ] || declare -p $_names 2>/dev/null | sed -E 's/^declare -([a-zA-Z]*)-?/declare -g\1/' || true)
 _would_run=''
 _again=''
 

@@ -22,11 +22,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--tts", metavar="DIR", help=f"synthesiser: {_SPEC}")
     add("--round_trip", type=Path, metavar="DIR", help="what the command round_trip wrote")
     add("--title", help="of the page; the name of the output directory if none is given")
+    add("--quiet", action="store_true", help="do not print the main figures, results.txt has them too")
     add("--output", type=Path, required=True, help="directory for report.html and summary.json")
     args = parser.parse_args(argv)
     if not (args.asr or args.tts or args.round_trip):
         parser.error("expected at least one of --asr, --tts and --round_trip")
 
+    from espnet_ext.files import write_text
     from espnet_ext.report.page import write_report
     from espnet_ext.report.sources import find_experiment
     from espnet_ext.report.summary import Sources
@@ -38,8 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     title = args.title or f"Report of {args.output.resolve().name}"
     summary = write_report(sources, args.output, title)
-    print(_table(summary))
-    print(f"page     {args.output / 'report.html'}\nsummary  {args.output / 'summary.json'}")
+    results = _table(summary)
+    results += "".join(f"{'see':<33}{args.output / name}\n" for name in ("report.html", "summary.json"))
+    write_text(args.output / "results.txt", results)
+    print(f"wrote {args.output / 'report.html'}" if args.quiet else results, end="\n" if args.quiet else "")
     return 0
 
 
@@ -58,7 +62,7 @@ def _table(summary: dict) -> str:  # type: ignore[type-arg]
         shown = "not measured" if value is None else f"{value:8.{digits}f} {unit}"
         around = f"   [{bounds[0]:.{digits}f}, {bounds[1]:.{digits}f}]" if bounds else ""
         lines.append(f"{name:<33}{shown}{around}")
-    return "\n".join([*lines, f"{'time of all stages':<33}{summary['total_seconds']:8.0f} s"])
+    return "\n".join([*lines, f"{'time of all stages':<33}{summary['total_seconds']:8.0f} s\n"])
 
 
 if __name__ == "__main__":

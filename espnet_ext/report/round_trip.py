@@ -1,0 +1,103 @@
+"""The round trip: the recogniser hears what the synthesiser said, and is scored on it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from espnet_ext.datadir.tables import write_table
+from espnet_ext.errors import UserError
+from espnet_ext.report.sources import Experiment, newest_model
+from espnet_ext.text.cleaners import make_cleaner
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """How a recogniser's transcripts are written.
+
+    Attributes:
+        case: "upper", "lower" or "mixed".
+        marks: the characters, other than letters, digits and spaces, that they use.
+    """
+
+    case: str
+    marks: frozenset[str]
+
+    def __call__(self, text: str) -> str:
+        """A written sentence as such a transcript: numbers spelled out, foreign marks gone.
+
+        >>> Spelling("upper", frozenset("'"))("It's 21 o'clock -- well-known.")
+        "IT'S TWENTY ONE O'CLOCK WELL KNOWN"
+        """
+        spoken = make_cleaner("normalize")(text)
+        kept = "".join(self._character(c) for c in spoken.replace("\u2019", "'"))
+        kept = re.sub(r"\s+", " ", kept).strip()
+        return {"upper": kept.upper(), "lower": kept.lower()}.get(self.case, kept)
+
+    def _character(self, c: str) -> str:
+        if c.isalnum() or c in self.marks:
+            return c
+        return "" if c in "'." else " "  # U.S. is one word, well-known two
+
+
+def spelling_of(texts: Iterable[str]) -> Spelling:
+    """The spelling of given transcripts; of none: upper case and apostrophes."""
+    joined = "".join(texts)
+    if not joined:
+        return Spelling("upper", frozenset("'"))
+    case = "upper" if joined == joined.upper() else "lower" if joined == joined.lower() else "mixed"
+    return Spelling(case, frozenset(c for c in joined if not c.isalnum() and not c.isspace()))
+
+
+def write_data(tts: Experiment, asr: Experiment, dataset: str, out: Path) -> None:
+    """Write a data directory of synthesised speech with the texts as the recogniser writes.
+
+    Args:
+        tts: what was synthesised, `<decode>/<dataset>/wav.scp`, and its texts, dump/raw/<dataset>.
+        asr: the recogniser; its own test transcripts show how it spells.
+        dataset: name of the set.
+        out: gets wav.scp, text, utt2spk and spk2utt.
+
+    Raises:
+        UserError: if nothing was synthesised or an utterance has no text.
+    """
+    waves, texts = tts.result(dataset, "wav.scp"), tts.reference(dataset, "text")
+    if not waves:
+        raise UserError(
+            f"{tts.decode}/{dataset}/wav.scp: found no utterance, expected synthesised speech: "
+            f"run tts_synthesize of {tts.recipe}"
+        )
+    lost = sorted(set(waves) - set(texts))
+    if lost:
+        raise UserError(
+            f"{tts.recipe}/dump/raw/{dataset}/text: found no text of {len(lost)} synthesised "
+            f"utterances, the first is {lost[0]}, expected all: synthesise {dataset} again"
+        )
+    spell = spelling_of(t for name in asr.sets("text") for t in asr.reference(name, "text").values())
+    write_table(out / "wav.scp", {utt: tts.audio(entry) for utt, entry in waves.items()})
+    write_table(out / "text", {utt: spell(texts[utt]) for utt in waves})
+    write_table(out / "utt2spk", {utt: "synthesis" for utt in waves})
+    write_table(out / "spk2utt", {"synthesis": " ".join(sorted(waves))})
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How to recognise: the recipe's own settings unless told otherwise.
+
+    Attributes:
+        config: YAML of the search; None: the search's defaults.
+        lm: directory of a language model, or None.
+    """
+
+    config: Path | None
+    lm: Path | None
+
+
+def recipe_decoding(asr: Experiment) -> Decoding:
+    """What the recipe decoded with, read off the name of its decoding: `<config's name>[_lm]`."""
+    name = asr.decode.name if asr.decode else ""
+    config = asr.recipe / "conf" / f"{name.removesuffix('_lm')}.yaml"
+    lm = newest_model(asr.recipe, "lm") if name.endswith("_lm") else None
+    return Decoding(config if config.is_file() else None, lm)
