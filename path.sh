@@ -30,6 +30,8 @@ export LC_ALL=C            # Kaldi's sorting order, for sort and for bash
 export PYTHONUTF8=1        # text is UTF-8 all the same
 export PYTHONIOENCODING=UTF-8
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(nproc)}"
+# A thread that waits sleeps: with busy waiting, two jobs that share the cores are ten times slower, not twice.
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
 export TOKENIZERS_PARALLELISM=false  # tokenizers' threads do not survive a fork
 export HF_HUB_DISABLE_TELEMETRY=1
 
@@ -38,3 +40,10 @@ if [ -z "${OPEN_JTALK_DICT_DIR-}" ] && [ -e /var/lib/mecab/dic/open-jtalk/naist-
   ! compgen -G "$ROOT/.venv/lib/python3*/site-packages/pyopenjtalk/open_jtalk_dic*" >/dev/null; then
   export OPEN_JTALK_DICT_DIR=/var/lib/mecab/dic/open-jtalk/naist-jdic
 fi
+
+# A corpus' path in the environment counts from where the person stands, whatever directory a recipe goes to.
+# shellcheck disable=SC2013  # names hold no spaces
+for _corpus in $(sed -n 's/^\([A-Z0-9_]*\)=.*/\1/p' "$ROOT/local/db.sh"); do
+  if [ -n "${!_corpus-}" ] && [ -e "${!_corpus}" ]; then export "$_corpus=$(realpath "${!_corpus}")"; fi
+done
+unset -v _corpus

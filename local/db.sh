@@ -1,7 +1,8 @@
-# Where each corpus lies on this site. A relative path counts from the recipe's directory; what is missing there is
+# Where each corpus lies on this site. `downloads` is below the recipe's directory, and what is missing there is
 # downloaded if its licence allows. A variable of the environment wins: LIBRISPEECH=/data/LibriSpeech ./run.sh
 # shellcheck shell=bash disable=SC2034  # read by the recipes' local/data.sh
 
+AN4_TEST=${AN4_TEST:-}                 # another directory of AN4's kind, to be scored with the trained recogniser
 AN4=${AN4:-downloads}                  # the directory that holds an4/ (64 MB, downloaded)
 LIBRISPEECH=${LIBRISPEECH:-downloads}  # holds LibriSpeech/{train-clean-100,dev-clean,...} (60 GB, downloaded)
 LJSPEECH=${LJSPEECH:-downloads}        # holds LJSpeech-1.1/ (2.6 GB, downloaded)

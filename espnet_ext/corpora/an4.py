@@ -54,8 +54,8 @@ def download(corpus: str | Path) -> None:
     unpack(archive, "an4", target, lists)
 
 
-def prepare(corpus: str | Path, data: str | Path, *, test_extra: str = "") -> list[Path]:
-    """Write train, dev and test, no speaker in two of them, and test_extra if asked for.
+def prepare(corpus: str | Path, data: str | Path, *, as_test: str = "") -> list[Path]:
+    """Write train, dev and test, no speaker in two of them; or all of `corpus` as one test set.
 
     The corpus' own test part is the test set; without it the last eight speakers in alphabetical
     order are. dev are six speakers of the others, evenly spaced.
@@ -63,8 +63,8 @@ def prepare(corpus: str | Path, data: str | Path, *, test_extra: str = "") -> li
     Args:
         corpus: the directory that holds etc/ and wav/.
         data: gets the data directories, and WAV copies of raw files below local/an4.
-        test_extra: another directory of AN4's kind (lists or one transcription, and sounds) to be a
-            further test set.
+        as_test: name of a test set. The corpus is then any directory of AN4's kind (lists or one
+            transcription, and sounds), all of which becomes that set.
 
     Returns:
         the directories written.
@@ -73,6 +73,9 @@ def prepare(corpus: str | Path, data: str | Path, *, test_extra: str = "") -> li
         UserError: corpus missing, a transcript without audio or an unreadable list.
     """
     data = Path(data)
+    if as_test:
+        more = Path(corpus)
+        return [_write_set(data, as_test, _extra(more), _sounds(more))]
     root = _root(Path(corpus)) if str(corpus) else None
     if root is None:
         raise UserError(
@@ -102,12 +105,7 @@ def prepare(corpus: str | Path, data: str | Path, *, test_extra: str = "") -> li
         "dev": {i: t for i, t in train.items() if _speaker(i) in dev},
         "test": test or {i: t for i, t in train.items() if _speaker(i) in test_speakers},
     }
-    written = [_write_set(data, name, texts, sounds) for name, texts in sets.items()]
-    if test_extra:
-        written.append(
-            _write_set(data, "test_extra", _extra(Path(test_extra)), _sounds(Path(test_extra)))
-        )
-    return written
+    return [_write_set(data, name, texts, sounds) for name, texts in sets.items()]
 
 
 def _root(corpus: Path) -> Path | None:

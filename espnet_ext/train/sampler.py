@@ -19,6 +19,8 @@ class BucketSampler:
         batch_size: the most that (longest length) x (number of utterances) of a batch may reach.
         seed: of the shuffling.
         noise: standard deviation of the perturbation, relative to the length.
+        sorted_epochs: so many first epochs go from short to long utterances (SortaGrad, Amodei et al. 2016),
+            which helps CTC out of its first plateau.
         max_utterances: the most utterances in a batch.
 
     Raises:
@@ -31,6 +33,7 @@ class BucketSampler:
         batch_size: float,
         seed: int = 0,
         noise: float = 0.05,
+        sorted_epochs: int = 0,
         max_utterances: int = 512,
     ) -> None:
         if len(lengths) == 0:
@@ -38,6 +41,7 @@ class BucketSampler:
         self.lengths = np.asarray(lengths, dtype=np.float64)
         self.batch_size, self.seed = float(batch_size), seed
         self.noise, self.max_utterances = noise, max_utterances
+        self.sorted_epochs = sorted_epochs
 
     def batches(self, epoch: int, shuffle: bool = True) -> list[list[int]]:
         """Indices of the utterances of each batch of `epoch` (counted from 1); every utterance once."""
@@ -56,4 +60,6 @@ class BucketSampler:
                 current, longest = [], float(self.lengths[index])
             current.append(index)
         found.append(current)
-        return [found[i] for i in random.permutation(len(found))] if shuffle else found
+        if not shuffle or epoch <= self.sorted_epochs:
+            return found
+        return [found[i] for i in random.permutation(len(found))]

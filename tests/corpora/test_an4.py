@@ -82,7 +82,6 @@ def test_its_own_test_part_is_the_test(tmp_path):
 
 @pytest.mark.parametrize("layout", ["train", "test", "loose", "text"])
 def test_another_directory_becomes_a_further_test_set(tmp_path, layout):
-    root = add(tmp_path / "an4", "train", SPEAKERS)
     more = tmp_path / "more"
     if layout in ("train", "test"):
         add(more, layout, ["fzzz"], "sph" if layout == "test" else "raw")
@@ -92,8 +91,8 @@ def test_another_directory_becomes_a_further_test_set(tmp_path, layout):
         name = {"loose": "lines.transcription", "text": "README.txt"}[layout]
         extra = "" if layout == "loose" else "Some words about it.\n"
         (more / name).write_text(f"{extra}HELLO (an1-fzzz-b)\n")
-    made = an4.prepare(root, tmp_path / "data", test_extra=str(more))
-    assert made[-1].name == "test_extra"
+    made = an4.prepare(more, tmp_path / "data", as_test="more")
+    assert [m.name for m in made] == ["more"]
     datadir.validate(made[-1])
     assert "fzzz-an1-fzzz-b" in datadir.read_table(made[-1] / "text")
 
@@ -101,7 +100,7 @@ def test_another_directory_becomes_a_further_test_set(tmp_path, layout):
 def test_errors_name_what_is_wrong(tmp_path):
     root = add(tmp_path / "an4", "train", SPEAKERS)
     with pytest.raises(UserError, match="check AN4_TEST"):
-        an4.prepare(root, tmp_path / "data", test_extra=str(tmp_path / "nowhere"))
+        an4.prepare(tmp_path / "nowhere", tmp_path / "data", as_test="more")
     (root / "wav/an4_clstk" / SPEAKERS[0] / f"an1-{SPEAKERS[0]}-b.raw").unlink()
     with pytest.raises(UserError, match=f"no sound for 1 transcripts .an1-{SPEAKERS[0]}-b"):
         an4.prepare(root, tmp_path / "data")

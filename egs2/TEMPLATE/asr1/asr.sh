@@ -8,6 +8,7 @@
 . "$ROOT/local/cmd.sh"
 
 ## Data
+corpus=                  # where the corpus lies; recipes take it from local/db.sh
 train_set=train          # training set, a directory under data/ that local/data.sh makes
 valid_set=dev            # validation set
 test_sets="test"         # test sets, decoded and scored
@@ -66,7 +67,7 @@ if $use_lm; then lm_opts="--lm_dir $lm_exp"; fi
 decoded=$asr_exp/${inference_tag:-$(basename "$inference_config" .yaml)${lm_opts:+_lm}}
 
 run_stage 1 data "Prepare the corpus as Kaldi data directories" -- \
-  local/data.sh $local_data_opts
+  local/data.sh "$corpus" $local_data_opts
 
 if [ -n "$speed_perturb_factors" ]; then
   run_stage 2 speed_perturb "Copy the training set at other speeds" after data -- \

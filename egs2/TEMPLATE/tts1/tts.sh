@@ -8,6 +8,7 @@
 . "$ROOT/local/cmd.sh"
 
 ## Data
+corpus=                  # where the corpus lies; recipes take it from local/db.sh
 train_set=train          # training set, a directory under data/ that local/data.sh makes
 valid_set=dev            # validation set
 test_sets="test"         # sets whose text is synthesised and scored
@@ -57,7 +58,7 @@ made=$tts_exp/${inference_tag:-$(basename "$inference_config" .yaml)}
 packed=$tts_exp/${tts_exp##*/}.zip
 
 run_stage 1 data "Prepare the corpus as Kaldi data directories" -- \
-  local/data.sh $local_data_opts
+  local/data.sh "$corpus" $local_data_opts
 
 run_stage 2 format "Write audio in one form" after data -- \
   $train_cmd JOB=1:$nj $logs/format.JOB.log \

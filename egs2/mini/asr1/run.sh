@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# A small recogniser of rendered speech: 12 training voices, held-out voices and sentences in the test set.
+# A small recogniser of rendered speech: 16 training voices, held-out voices and sentences in the test set.
 #: task=ASR hours=0.7 needs="espeak-ng, flite; 4 CPU minutes"
 . "$(dirname "${BASH_SOURCE[0]}")/../../../path.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 
+corpus=downloads     # rendered there by stage 1
 train_set=train
 valid_set=dev
 test_sets="test"
 token_type=bpe
-nbpe=120             # the grammar has some 270 words
+nbpe=150             # the grammar has some 270 words
 nj=2
 . "$ROOT/egs2/TEMPLATE/asr1/asr.sh"

@@ -4,6 +4,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../../../path.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 
+corpus=downloads     # rendered there by stage 1
 train_set=train
 valid_set=dev
 test_sets="eval1"

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Stage 1: AN4 -> data/{train,dev,test}, and data/test_extra where AN4_TEST names a further directory of AN4's kind.
-# local/db.sh or the environment says where the corpus lies (AN4); in downloads/ it is fetched from CMU if missing.
+# Stage 1: AN4 -> data/{train,dev,test}. The first argument is where the corpus lies; below the recipe it is
+# fetched from CMU if it is not there. Options go to the command; `prepare_corpus an4 --help` lists them.
 set -euo pipefail
 . ../../../path.sh
-. "$ROOT/local/db.sh"
 fetch=
-if [ "$AN4" = downloads ]; then fetch=--download; fi
+if [ "$1" = downloads ]; then fetch=--download; fi
 # shellcheck disable=SC2086  # no word if there is nothing to fetch
-exec python -m espnet_ext.bin.prepare_corpus an4 "$AN4" data $fetch --test_extra "${AN4_TEST:-}" "$@"
+exec python -m espnet_ext.bin.prepare_corpus an4 "$1" data $fetch "${@:2}"

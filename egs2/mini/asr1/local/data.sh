@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Stage 1: render Mini-ASR (synthetic voices, laid out as LibriSpeech) and write data/{train,dev,test}.
-# Options go to the command; `prepare_corpus mini --help` lists them.
+# The first argument is where to render to; options go to the command; `prepare_corpus mini --help` lists them.
 set -euo pipefail
 . ../../../path.sh
-exec python -m espnet_ext.bin.prepare_corpus mini "${MINI:-downloads}" data --task asr "$@"
+exec python -m espnet_ext.bin.prepare_corpus mini "$1" data --task asr "${@:2}"
