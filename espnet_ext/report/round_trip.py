@@ -44,10 +44,12 @@ class Spelling:
 
 def spelling_of(texts: Iterable[str]) -> Spelling:
     """The spelling of given transcripts; of none: upper case and apostrophes."""
-    joined = "".join(texts)
-    if not joined:
+    joined = re.sub(r"<[^<>]*>|\[[^][]*\]", "", " ".join(texts))  # <noise>, [laughter]
+    upper, lower = sum(map(str.isupper, joined)), sum(map(str.islower, joined))
+    if not upper + lower:
         return Spelling("upper", frozenset("'"))
-    case = "upper" if joined == joined.upper() else "lower" if joined == joined.lower() else "mixed"
+    share = upper / (upper + lower)  # a few others are slips
+    case = "upper" if share > 0.9 else "lower" if share < 0.01 else "mixed"
     return Spelling(case, frozenset(c for c in joined if not c.isalnum() and not c.isspace()))
 
 
