@@ -22,7 +22,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--tts", metavar="DIR", help=f"synthesiser: {_SPEC}")
     add("--round_trip", type=Path, metavar="DIR", help="what the command round_trip wrote")
     add("--title", help="of the page; the name of the output directory if none is given")
-    add("--quiet", action="store_true", help="do not print the main figures, results.txt has them too")
+    add(
+        "--quiet",
+        action="store_true",
+        help="do not print the main figures, results.txt has them too",
+    )
     add("--output", type=Path, required=True, help="directory for report.html and summary.json")
     args = parser.parse_args(argv)
     if not (args.asr or args.tts or args.round_trip):
@@ -41,9 +45,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     title = args.title or f"Report of {args.output.resolve().name}"
     summary = write_report(sources, args.output, title)
     results = _table(summary)
-    results += "".join(f"{'see':<33}{args.output / name}\n" for name in ("report.html", "summary.json"))
+    results += "".join(
+        f"{'see':<33}{args.output / name}\n" for name in ("report.html", "summary.json")
+    )
     write_text(args.output / "results.txt", results)
-    print(f"wrote {args.output / 'report.html'}" if args.quiet else results, end="\n" if args.quiet else "")
+    print(
+        f"wrote {args.output / 'report.html'}" if args.quiet else results,
+        end="\n" if args.quiet else "",
+    )
     return 0
 
 

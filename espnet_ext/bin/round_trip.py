@@ -29,8 +29,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--set", help="which of the synthesised sets; the first if none is named")
     add("--fs", type=int, default=16000, help="the recogniser's sampling rate in Hz")
     add("--model", default="valid.acc.ave.pth", help="the recogniser's weights")
-    add("--config", type=Path, help="YAML of the search; that of the recipe's decoding if none is named")
-    add("--lm_dir", type=Path, help="language model; that of the recipe's decoding if none is named")
+    add(
+        "--config",
+        type=Path,
+        help="YAML of the search; that of the recipe's decoding if none is named",
+    )
+    add(
+        "--lm_dir", type=Path, help="language model; that of the recipe's decoding if none is named"
+    )
     add("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
     add("--output", type=Path, required=True, help="directory for all that is written")
     args = parser.parse_args(argv)
@@ -52,12 +58,18 @@ def _find(args: argparse.Namespace) -> tuple[Experiment, Experiment, str]:
 
     asr, tts = find_experiment(args.asr, "asr"), find_experiment(args.tts, "tts")
     if asr.model is None:
-        raise UserError(f"{asr.recipe}/exp: found no asr_*, expected a trained recogniser: train it")
+        raise UserError(
+            f"{asr.recipe}/exp: found no asr_*, expected a trained recogniser: train it"
+        )
     found = tts.sets("wav.scp")
     if not found:
-        raise UserError(f"{tts.recipe}/exp: found no synthesised set, expected one: synthesise first")
+        raise UserError(
+            f"{tts.recipe}/exp: found no synthesised set, expected one: synthesise first"
+        )
     if args.set and args.set not in found:
-        raise UserError(f"--set {args.set}: expected one of {', '.join(found)}, which were synthesised")
+        raise UserError(
+            f"--set {args.set}: expected one of {', '.join(found)}, which were synthesised"
+        )
     return asr, tts, args.set or found[0]
 
 

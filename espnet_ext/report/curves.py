@@ -78,13 +78,21 @@ def _grid(x: Scale, y: Scale, x_label: str) -> str:
     parts = []
     for value in ticks(y.low, y.high):
         at = y(value)
-        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{at}" y2="{at}"/>')
-        parts.append(f'<text class="tick" x="{_LEFT - 6}" y="{at + 4}" text-anchor="end">{value:.4g}</text>')
+        parts.append(
+            f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{at}" y2="{at}"/>'
+        )
+        parts.append(
+            f'<text class="tick" x="{_LEFT - 6}" y="{at + 4}" text-anchor="end">{value:.4g}</text>'
+        )
     base = _HEIGHT - _BOTTOM
     for value in (v for v in ticks(x.low, x.high, 5) if v == int(v)):
-        parts.append(f'<text class="tick" x="{x(value)}" y="{base + 15}" text-anchor="middle">{value:g}</text>')
+        parts.append(
+            f'<text class="tick" x="{x(value)}" y="{base + 15}" text-anchor="middle">{value:g}</text>'
+        )
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
-    parts.append(f'<text class="tick" x="{middle}" y="{_HEIGHT - 3}" text-anchor="middle">{esc(x_label)}</text>')
+    parts.append(
+        f'<text class="tick" x="{middle}" y="{_HEIGHT - 3}" text-anchor="middle">{esc(x_label)}</text>'
+    )
     return "".join(parts)
 
 

@@ -10,13 +10,55 @@ from espnet_ext.report.markup import interval, number, section, table
 
 # (group, key, name, unit, digits, meaning)
 _ROWS = (
-    ("asr", "wer", "Recognition: word error rate (WER)", "%", 1, "words wrong, missing or made up, per word said"),
-    ("asr", "cer", "Recognition: character error rate (CER)", "%", 1, "the same, counted in letters"),
+    (
+        "asr",
+        "wer",
+        "Recognition: word error rate (WER)",
+        "%",
+        1,
+        "words wrong, missing or made up, per word said",
+    ),
+    (
+        "asr",
+        "cer",
+        "Recognition: character error rate (CER)",
+        "%",
+        1,
+        "the same, counted in letters",
+    ),
     ("asr", "ser", "Recognition: sentence error rate (SER)", "%", 1, "sentences with any mistake"),
-    ("tts", "mcd", "Synthesis: mel-cepstral distortion (MCD)", "dB", 2, "distance of the sound from a recording"),
-    ("tts", "log_f0_rmse", "Synthesis: log-F0 error (RMSE)", "", 3, "distance of the melody from a recording's"),
-    ("tts", "round_trip_cer", "Round trip: CER", "%", 1, "letters our recogniser mishears in our synthesis"),
-    ("tts", "round_trip_wer", "Round trip: WER", "%", 1, "words our recogniser mishears in our synthesis"),
+    (
+        "tts",
+        "mcd",
+        "Synthesis: mel-cepstral distortion (MCD)",
+        "dB",
+        2,
+        "distance of the sound from a recording",
+    ),
+    (
+        "tts",
+        "log_f0_rmse",
+        "Synthesis: log-F0 error (RMSE)",
+        "",
+        3,
+        "distance of the melody from a recording's",
+    ),
+    (
+        "tts",
+        "round_trip_cer",
+        "Round trip: CER",
+        "%",
+        1,
+        "letters our recogniser mishears in our synthesis",
+    ),
+    (
+        "tts",
+        "round_trip_wer",
+        "Round trip: WER",
+        "%",
+        1,
+        "words our recogniser mishears in our synthesis",
+    ),
 )
 _HEADER = ("figure", "what it means (lower is better)", "value", "95 % interval")
 
@@ -34,8 +76,11 @@ def headline(summary: Mapping[str, Any]) -> str:
         rows.append((name, meaning, f"<strong>{number(value, digits)}</strong> {unit}", bounds))
     if summary["lm"]["perplexity"] is not None:
         value = number(summary["lm"]["perplexity"])
-        rows.append(("Language model: perplexity", "choices it wavers between at each token", value, ""))
-    rows.append(("Total time", "of all stages below", clock(summary["total_seconds"]), ""))
+        rows.append(
+            ("Language model: perplexity", "choices it wavers between at each token", value, "")
+        )
+    if summary["seconds"]:
+        rows.append(("Total time", "of all stages below", clock(summary["total_seconds"]), ""))
     left_out = f"Not measured: {', '.join(absent)}." if absent else ""
     explain = (
         "The interval says how far a figure may be off because the test is small: were it repeated with "

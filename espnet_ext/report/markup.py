@@ -33,9 +33,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], text_columns:
     kinds = ["" if i < text_columns else ' class="n"' for i in range(len(header))]
     head = "".join(f'<th scope="col"{k}>{esc(h)}</th>' for k, h in zip(kinds, header, strict=True))
     body = "".join(f"<tr>{_cells(row, kinds)}</tr>\n" for row in rows)
-    return (
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>'
-    )
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>'
 
 
 def _cells(row: Sequence[object], kinds: Sequence[str]) -> str:

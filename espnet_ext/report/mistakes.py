@@ -36,6 +36,8 @@ def aligned_html(alignment: Alignment) -> str:
         if op == "C":
             cells.append(f'<span class="w"><b>{esc(ref)}</b><i>{esc(hyp)}</i><u></u></span>')
             continue
-        shown = "".join(f"<{tag}>{esc(w) or '&nbsp;'}</{tag}>" for tag, w in (("b", ref), ("i", hyp)))
+        shown = "".join(
+            f"<{tag}>{esc(w) or '&nbsp;'}</{tag}>" for tag, w in (("b", ref), ("i", hyp))
+        )
         cells.append(f'<span class="w {op}" title="{_NAMES[op]}">{shown}<u>{op}</u></span>')
     return f'<div class="aligned">{"".join(cells) or "(nothing said, nothing recognised)"}</div>'

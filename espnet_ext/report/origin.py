@@ -31,7 +31,9 @@ def times(summary: Mapping[str, Any]) -> str:
 
 def origin(summary: Mapping[str, Any], sources: Sources) -> str:
     """Versions, and the command of every stage, which also work by hand."""
-    rows = [(esc(name), f"<code>{esc(value)}</code>") for name, value in summary["versions"].items()]
+    rows = [
+        (esc(name), f"<code>{esc(value)}</code>") for name, value in summary["versions"].items()
+    ]
     commands = [
         folded(f"Commands of {part.name}", _commands(part_records))
         for part in sources.recipes

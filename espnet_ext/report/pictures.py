@@ -56,12 +56,18 @@ def picture(
     ]
     for at, label in y_ticks:
         y = 6 + height * (1 - at)
-        parts.append(f'<text class="tick" x="{left - 5}" y="{y + 4:.1f}" text-anchor="end">{esc(label)}</text>')
+        parts.append(
+            f'<text class="tick" x="{left - 5}" y="{y + 4:.1f}" text-anchor="end">{esc(label)}</text>'
+        )
     for at, label in x_ticks:
         x = left + width * at
-        parts.append(f'<text class="tick" x="{x:.1f}" y="{height + 20}" text-anchor="middle">{esc(label)}</text>')
+        parts.append(
+            f'<text class="tick" x="{x:.1f}" y="{height + 20}" text-anchor="middle">{esc(label)}</text>'
+        )
     middle = left + width / 2
-    parts.append(f'<text class="tick" x="{middle}" y="{height + 35}" text-anchor="middle">{esc(x_label)}</text>')
+    parts.append(
+        f'<text class="tick" x="{middle}" y="{height + 35}" text-anchor="middle">{esc(x_label)}</text>'
+    )
     across = f'transform="translate(11 {6 + height / 2}) rotate(-90)"'
     parts.append(f'<text class="tick" {across} text-anchor="middle">{esc(y_label)}</text>')
     box = f"0 0 {left + width + 12} {height + 40}"

@@ -14,7 +14,18 @@ from espnet_ext.report.sound import Players
 from espnet_ext.report.sources import Experiment
 
 _KINDS = {"wer": "words", "cer": "characters", "ter": "tokens"}
-_HEADER = ("set", "counted in", "sentences", "tokens", "wrong", "missing", "made up", "error rate", "95 %", "sentences wrong")
+_HEADER = (
+    "set",
+    "counted in",
+    "sentences",
+    "said",
+    "wrong %",
+    "missing %",
+    "made up %",
+    "all errors %",
+    "95 %",
+    "sentences wrong %",
+)
 _WORST, _HEARD = 8, 4  # sentences shown, and how many of them with a player
 
 
@@ -34,7 +45,9 @@ def score_tables(scores: Mapping[str, Any]) -> str:
     """By set, and by speaker."""
     sets = scores.get("sets", {})
     rows = [
-        _row(name, _KINDS.get(kind, kind), kinds[kind]) for name, kinds in sets.items() for kind in kinds
+        _row(name, _KINDS.get(kind, kind), kinds[kind])
+        for name, kinds in sets.items()
+        for kind in kinds
     ]
     explain = (
         "wrong = another one was recognised; missing = it was not recognised; made up = nothing was "
@@ -67,7 +80,12 @@ def _speakers(name: str, found: Mapping[str, Any]) -> str:
     if len(speakers) < 2:
         return ""
     rows = [
-        (esc(speaker), c["sentences"], c["words"], _bar(c["error_rate"], speakers[0][1]["error_rate"]))
+        (
+            esc(speaker),
+            c["sentences"],
+            c["words"],
+            _bar(c["error_rate"], speakers[0][1]["error_rate"]),
+        )
         for speaker, c in speakers
     ]
     content = table(("speaker", "sentences", "words", "WER %"), rows)
@@ -98,7 +116,9 @@ def _sentences(asr: Experiment, name: str, players: Players) -> str:
         f"<h3>Worst sentences: {esc(name)}</h3>"
         '<p class="small">Above what was said, below what was recognised; '
         '<span class="key S">S</span> another word, <span class="key D">D</span> a word missed, '
-        '<span class="key I">I</span> a word made up.</p>' + "".join(blocks) + _confused(confusions(aligned))
+        '<span class="key I">I</span> a word made up.</p>'
+        + "".join(blocks)
+        + _confused(confusions(aligned))
     )
 
 
@@ -110,11 +130,17 @@ def _block(utt: str, alignment: Alignment, heard: str) -> str:
 
 def _confused(found: Counter[tuple[str, str, str]], count: int = 10) -> str:
     """The most frequent substitutions, deletions and insertions, side by side."""
-    titles = {"S": ("Most confused", "said → recognised"), "D": ("Most missed", "said"), "I": ("Most made up", "recognised")}
+    titles = {
+        "S": ("Most confused", "said → recognised"),
+        "D": ("Most missed", "said"),
+        "I": ("Most made up", "recognised"),
+    }
     tables = []
     for op, (title, heading) in titles.items():
         rows = [
-            (_words(ref, hyp), times) for (kind, ref, hyp), times in found.most_common() if kind == op
+            (_words(ref, hyp), times)
+            for (kind, ref, hyp), times in found.most_common()
+            if kind == op
         ][:count]
         if rows:
             tables.append(f"<div><h4>{title}</h4>{table((heading, 'times'), rows)}</div>")

@@ -77,10 +77,12 @@ def write_data(tts: Experiment, asr: Experiment, dataset: str, out: Path) -> Non
             f"{tts.recipe}/dump/raw/{dataset}/text: found no text of {len(lost)} synthesised "
             f"utterances, the first is {lost[0]}, expected all: synthesise {dataset} again"
         )
-    spell = spelling_of(t for name in asr.sets("text") for t in asr.reference(name, "text").values())
+    spell = spelling_of(
+        t for name in asr.sets("text") for t in asr.reference(name, "text").values()
+    )
     write_table(out / "wav.scp", {utt: tts.audio(entry) for utt, entry in waves.items()})
     write_table(out / "text", {utt: spell(texts[utt]) for utt in waves})
-    write_table(out / "utt2spk", {utt: "synthesis" for utt in waves})
+    write_table(out / "utt2spk", dict.fromkeys(waves, "synthesis"))
     write_table(out / "spk2utt", {"synthesis": " ".join(sorted(waves))})
 
 

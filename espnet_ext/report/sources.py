@@ -81,7 +81,9 @@ def find_experiment(spec: str, kind: str) -> Experiment:
 def _existing(path: Path, what: str) -> Path:
     if path.is_dir():
         return path
-    beside = sorted(p.name for p in path.parent.iterdir() if p.is_dir()) if path.parent.is_dir() else []
+    beside = (
+        sorted(p.name for p in path.parent.iterdir() if p.is_dir()) if path.parent.is_dir() else []
+    )
     listed = f" (beside it lie {', '.join(beside[:8])})" if beside else ""
     raise UserError(f"{path}: found no such directory, expected {what}{listed}: check the name")
 

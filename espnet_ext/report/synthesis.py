@@ -41,7 +41,12 @@ def synthesis(sources: Sources, players: Players) -> str:
 
 def _scores(scores: Mapping[str, Any]) -> str:
     rows = [
-        (esc(name), text, number(found[key]["mean"], digits), interval(found[key].get("interval_95"), digits))
+        (
+            esc(name),
+            text,
+            number(found[key]["mean"], digits),
+            interval(found[key].get("interval_95"), digits),
+        )
         for name, found in scores.get("sets", {}).items()
         for key, (text, digits) in _METRICS.items()
         if key in found
@@ -97,7 +102,9 @@ def _pair(utt: str, entries: list[tuple[str, str]], players: Players) -> str:
             sides.append(missing(f"{label}: the audio is missing"))
             continue
         drawn = spectrogram(*found, longest, f"Spectrogram of the {label} of {utt}")
-        sides.append(f"<div><h4>{label}</h4>{drawn}{players.player(*found, f'{label} of {utt}')}</div>")
+        sides.append(
+            f"<div><h4>{label}</h4>{drawn}{players.player(*found, f'{label} of {utt}')}</div>"
+        )
     return f'<div class="pair">{"".join(sides)}</div>'
 
 
@@ -107,7 +114,9 @@ def _hearing(pair: tuple[str, str] | None) -> str:
     said, heard = (text.split() for text in pair)
     if said == heard:
         return '<p class="small">Our recogniser understood every word of the synthesis.</p>'
-    return '<p class="small">What our recogniser heard in the synthesis:</p>' + aligned_html(align(said, heard))
+    return '<p class="small">What our recogniser heard in the synthesis:</p>' + aligned_html(
+        align(said, heard)
+    )
 
 
 def round_trip(sources: Sources) -> str:

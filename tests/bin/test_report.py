@@ -16,7 +16,11 @@ from espnet_ext.bin.report import main
 def make_model(recipe):
     model = recipe / "exp/asr_x"
     model.mkdir(parents=True)
-    lines = [{"epoch": e, "split": s, "loss": 1 / e, "lr": 0.1} for e in (1, 2) for s in ("train", "valid")]
+    lines = [
+        {"epoch": e, "split": s, "loss": 1 / e, "lr": 0.1}
+        for e in (1, 2)
+        for s in ("train", "valid")
+    ]
     (model / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
@@ -27,7 +31,11 @@ def test_page_summary_and_table(tmp_path, capsys):
     assert "ASR word error rate" in printed and "not measured" in printed
     assert (tmp_path / "out/results.txt").read_text() == printed
     assert json.loads((tmp_path / "out/summary.json").read_text())["asr"]["wer"] is None
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["report.html", "results.txt", "summary.json"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "report.html",
+        "results.txt",
+        "summary.json",
+    ]
 
 
 def test_quiet_says_only_where(tmp_path, capsys):

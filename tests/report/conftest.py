@@ -34,14 +34,22 @@ def history(model: Path, epochs: int = 3) -> None:
     lines = []
     for epoch in range(1, epochs + 1):
         for split in ("train", "valid"):
-            lines.append({"epoch": epoch, "split": split, "loss": 10 / epoch, "lr": 1e-3, "acc": 0.3 * epoch})
+            lines.append(
+                {"epoch": epoch, "split": split, "loss": 10 / epoch, "lr": 1e-3, "acc": 0.3 * epoch}
+            )
     model.mkdir(parents=True, exist_ok=True)
     (model / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (model / "config.yaml").write_text("{}\n")
 
 
 def stage(recipe: Path, number: int, name: str, seconds: float) -> None:
-    record = {"number": number, "name": name, "title": name, "seconds": seconds, "command": f"python -m {name} <x>"}
+    record = {
+        "number": number,
+        "name": name,
+        "title": name,
+        "seconds": seconds,
+        "command": f"python -m {name} <x>",
+    }
     (recipe / "exp/.stages").mkdir(parents=True, exist_ok=True)
     (recipe / f"exp/.stages/{name}.json").write_text(json.dumps(record))
 
@@ -77,11 +85,16 @@ def make_tts(recipe: Path) -> None:
         tone(recipe / f"dump/raw/org/{utt}.flac", 400)
         tone(recipe / f"exp/tts_small/decode/eval1/wav/{utt}.wav", 300, 0.3)
     table(ref / "wav.scp", {utt: f"dump/raw/org/{utt}.flac" for utt in ("L1", "L2")})
-    table(made / "wav.scp", {utt: f"exp/tts_small/decode/eval1/wav/{utt}.wav" for utt in ("L1", "L2")})
+    table(
+        made / "wav.scp", {utt: f"exp/tts_small/decode/eval1/wav/{utt}.wav" for utt in ("L1", "L2")}
+    )
     history(model)
     attention(model / "attention.npz", "L1", (1, 25, 4), ["a", "b", "c", "."])
     metric = {"mean": 4.25, "interval_95": [4.0, 4.5], "utterances": 2}
-    scores = {"task": "tts", "sets": {"eval1": {"sentences": 2, "missing": 0, "mcd": metric, "log_f0_rmse": metric}}}
+    scores = {
+        "task": "tts",
+        "sets": {"eval1": {"sentences": 2, "missing": 0, "mcd": metric, "log_f0_rmse": metric}},
+    }
     (model / "decode/scores.json").write_text(json.dumps(scores))
     stage(recipe, 7, "tts_train", 30.0)
 

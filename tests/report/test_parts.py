@@ -93,12 +93,21 @@ def test_a_player_holds_the_sound_and_a_budget_ends_them():
     assert found is not None
     heard, rate = soundfile.read(BytesIO(base64.b64decode(found[1])))
     assert rate == 8000 and np.abs(heard - samples).max() < 1e-4
-    assert "left out to keep the page small" in [players.player(samples, 8000, "x") for _ in range(9)][-1]
+    assert (
+        "left out to keep the page small"
+        in [players.player(samples, 8000, "x") for _ in range(9)][-1]
+    )
 
 
 def test_rates_of_several_sets_are_pooled():
     one = {"words": 10, "substitutions": 1, "deletions": 0, "insertions": 0, "interval_95": [0, 20]}
-    two = {"words": 30, "substitutions": 0, "deletions": 6, "insertions": 1, "interval_95": [10, 30]}
+    two = {
+        "words": 30,
+        "substitutions": 0,
+        "deletions": 6,
+        "insertions": 1,
+        "interval_95": [10, 30],
+    }
     assert pooled({"sets": {"a": {"wer": one}}}, "wer") == (10.0, [0, 20])
     assert pooled({"sets": {"a": {"wer": one}, "b": {"wer": two}}}, "wer") == (20.0, None)
     assert pooled(None, "wer") == pooled({"sets": {"a": {"wer": one}}}, "ter") == (None, None)
