@@ -38,4 +38,24 @@ run_stage() {
   esac
 }
 
+# run_recipe NUMBER NAME "TITLE" -- DIRECTORY [--option value]...: a stage that is a whole recipe. It is entered
+# every time, because its own stages know what is up to date; stages after it see whether any of them ran.
+run_recipe() {
+  local number=$1 name=$2 title=$3 directory=$5 seen
+  if [ "$number" -lt "${stage:-1}" ] || [ "$number" -gt "${stop_stage:-99}" ]; then return; fi
+  case " $skip_stages " in *" $number "*) echo "== stage $number $name: left out (--skip_stages)"; return ;; esac
+  echo "== stage $number $name: $title  [$directory]"
+  local command=("$ROOT/$directory/run.sh" "${@:6}") again="$ROOT/run.sh --recipe ${directory#egs2/}"
+  if $dry_run; then
+    seen=$(RUN_AS=$again "${command[@]}" --dry_run true)
+    printf '%s\n' "$seen"
+    case $seen in *'[would run'*) _would_run+=" $name" ;; esac
+    return
+  fi
+  RUN_AS=$again "${command[@]}" || { local status=$?; echo "   or: $_again" >&2; exit "$status"; }
+  seen=$(cat "$directory"/exp/.stages/*.json | grep '"run_id"' | sha256sum | cut -c1-16)
+  mkdir -p exp/.stages
+  printf '{"number": %d, "name": "%s", "run_id": "%s", "state": {}}\n' "$number" "$name" "$seen" > "exp/.stages/$name.json"
+}
+
 _tool() { python3 -S -E "$ROOT/tools/$1" "${@:2}"; }  # no site-packages: starts in 30 ms

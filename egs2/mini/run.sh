@@ -4,10 +4,10 @@
 #
 # Run it again and it goes on where it stopped. The recipes' own options: --recipe mini/asr1 --help.
 #: task="ASR and TTS" hours=1.0 needs="espeak-ng, flite; 10 CPU minutes"
+# shellcheck disable=SC2086  # bin holds several words
 # shellcheck source=path.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../path.sh"
 cd "$ROOT/egs2/mini" || exit 1
-# shellcheck disable=SC2086  # bin holds several words
 # shellcheck source=tools/recipe.sh
 . "$ROOT/tools/recipe.sh"
 
@@ -29,26 +29,6 @@ device=cpu
 if [ "$gpu" -gt 0 ]; then device=cuda; fi
 asr=egs2/mini/asr1
 tts=egs2/mini/tts1
-
-# run_recipe NUMBER NAME "TITLE" -- DIRECTORY [--option value]...: a stage that is a whole recipe. It is entered
-# every time, because its own stages know what is up to date; stages after it see whether any of them ran.
-run_recipe() {
-  local number=$1 name=$2 title=$3 directory=$5 seen
-  if [ "$number" -lt "${stage:-1}" ] || [ "$number" -gt "${stop_stage:-99}" ]; then return; fi
-  case " $skip_stages " in *" $number "*) echo "== stage $number $name: left out (--skip_stages)"; return ;; esac
-  echo "== stage $number $name: $title  [$directory]"
-  local command=("$ROOT/$directory/run.sh" "${@:6}") again="$ROOT/run.sh --recipe ${directory#egs2/}"
-  if $dry_run; then
-    seen=$(RUN_AS=$again "${command[@]}" --dry_run true)
-    printf '%s\n' "$seen"
-    case $seen in *'[would run'*) _would_run+=" $name" ;; esac
-    return
-  fi
-  RUN_AS=$again "${command[@]}" || { local status=$?; echo "   or: $_again" >&2; exit "$status"; }
-  seen=$(cat "$directory"/exp/.stages/*.json | grep '"run_id"' | sha256sum | cut -c1-16)
-  mkdir -p exp/.stages
-  printf '{"number": %d, "name": "%s", "run_id": "%s", "state": {}}\n' "$number" "$name" "$seen" > "exp/.stages/$name.json"
-}
 
 run_recipe 1 asr "Train and test the recogniser" -- $asr --nj "$nj" --gpu "$gpu" \
   ${asr_args:+--asr_args "$asr_args"}

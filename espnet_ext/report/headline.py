@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from espnet_ext.progress import clock
-from espnet_ext.report.markup import interval, number, section, table
+from espnet_ext.report.markup import esc, interval, number, section, table
 
 # (group, key, name, unit, digits, meaning)
 _ROWS = (
@@ -60,7 +60,7 @@ _ROWS = (
         "words our recogniser mishears in our synthesis",
     ),
 )
-_HEADER = ("figure", "what it means (lower is better)", "value", "95 % interval")
+_HEADER = ("figure (lower is better)", "value", "95 %")
 
 
 def headline(summary: Mapping[str, Any]) -> str:
@@ -73,19 +73,32 @@ def headline(summary: Mapping[str, Any]) -> str:
             absent.append(name)
             continue
         bounds = interval(summary[group][f"{key}_interval_95"], digits)
-        rows.append((name, meaning, f"<strong>{number(value, digits)}</strong> {unit}", bounds))
+        rows.append(
+            (_named(name, meaning), f"<strong>{number(value, digits)}</strong> {unit}", bounds)
+        )
     if summary["lm"]["perplexity"] is not None:
         value = number(summary["lm"]["perplexity"])
         rows.append(
-            ("Language model: perplexity", "choices it wavers between at each token", value, "")
+            (
+                _named("Language model: perplexity", "choices it wavers between at each token"),
+                value,
+                "",
+            )
         )
     if summary["seconds"]:
-        rows.append(("Total time", "of all stages below", clock(summary["total_seconds"]), ""))
+        rows.append(
+            (_named("Total time", "of all stages below"), clock(summary["total_seconds"]), "")
+        )
     left_out = f"Not measured: {', '.join(absent)}." if absent else ""
     explain = (
         "The interval says how far a figure may be off because the test is small: were it repeated with "
         "other sentences like these, it would lie in there about 95 times in 100."
     )
     return section(
-        "results", "Results", table(_HEADER, rows, 2), f'<p class="small">{explain} {left_out}</p>'
+        "results", "Results", table(_HEADER, rows), f'<p class="small">{explain} {left_out}</p>'
     )
+
+
+def _named(name: str, meaning: str) -> str:
+    """A figure's name with what it means below."""
+    return f'{esc(name)}<br><span class="small">{esc(meaning)}</span>'

@@ -82,7 +82,8 @@ def wilson(part: int, whole: int, z: float = 1.959964) -> tuple[float, float]:
     scale = 1 + z * z / whole
     middle = (share + z * z / (2 * whole)) / scale
     half = z / scale * math.sqrt(share * (1 - share) / whole + z * z / (4 * whole * whole))
-    return 100 * max(0.0, middle - half), 100 * min(1.0, middle + half)
+    low = 0.0 if part == 0 else middle - half  # exact where rounding would not be
+    return 100 * low, 100.0 if part == whole else 100 * (middle + half)
 
 
 def mean_of(scores: Mapping[str, Any] | None, metric: str) -> tuple[float | None, Bounds]:

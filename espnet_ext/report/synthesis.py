@@ -125,7 +125,7 @@ def round_trip(sources: Sources) -> str:
     if scores is None:
         return section("round-trip", title, missing("The round trip was not run."))
     explain = (
-        "The recogniser, which never heard this synthetic voice in training, writes down what the "
-        "synthesiser says; few errors mean that the synthesis can be understood."
+        "The recogniser writes down what the synthesiser says; few errors mean that the synthesis can "
+        "be understood (and that the recogniser copes with this voice)."
     )
     return section("round-trip", title, note(explain), score_tables(scores))
