@@ -226,7 +226,7 @@ class AlignedFastSpeech(AbsTTS):
         _require_room(text_lengths, feats_lengths)
         text_mask, mel_mask = _mask(text_lengths), _mask(feats_lengths)
         x = self._encode(text, text_mask, sids, lids, spembs)
-        log_p = self.aligner(x, feats, text_mask, self.prior(text_lengths, feats_lengths))
+        log_p = self.aligner(x, feats, text_mask, mel_mask, self.prior(text_lengths, feats_lengths))
         durations = best_durations(log_p, text_lengths, feats_lengths)
         path = hard_path(durations, feats.shape[1])
         self.aligner.attn = path

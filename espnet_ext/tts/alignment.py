@@ -39,19 +39,22 @@ class Aligner(nn.Module):
         self.temperature = temperature
         self.attn: Tensor | None = None
 
-    def forward(self, text: Tensor, mel: Tensor, text_mask: Tensor, prior: Tensor) -> Tensor:
+    def forward(
+        self, text: Tensor, mel: Tensor, text_mask: Tensor, mel_mask: Tensor, prior: Tensor
+    ) -> Tensor:
         """Log probabilities of the tokens at each frame.
 
         Args:
             text: (B, N, D'), mel: (B, T, M).
-            text_mask: (B, N), true for tokens.
+            text_mask: (B, N), true for tokens; mel_mask: (B, T), true for frames.
             prior: (B, T, N), log of the beta-binomial prior.
 
         Returns:
             (B, T, N), normalised over N.
         """
-        keys = self.keys(text.transpose(1, 2)).transpose(1, 2)
-        queries = self.queries(mel.transpose(1, 2)).transpose(1, 2)
+        # the convolutions must see zeros behind an utterance's end, as they do when it is alone
+        keys = self.keys((text * text_mask[..., None]).transpose(1, 2)).transpose(1, 2)
+        queries = self.queries((mel * mel_mask[..., None]).transpose(1, 2)).transpose(1, 2)
         score = -self.temperature * torch.cdist(queries, keys).square()
         score = score.masked_fill(~text_mask[:, None, :], float("-inf")).log_softmax(-1) + prior
         return score.masked_fill(~text_mask[:, None, :], float("-inf")).log_softmax(-1)
