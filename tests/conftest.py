@@ -34,7 +34,11 @@ TONES = {"a": 300.0, "b": 700.0, "c": 1300.0, "d": 2300.0}
 ASR = {
     "frontend_conf": {"fs": RATE, "n_fft": 256, "win_length": 256, "hop_length": 80, "n_mels": 20},
     "specaug": "specaug",
-    "specaug_conf": {"apply_time_warp": False, "apply_time_mask": False, "freq_mask_width_range": [0, 3]},
+    "specaug_conf": {
+        "apply_time_warp": False,
+        "apply_time_mask": False,
+        "freq_mask_width_range": [0, 3],
+    },
     "encoder": "espnet_ext.asr.encoder:CnnConformerEncoder",
     "encoder_conf": {
         "output_size": 16,
@@ -59,7 +63,14 @@ ASR = {
 }
 LM = {
     "lm": "transformer",
-    "lm_conf": {"pos_enc": None, "embed_unit": 8, "att_unit": 16, "head": 2, "unit": 16, "layer": 1},
+    "lm_conf": {
+        "pos_enc": None,
+        "embed_unit": 8,
+        "att_unit": 16,
+        "head": 2,
+        "unit": 16,
+        "layer": 1,
+    },
     "batch_type": "tokens",
     "batch_size": 40,
     "max_epoch": 2,
@@ -113,14 +124,22 @@ class Tiny:
         random = np.random.default_rng(number)
         folder = self.root / "dump" / name
         (folder / "wav").mkdir(parents=True)
-        tables: dict[str, list[str]] = {k: [] for k in ("wav.scp", "text", "utt2spk", "utt2dur", "utt2num_samples")}
+        tables: dict[str, list[str]] = {
+            k: [] for k in ("wav.scp", "text", "utt2spk", "utt2dur", "utt2num_samples")
+        }
         for index in range(number):
             utt = f"{name}-{index:02d}"
             text = "".join(random.choice(list(TONES), size=2 + index % 4))
             parts = [self._tone(TONES[letter], random) for letter in text]
             wave = np.concatenate([*parts, np.zeros(400)])
             soundfile.write(folder / "wav" / f"{utt}.wav", wave, RATE, subtype="PCM_16")
-            values = (folder / "wav" / f"{utt}.wav", text, "spk", f"{len(wave) / RATE:.6f}", len(wave))
+            values = (
+                folder / "wav" / f"{utt}.wav",
+                text,
+                "spk",
+                f"{len(wave) / RATE:.6f}",
+                len(wave),
+            )
             for table, value in zip(tables.values(), values, strict=True):
                 table.append(f"{utt} {value}\n")
         for table_name, lines in tables.items():
@@ -133,9 +152,15 @@ class Tiny:
 
         time = np.arange(int(RATE * random.uniform(0.15, 0.3))) / RATE
         voiced = np.sin(2 * np.pi * 110 * time) * 0.1  # a pitch to be found
-        return voiced + 0.3 * np.sin(2 * np.pi * frequency * time) + 0.005 * random.standard_normal(len(time))
+        return (
+            voiced
+            + 0.3 * np.sin(2 * np.pi * frequency * time)
+            + 0.005 * random.standard_normal(len(time))
+        )
 
-    def places(self, task: str, output: Path, changes: dict[str, Any] | None = None, **more: Any) -> Any:
+    def places(
+        self, task: str, output: Path, changes: dict[str, Any] | None = None, **more: Any
+    ) -> Any:
         """Arguments of train_model; `changes` to the task's configuration."""
         import yaml
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 import random
 from pathlib import Path
 from typing import Any
@@ -71,8 +70,9 @@ def load(folder: Path, fingerprint: str) -> dict[str, Any] | None:
             continue
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-            logging.warning("%s cannot be read (%s); trying the one before", path, str(error).splitlines()[0])
+        except Exception as error:  # torch.load fails in many ways on what is not its own
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            logging.warning("%s cannot be read (%s); trying the one before", path, reason)
             continue
         if isinstance(state, dict) and state.get("fingerprint") == fingerprint:
             return dict(state)

@@ -159,6 +159,8 @@ def read_text(files: Sequence[str | Path], pipeline: TextPipeline) -> Utterances
 class Collate:
     """A list of items -> (ids, batch of padded tensors with `<name>_lengths`), as ESPnet's models take it.
 
+    The longest goes first, by speech for ASR and by text for TTS and LM: ESPnet's recurrent encoders ask for it.
+
     Args:
         text_pad: value behind the end of token ids (-1 for ASR, 0 for TTS and LM).
     """
@@ -170,6 +172,8 @@ class Collate:
 
     def __call__(self, items: list[tuple[str, Item]]) -> tuple[list[str], dict[str, torch.Tensor]]:
         batch = {}
+        lead = "speech" if self.text_pad == -1 else "text"
+        items = sorted(items, key=lambda item: -len(item[1].get(lead, ())))  # stable
         for name in items[0][1]:
             tensors = [torch.from_numpy(np.ascontiguousarray(item[name])) for _, item in items]
             pad = 0.0 if tensors[0].is_floating_point() else self.text_pad

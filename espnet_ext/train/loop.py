@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -229,7 +229,7 @@ class Trainer:
         for optimiser in self.optimisers:
             optimiser.end_epoch(valid.get("loss", 0.0))
         checkpoint.save_tensors(self.folder / f"{epoch}epoch.pth", self.model.state_dict())
-        self.at = Position(epoch=epoch + 1, updates=self.at.updates, skipped=self.at.skipped)
+        self.at = replace(self.at, epoch=epoch + 1, batch=0, seconds=0.0, sums={})
         self._save()
         forget_epochs(self.folder, self.history, self.config)
         write_history(self.folder, self.history)
@@ -255,7 +255,8 @@ class Trainer:
 
     def _report(self, train: dict[str, Any], valid: dict[str, Any]) -> None:
         """One line an epoch."""
-        shown = [f"loss {train['loss']:.3f} / {valid['loss']:.3f}"]
+        nan = float("nan")  # an epoch without one finite loss has no figure
+        shown = [f"loss {train.get('loss', nan):.3f} / {valid.get('loss', nan):.3f}"]
         shown += [f"{name} {valid[name]:.3f}" for name in ("acc", "cer_ctc", "cer") if name in valid]
         took = train["seconds"] + valid["seconds"]
         left = took * (self.config["max_epoch"] - train["epoch"])
