@@ -43,7 +43,7 @@ fi
 
 # A corpus' path in the environment counts from where the person stands, whatever directory a recipe goes to.
 # shellcheck disable=SC2013  # names hold no spaces
-for _corpus in $(sed -n 's/^\([A-Z0-9_]*\)=.*/\1/p' "$ROOT/local/db.sh"); do
+for _corpus in $(sed -n 's/^\([A-Z0-9_]*\)=.*/\1/p' "$ROOT/local/db.sh" 2>/dev/null); do
   if [ -n "${!_corpus-}" ] && [ -e "${!_corpus}" ]; then export "$_corpus=$(realpath "${!_corpus}")"; fi
 done
 unset -v _corpus

@@ -17,6 +17,7 @@ set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 TOOLS=$ROOT/tools
 VENV=$ROOT/.venv
+if [ -d "$VENV" ]; then VENV=$(cd "$VENV" && pwd -P); fi  # may be a link to the environment of another checkout
 STAMP=$VENV/.built-from
 STEPS=6
 step=0
@@ -141,6 +142,8 @@ lock() {
 }
 
 build() {
+  [ ! -L "$ROOT/.venv" ] || die "found .venv linked to $VENV, which is not built from the lists of $ROOT; expected one that is:" \
+    "run tools/setup.sh where it belongs, or remove the link and run this again"
   begin "system packages"
   system_packages
   begin "virtual environment"

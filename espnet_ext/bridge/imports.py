@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import importlib.util
 import io
+import logging
 import sys
 import warnings
 from functools import cache
@@ -39,6 +40,8 @@ def prepare() -> None:
     # torch.cuda.amp.autocast in ESPnet, pkg_resources in pyworld: nothing that the person running it can mend
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"espnet2?\.")
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+    # once a forward of a recurrent model, which works
+    logging.getLogger().addFilter(lambda record: "not tracable" not in str(record.msg))
     with contextlib.redirect_stdout(io.StringIO()):  # it prints that flash_attn is not installed
         _legacy("nets.pytorch_backend.transformer.attention")
 

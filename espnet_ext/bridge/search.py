@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -10,8 +11,17 @@ from espnet_ext.bridge.imports import legacy
 from espnet_ext.errors import UserError
 
 
+def _search_class(scorers: Iterable[Any]) -> Any:
+    """Recurrent decoders score one hypothesis at a time."""
+    interface = legacy("nets.scorer_interface")
+    batched = (interface.BatchScorerInterface, interface.BatchPartialScorerInterface)
+    if all(isinstance(scorer, batched) for scorer in scorers):
+        return legacy("nets.batch_beam_search").BatchBeamSearch
+    return legacy("nets.beam_search").BeamSearch
+
+
 def beam_search(asr: Any, lm: Any, options: Any, device: str) -> Any:
-    """The search that stock `Speech2Text` would build (batched over hypotheses).
+    """The search that stock `Speech2Text` would build: batched over hypotheses, unless a part scores only one.
 
     Args:
         asr: an ESPnetASRModel with an attention decoder.
@@ -32,7 +42,7 @@ def beam_search(asr: Any, lm: Any, options: Any, device: str) -> Any:
     }
     if lm is not None:
         scorers["lm"] = lm.lm
-    search = legacy("nets.batch_beam_search").BatchBeamSearch(
+    search = _search_class(scorers.values())(
         scorers=scorers,
         weights={
             "decoder": 1.0 - options.ctc_weight,

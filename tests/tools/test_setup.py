@@ -149,6 +149,21 @@ def test_a_changed_list_rebuilds(world: World, name: str) -> None:
 
 
 @pytest.mark.slow
+def test_a_linked_environment_is_used_and_never_built_through_the_link(world: World) -> None:
+    assert world.setup()[0] == 0
+    other = world.path / "other"
+    shutil.copytree(world.repo, other, ignore=shutil.ignore_patterns(".venv*"))
+    (other / ".venv").symlink_to(world.repo / ".venv")
+    ready = [str(other / "tools/setup.sh"), "--ready"]
+    assert world.run(*ready)[0] == 0
+    (other / "tools/requirements.txt").write_text("torch==2.14.0\n")
+    world.pip_calls()
+    assert world.run(*ready)[0] == 1
+    status, _, said = world.run(str(other / "tools/setup.sh"))
+    assert status == 1 and "remove the link" in said
+    assert world.pip_calls() == [] and (world.repo / ".venv/.built-from").exists()
+
+
 def test_a_moved_repository_gets_a_new_environment(world: World) -> None:
     world.setup()
     world.repo = world.repo.rename(world.path / "elsewhere")
