@@ -65,7 +65,7 @@ def load_model(
         The model in evaluation mode on `device`, and its configuration.
     """
     settings = read_model_config(task_name, config)
-    model = TASKS[task_name].build(settings)
+    model = TASKS[TASKS[task_name].speaks_as or task_name].build(settings)
     if weights is not None:
         load_weights(model, weights)
     model = model.to(device).eval()

@@ -93,6 +93,8 @@ class Task:
         defaults: every key of a model's configuration with its default.
         build: builds the model from a whole configuration.
         text_pad: the value that pads token ids in a batch (ESPnet's convention per task).
+        speaks_as: the task as which a trained model is used; ESPnet's GAN models cannot speak, the same parts in
+            its TTS model can, with the same names of weights.
         feats_key: name of the features in `collect_feats`, whose mean and variance normalise the input.
     """
 
@@ -101,6 +103,7 @@ class Task:
     build: Callable[[Config], torch.nn.Module]
     text_pad: int
     feats_key: str | None = None
+    speaks_as: str | None = None
 
 
 def _tokens(config: Config) -> list[str]:
@@ -228,5 +231,6 @@ TASKS: dict[str, Task] = {
         _build_tts("gan_tts", "gan_tts.espnet_model:ESPnetGANTTSModel"),
         text_pad=0,
         feats_key="feats",
+        speaks_as="tts",
     ),
 }

@@ -10,13 +10,33 @@ import sys
 import pytest
 import torch
 
-CHANGES = {"max_epoch": 3, "checkpoint_minutes": 0.0001, "accum_grad": 2, "num_workers": 1, "batch_size": 1.5}
+CHANGES = {
+    "max_epoch": 3,
+    "checkpoint_minutes": 0.0001,
+    "accum_grad": 2,
+    "num_workers": 1,
+    "batch_size": 1.5,
+}
 
 
 def _start(places):
     options = ["--config", places.config, "--train", *places.train, "--valid", *places.valid]
-    options += ["--tokens", places.tokens, "--output_dir", places.output_dir, "--stats_dir", places.stats_dir]
-    command = [sys.executable, "-m", "espnet_ext.bin.asr_train", *map(str, options), "--device", "cpu"]
+    options += [
+        "--tokens",
+        places.tokens,
+        "--output_dir",
+        places.output_dir,
+        "--stats_dir",
+        places.stats_dir,
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "espnet_ext.bin.asr_train",
+        *map(str, options),
+        "--device",
+        "cpu",
+    ]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -38,7 +58,9 @@ def _result(folder):
     names = ("valid.acc.ave.pth", "valid.loss.ave.pth", "valid.acc.best.pth", "3epoch.pth")
     weights = [torch.load(folder / name) for name in names if (folder / name).exists()]
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return weights, [{k: v for k, v in line.items() if k not in ("seconds", "time")} for line in lines]
+    return weights, [
+        {k: v for k, v in line.items() if k not in ("seconds", "time")} for line in lines
+    ]
 
 
 def _same(one, other):
