@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -107,7 +107,7 @@ TTS = {
 class Tiny:
     """Twelve training and three validation utterances of tones, and models trained on them when first asked for."""
 
-    base = {"asr": ASR, "lm": LM, "tts": TTS}
+    base: ClassVar = {"asr": ASR, "lm": LM, "tts": TTS}
 
     def __init__(self, root: Path) -> None:
         self.root, self.tokens = root, root / "tokens"

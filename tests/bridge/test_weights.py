@@ -115,7 +115,7 @@ def test_a_model_loads_from_anywhere(tiny, tmp_path, monkeypatch, task):
 
 
 def test_the_wrong_weights_are_refused(tiny):
-    with pytest.raises(UserError, match="does not fit the model of its config.yaml"):
+    with pytest.raises(UserError, match=r"does not fit the model of its config\.yaml"):
         load_model(
             "asr", tiny.model("asr") / "config.yaml", tiny.model("lm") / "valid.loss.ave.pth"
         )
