@@ -77,7 +77,9 @@ def prepare(folder: Path, task: str) -> dict[str, str]:
     from espnet_ext.bridge.tasks import TASKS
     from espnet_ext.train.config import complete, write_config
 
-    config = complete(TASKS[task].defaults, {**CONFIGS[task], "token_list": TOKENS, "token_type": "char"})
+    config = complete(
+        TASKS[task].defaults, {**CONFIGS[task], "token_list": TOKENS, "token_type": "char"}
+    )
     names = {"task": task, "TASK": task.upper()}
     names |= {"config": str(folder / f"{task}.yaml"), "weights": str(folder / f"{task}.pth")}
     write_config(names["config"], config)
@@ -89,7 +91,9 @@ def timed(program: str) -> tuple[float, str]:
     """Seconds of a Python process from its start to its end, and what it says of the model."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     started = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment
+    )
     spent = time.perf_counter() - started
     said = [line for line in done.stdout.splitlines() if line.startswith("parameters")]
     if done.returncode or not said:
@@ -122,9 +126,16 @@ def section(rows: list[str], runs: int, argv: Sequence[str]) -> str:
     facts = provenance("", ()).as_dict()
     facts["command"] = " ".join(["python benchmarks/startup.py", *argv])
     facts["load average at the end"] = " ".join(f"{x:.1f}" for x in os.getloadavg())
-    head = ["## Up and running", "", f"Process start to model built, median of {runs} runs in turn.", ""]
+    head = [
+        "## Up and running",
+        "",
+        f"Process start to model built, median of {runs} runs in turn.",
+        "",
+    ]
     table = ["| what | ours, s | stock ESPnet, s | stock / ours |", "|---|---|---|---|", *rows, ""]
-    return "\n".join([*head, *table, *(f"- {name}: `{value}`" for name, value in facts.items()), ""])
+    return "\n".join(
+        [*head, *table, *(f"- {name}: `{value}`" for name, value in facts.items()), ""]
+    )
 
 
 def write_section(path: Path, name: str, text: str) -> None:
@@ -140,7 +151,9 @@ def write_section(path: Path, name: str, text: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=5, help="of each, beside one to warm up")
     runs = parser.parse_args(argv).runs
     rows = []

@@ -153,9 +153,7 @@ def open_log(log: str, command: list[str]):  # type: ignore[no-untyped-def]
     """Open a job's log (bytes, unbuffered) with a header that tells what ran, where and when."""
     os.makedirs(os.path.dirname(log) or ".", exist_ok=True)
     stream = open(log, "wb", buffering=0)  # noqa: SIM115 (close_log closes it)
-    head = (
-        f"# {shlex.join(command)}\n# Running on {os.uname().nodename}\n# Started at {now()}\n#\n"
-    )
+    head = f"# {shlex.join(command)}\n# Running on {os.uname().nodename}\n# Started at {now()}\n#\n"
     stream.write(head.encode())
     return stream
 

@@ -38,7 +38,9 @@ class RotaryAttention(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
         if width % heads or (width // heads) % 2:
-            raise ValueError(f"found width {width} and {heads} heads, expected an even width per head")
+            raise ValueError(
+                f"found width {width} and {heads} heads, expected an even width per head"
+            )
         self.heads, self.dropout = heads, dropout
         self.project_in = nn.Linear(width, 3 * width)
         self.project_out = nn.Linear(width, width)

@@ -21,7 +21,14 @@ def parser(description: str | None, stats: bool = True) -> argparse.ArgumentPars
     add("--output_dir", type=Path, required=True, help="receives the results")
     if stats:
         add("--stats_dir", type=Path, help="directory made by collect_stats")
-    add("--set", dest="overrides", nargs="*", default=[], metavar="KEY=VALUE", help="changes to the YAML")
+    add(
+        "--set",
+        dest="overrides",
+        nargs="*",
+        default=[],
+        metavar="KEY=VALUE",
+        help="changes to the YAML",
+    )
     add("--device", help="cpu, cuda, cuda:1 ...; default: cuda where there is one")
     return found
 

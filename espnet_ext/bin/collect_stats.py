@@ -10,7 +10,9 @@ from espnet_ext.bin.command import run
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = parser(__doc__, stats=False)
-    options.add_argument("--task", choices=("asr", "lm", "tts", "gan_tts"), required=True, help="kind of model")
+    options.add_argument(
+        "--task", choices=("asr", "lm", "tts", "gan_tts"), required=True, help="kind of model"
+    )
     args = vars(options.parse_args(argv))
     task, device = args.pop("task"), args.pop("device")
     from espnet_ext.train.run import Places

@@ -59,7 +59,9 @@ def explain(error: OSError) -> str:
     return where + _ADVICE.get(error.errno or 0, error.strerror or str(error))
 
 
-def call(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> int:
+def call(
+    main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None
+) -> int:
     """Run a command's `main`; errors that a person can mend become one line on stderr and status 1."""
     name = main.__module__.rpartition(".")[2]
     if name == "__main__":

@@ -20,7 +20,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     from espnet_ext.inference.perplexity import perplexity
 
-    found = perplexity(args.model_dir / "config.yaml", args.model_dir / args.model, args.text, args.device)
+    found = perplexity(
+        args.model_dir / "config.yaml", args.model_dir / args.model, args.text, args.device
+    )
     if args.output is not None:
         write_json(args.output, found)
     print(f"perplexity {found['perplexity']:.2f} a token, {found['word_perplexity']:.2f} a word")

@@ -17,7 +17,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--model", default="valid.loss.ave.pth", help="its weights")
     add("--task", choices=("tts", "gan_tts"), default="tts", help="kind of model")
     add("--config", type=Path, help="YAML with speed_control_alpha, griffin_lim_iters, ...")
-    add("--output_dir", type=Path, required=True, help="receives SET/{wav,wav.scp,feats.scp,durations}")
+    add(
+        "--output_dir",
+        type=Path,
+        required=True,
+        help="receives SET/{wav,wav.scp,feats.scp,durations}",
+    )
     add("--job", type=jobs, default=(1, 1), metavar="JOB/N", help="do this share only")
     add("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
     args = parser.parse_args(argv)

@@ -45,7 +45,8 @@ def _tables(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
             yield from (
                 (kind, call)
                 for call in calls
-                if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] in ("dict", "update")
+                if isinstance(call, ast.Call)
+                and ast.unparse(call.func).rpartition(".")[2] in ("dict", "update")
             )
 
 
@@ -54,7 +55,9 @@ def _calls(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
 
     Not those under a `try`: ESPnet tries packages there that need not be installed.
     """
-    for node in [inner for top in tree.body for inner in (top.body if isinstance(top, ast.If) else [top])]:
+    for node in [
+        inner for top in tree.body for inner in (top.body if isinstance(top, ast.If) else [top])
+    ]:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             if isinstance(node.value, ast.Call):
                 yield node.targets[0].id, node.value
@@ -100,7 +103,9 @@ def choices(module: str) -> dict[str, dict[str, str]]:
     imported = _imported_names(tree)
     found: dict[str, dict[str, str]] = {}
     for kind, call in _tables(tree):
-        found.setdefault(kind, {}).update({str(k.arg).lower(): _path(k.value, imported) for k in call.keywords})
+        found.setdefault(kind, {}).update(
+            {str(k.arg).lower(): _path(k.value, imported) for k in call.keywords}
+        )
     return found
 
 

@@ -47,7 +47,9 @@ def check_base(kind: str, path: str, found: Any, base: type | None) -> Any:
         UserError: if it is not a class, or one of another family.
     """
     if base is not None and not (isinstance(found, type) and issubclass(found, base)):
-        raise UserError(f"{kind}: {path} is not a {base.__name__} ({base.__module__}), which it must inherit from")
+        raise UserError(
+            f"{kind}: {path} is not a {base.__name__} ({base.__module__}), which it must inherit from"
+        )
     return found
 
 

@@ -65,7 +65,9 @@ def _legacy(name: str) -> ModuleType:
         except ModuleNotFoundError as error:
             if not f"{package}.{name}".startswith(str(error.name)):
                 raise
-    raise UserError(f"ESPnet has no module {name}: espnet 202511 is expected; run tools/setup.sh --check")
+    raise UserError(
+        f"ESPnet has no module {name}: espnet 202511 is expected; run tools/setup.sh --check"
+    )
 
 
 @cache

@@ -33,7 +33,9 @@ def beam_search(asr: Any, lm: Any, options: Any, device: str) -> Any:
         UserError: if the model has no attention decoder.
     """
     if asr.decoder is None or getattr(asr, "use_transducer_decoder", False):
-        raise UserError("found a model without attention decoder, expected a hybrid CTC/attention model")
+        raise UserError(
+            "found a model without attention decoder, expected a hybrid CTC/attention model"
+        )
     size = len(asr.token_list)
     scorers = {
         "decoder": asr.decoder,

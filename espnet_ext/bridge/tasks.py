@@ -113,7 +113,9 @@ def _tokens(config: Config) -> list[str]:
             # only the line end goes: a token may itself be a space
             tokens = config["token_list"] = [line[0] + line[1:].rstrip() for line in stream]
     if not isinstance(tokens, (list, tuple)):
-        raise UserError(f"token_list: found {type(tokens).__name__}, expected a list of tokens or a file's name")
+        raise UserError(
+            f"token_list: found {type(tokens).__name__}, expected a list of tokens or a file's name"
+        )
     return list(tokens)
 
 
@@ -127,7 +129,9 @@ def _component(task: str, config: Config, key: str, kind: str | None = None, **g
     try:
         return cls(**given, **conf)
     except (TypeError, ValueError, AssertionError) as error:
-        raise UserError(f"{key}_conf does not fit {key}: {name} ({error}); it was given {sorted(conf)}") from error
+        raise UserError(
+            f"{key}_conf does not fit {key}: {name} ({error}); it was given {sorted(conf)}"
+        ) from error
 
 
 def _initialise(model: torch.nn.Module, config: Config) -> torch.nn.Module:
@@ -150,7 +154,9 @@ def _build_asr(config: Config) -> torch.nn.Module:
     postencoder = _component("asr", config, "postencoder", input_size=size)
     size = postencoder.output_size() if postencoder is not None else size
     decoder, joint_network = _asr_decoder(config, len(tokens), size)
-    ctc = espnet2("asr.ctc").CTC(odim=len(tokens), encoder_output_size=size, **(config["ctc_conf"] or {}))
+    ctc = espnet2("asr.ctc").CTC(
+        odim=len(tokens), encoder_output_size=size, **(config["ctc_conf"] or {})
+    )
     model = _component(
         "asr",
         config,
@@ -175,9 +181,13 @@ def _asr_decoder(config: Config, vocabulary: int, encoder_size: int) -> tuple[An
     if config.get("decoder") != "transducer":
         given: Config = {"vocab_size": vocabulary, "encoder_output_size": encoder_size}
         return _component("asr", config, "decoder", **given), None
-    decoder = find_class("asr", "decoder", "transducer")(vocabulary, embed_pad=0, **(config["decoder_conf"] or {}))
+    decoder = find_class("asr", "decoder", "transducer")(
+        vocabulary, embed_pad=0, **(config["decoder_conf"] or {})
+    )
     joint = espnet2("asr_transducer.joint_network").JointNetwork
-    return decoder, joint(vocabulary, encoder_size, decoder.dunits, **(config["joint_net_conf"] or {}))
+    return decoder, joint(
+        vocabulary, encoder_size, decoder.dunits, **(config["joint_net_conf"] or {})
+    )
 
 
 def _build_lm(config: Config) -> torch.nn.Module:
@@ -192,7 +202,11 @@ def _build_tts(task: str, model_path: str) -> Callable[[Config], torch.nn.Module
 
     def build(config: Config) -> torch.nn.Module:
         tokens = _tokens(config)
-        feats = _component(task, config, "feats_extract", "feats_extractor") if config["odim"] is None else None
+        feats = (
+            _component(task, config, "feats_extract", "feats_extractor")
+            if config["odim"] is None
+            else None
+        )
         size = feats.output_size() if feats is not None else config["odim"]
         _share_reduction(config)
         parts = {
@@ -208,7 +222,9 @@ def _build_tts(task: str, model_path: str) -> Callable[[Config], torch.nn.Module
         tts = _component(task, config, "tts", idim=len(tokens), odim=size)
         module, _, name = model_path.partition(":")
         cls = getattr(espnet2(module), name)
-        return _initialise(cls(feats_extract=feats, tts=tts, **parts, **(config["model_conf"] or {})), config)
+        return _initialise(
+            cls(feats_extract=feats, tts=tts, **parts, **(config["model_conf"] or {})), config
+        )
 
     return build
 
@@ -224,7 +240,13 @@ def _share_reduction(config: Config) -> None:
 TASKS: dict[str, Task] = {
     "asr": Task("asr", _ASR, _build_asr, text_pad=-1, feats_key="feats"),
     "lm": Task("lm", _LM, _build_lm, text_pad=0),
-    "tts": Task("tts", _TTS, _build_tts("tts", "tts.espnet_model:ESPnetTTSModel"), text_pad=0, feats_key="feats"),
+    "tts": Task(
+        "tts",
+        _TTS,
+        _build_tts("tts", "tts.espnet_model:ESPnetTTSModel"),
+        text_pad=0,
+        feats_key="feats",
+    ),
     "gan_tts": Task(
         "gan_tts",
         {**_TTS, "feats_extract": "linear_spectrogram", "normalize": None, "tts": "vits"},

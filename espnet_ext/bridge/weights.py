@@ -24,14 +24,20 @@ def read_weights(path: str | Path, device: str = "cpu") -> dict[str, torch.Tenso
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such file, expected a model's weights (.pth): train the model first")
+        raise UserError(
+            f"{path}: no such file, expected a model's weights (.pth): train the model first"
+        )
     try:
         state = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # torch.load fails in many ways on what is not its own
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path}: not a readable weights file ({reason}): fetch or train it again") from error
+        raise UserError(
+            f"{path}: not a readable weights file ({reason}): fetch or train it again"
+        ) from error
     if not isinstance(state, Mapping):
-        raise UserError(f"{path}: found a {type(state).__name__}, expected named tensors (a state_dict)")
+        raise UserError(
+            f"{path}: found a {type(state).__name__}, expected named tensors (a state_dict)"
+        )
     for wrapper in ("module", "model"):  # DeepSpeed's checkpoints, and our own training state
         if isinstance(state.get(wrapper), Mapping):
             state = state[wrapper]

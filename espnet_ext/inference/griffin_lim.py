@@ -38,7 +38,7 @@ class GriffinLim:
 
     def magnitude(self, log_mel: Tensor) -> Tensor:
         """(T, M) -> linear magnitude (F, T), never negative."""
-        return (self.base**log_mel.float() @ self.inverse).clamp(min=1e-8).T
+        return (self.base ** log_mel.float() @ self.inverse).clamp(min=1e-8).T
 
     def __call__(self, log_mel: Tensor) -> Tensor:
         """Log-mel (T, M) -> waveform ((T - 1) * hop,), float, not normalised; the same every time."""

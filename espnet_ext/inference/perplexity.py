@@ -19,7 +19,9 @@ def _exp(x: float) -> float:
 
 
 @torch.no_grad()
-def perplexity(config: Path, weights: Path, files: Sequence[Path], device: str = "cpu") -> dict[str, Any]:
+def perplexity(
+    config: Path, weights: Path, files: Sequence[Path], device: str = "cpu"
+) -> dict[str, Any]:
     """Perplexity per token (the end of a sentence counts) and per word.
 
     Args:

@@ -112,7 +112,9 @@ class Speech2Text:
             return [_NOTHING]
         samples = torch.as_tensor(speech, dtype=torch.float32, device=self.device)[None]
         try:
-            encoded, _ = self.model.encode(samples, torch.tensor([samples.shape[1]], device=self.device))
+            encoded, _ = self.model.encode(
+                samples, torch.tensor([samples.shape[1]], device=self.device)
+            )
         except Exception as error:
             if type(error).__name__ != "TooShortUttError":
                 raise

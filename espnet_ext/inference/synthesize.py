@@ -25,7 +25,9 @@ def _write_wave(path: Path, speech: Speech) -> None:
 def _conditions(directory: Path) -> dict[str, dict[str, str]]:
     """Speaker and language numbers where the set has them."""
     files = (("sids", "utt2sid"), ("lids", "utt2lid"))
-    return {name: read_table(directory / file) for name, file in files if (directory / file).is_file()}
+    return {
+        name: read_table(directory / file) for name, file in files if (directory / file).is_file()
+    }
 
 
 def _given(conditions: dict[str, dict[str, str]], utt: str) -> dict[str, Any]:
@@ -70,5 +72,7 @@ def synthesize_sets(
                     tables["feats.scp"][utt] = f"{ark}:{stream.tell() + len(utt.encode()) + 1}"
                     kaldiio.save_ark(stream, {utt: speech.mel.astype(np.float32)})
                 if speech.durations is not None:
-                    tables["durations"][utt] = " ".join(str(int(d)) for d in speech.durations.reshape(-1))
+                    tables["durations"][utt] = " ".join(
+                        str(int(d)) for d in speech.durations.reshape(-1)
+                    )
         write_share(folder, tables, job, jobs)

@@ -77,14 +77,18 @@ class Text2Speech:
         self.vocoder = self._griffin_lim() if self.model.tts.require_vocoder else None
 
     @classmethod
-    def from_dir(cls, model_dir: str | Path, weights: str = "valid.loss.ave.pth", **more: Any) -> Text2Speech:
+    def from_dir(
+        cls, model_dir: str | Path, weights: str = "valid.loss.ave.pth", **more: Any
+    ) -> Text2Speech:
         """Use what the training stage left in `exp/...`."""
         return cls(Path(model_dir) / "config.yaml", Path(model_dir) / weights, **more)
 
     def _griffin_lim(self) -> GriffinLim:
         extract = self.model.feats_extract
         if extract is None or not hasattr(extract, "logmel"):
-            raise UserError("found no log-mel front end in the model, expected feats_extract: fbank for Griffin-Lim")
+            raise UserError(
+                "found no log-mel front end in the model, expected feats_extract: fbank for Griffin-Lim"
+            )
         settings = extract.get_parameters()
         return GriffinLim(
             extract.logmel.melmat.cpu(),
@@ -126,7 +130,10 @@ class Text2Speech:
         else:
             wave = found["wav"].reshape(-1).cpu()
         return Speech(
-            np.clip(wave.numpy().astype(np.float32), -1.0, 1.0), self.rate, _array(mel), _array(found.get("duration"))
+            np.clip(wave.numpy().astype(np.float32), -1.0, 1.0),
+            self.rate,
+            _array(mel),
+            _array(found.get("duration")),
         )
 
 

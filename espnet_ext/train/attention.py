@@ -24,7 +24,8 @@ def _attention(model: torch.nn.Module) -> np.ndarray | None:
     found = [
         (name, module.attn)
         for name, module in model.named_modules()
-        if name.endswith(("src_attn", "aligner")) and isinstance(getattr(module, "attn", None), torch.Tensor)
+        if name.endswith(("src_attn", "aligner"))
+        and isinstance(getattr(module, "attn", None), torch.Tensor)
     ]
     if not found:
         return None
@@ -52,7 +53,9 @@ def save_attention(
         attention = _attention(model)
         if attention is not None:
             arrays[ids[0]] = attention
-            arrays[f"{ids[0]}.tokens"] = np.array([pipeline.token_list[i] for i in data.tokens[index]])
+            arrays[f"{ids[0]}.tokens"] = np.array(
+                [pipeline.token_list[i] for i in data.tokens[index]]
+            )
     if arrays:
         with atomic_open(folder / "attention.npz", "wb") as stream:
             np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]

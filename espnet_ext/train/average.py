@@ -26,12 +26,18 @@ def best_epochs(history: list[dict[str, Any]], criterion: Criterion) -> list[int
         UserError: if the model does not report such a figure.
     """
     split, name, mode = criterion
-    values = {line["epoch"]: line[name] for line in history if line["split"] == split and name in line}
+    values = {
+        line["epoch"]: line[name] for line in history if line["split"] == split and name in line
+    }
     if history and not values:
         known = sorted({key for line in history if line["split"] == split for key in line})
-        raise UserError(f"best_model_criterion: {split}/{name} is not reported; there are {', '.join(known)}")
+        raise UserError(
+            f"best_model_criterion: {split}/{name} is not reported; there are {', '.join(known)}"
+        )
     if mode not in ("min", "max"):
-        raise UserError(f"best_model_criterion: found {mode!r}, expected min or max, e.g. [valid, loss, min]")
+        raise UserError(
+            f"best_model_criterion: found {mode!r}, expected min or max, e.g. [valid, loss, min]"
+        )
     sign = 1 if mode == "min" else -1
     return sorted(values, key=lambda e: (not math.isfinite(values[e]), sign * values[e], e))
 
@@ -74,7 +80,9 @@ def average_best(folder: Path, history: list[dict[str, Any]], config: dict[str, 
         paths = [folder / f"{epoch}epoch.pth" for epoch in best_epochs(history, criterion)]
         paths = [path for path in paths if path.is_file()][: config["keep_nbest_models"]]
         if not paths:
-            raise UserError(f"{folder} holds no trained epoch; set max_epoch and keep_nbest_models to 1 or more")
+            raise UserError(
+                f"{folder} holds no trained epoch; set max_epoch and keep_nbest_models to 1 or more"
+            )
         stem = f"{criterion[0]}.{criterion[1]}"
         save_tensors(folder / f"{stem}.best.pth", average(paths[:1]))
         save_tensors(folder / f"{stem}.ave.pth", average(paths))

@@ -91,6 +91,8 @@ def _set_aside(folder: Path) -> None:
     try:
         aside.mkdir()
     except OSError as error:
-        raise UserError(f"{aside} cannot be made ({error.strerror}): choose another --output_dir") from error
+        raise UserError(
+            f"{aside} cannot be made ({error.strerror}): choose another --output_dir"
+        ) from error
     for path in [p for name in _OF_A_RUN for p in folder.glob(name)]:
         os.replace(path, aside / path.name)

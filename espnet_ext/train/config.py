@@ -100,7 +100,11 @@ def check_keys(found: Mapping[str, Any], known: Mapping[str, Any], where: str) -
     for key in found:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=3)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"known keys: {', '.join(sorted(known))}"
+            hint = (
+                f"did you mean {' or '.join(near)}?"
+                if near
+                else f"known keys: {', '.join(sorted(known))}"
+            )
             raise UserError(f"{where}: unknown key {key!r}; {hint}")
 
 
@@ -116,7 +120,9 @@ def parse_overrides(overrides: Sequence[str]) -> Config:
         for parent in parents:
             place = place.setdefault(parent, {})
             if not isinstance(place, dict):
-                raise UserError(f"--set: found {override!r} after {parent}={place!r}, expected only one of the two")
+                raise UserError(
+                    f"--set: found {override!r} after {parent}={place!r}, expected only one of the two"
+                )
         place[last] = parse_yaml(value, f"--set {override}")
     return nested
 

@@ -41,7 +41,10 @@ class Utterances(torch.utils.data.Dataset):  # type: ignore[type-arg]
     seconds: list[float] = field(default_factory=list)
     extra: dict[str, Mapping[str, str]] = field(default_factory=dict)
     preprocessor: Preprocessor | None = None
-    seed: tuple[int, int] = (0, 0)  # (seed of the training, epoch): what a preprocessor draws follows from it
+    seed: tuple[int, int] = (
+        0,
+        0,
+    )  # (seed of the training, epoch): what a preprocessor draws follows from it
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -110,7 +113,9 @@ def _token_arrays(texts: Mapping[str, str], pipeline: TextPipeline, where: str) 
     arrays = [np.asarray(pipeline.ids(text), dtype=np.int64) for text in texts.values()]
     for utt, ids in zip(texts, arrays, strict=True):
         if len(ids) == 0:
-            raise UserError(f"{where}: the text of {utt} ({texts[utt]!r}) has no token: remove the utterance")
+            raise UserError(
+                f"{where}: the text of {utt} ({texts[utt]!r}) has no token: remove the utterance"
+            )
     return arrays
 
 
@@ -137,7 +142,9 @@ def read_data_dir(
     for name, table in {"wav.scp": audio, "utt2dur": duration, **tables}.items():
         lacking = next((utt for utt in texts if utt not in table), None)
         if lacking is not None:
-            raise UserError(f"{directory}: {name} lacks utterance {lacking}, which text has; run fix_data on it")
+            raise UserError(
+                f"{directory}: {name} lacks utterance {lacking}, which text has; run fix_data on it"
+            )
     return Utterances(
         ids=list(texts),
         tokens=_token_arrays(texts, pipeline, str(directory)),
@@ -177,7 +184,9 @@ class Collate:
         for name in items[0][1]:
             tensors = [torch.from_numpy(np.ascontiguousarray(item[name])) for _, item in items]
             pad = 0.0 if tensors[0].is_floating_point() else self.text_pad
-            batch[name] = torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=pad)
+            batch[name] = torch.nn.utils.rnn.pad_sequence(
+                tensors, batch_first=True, padding_value=pad
+            )
             if name not in self.not_sequence:
                 batch[f"{name}_lengths"] = torch.tensor([len(t) for t in tensors])
         return [utt for utt, _ in items], batch

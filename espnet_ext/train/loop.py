@@ -81,7 +81,12 @@ class Trainer:
         device: str = "cpu",
     ) -> None:
         self.model, self.optimisers, self.turns, self.config = model, optimisers, turns, config
-        self.train_data, self.valid_data, self.collate, self.sampler = train, valid, collate, sampler
+        self.train_data, self.valid_data, self.collate, self.sampler = (
+            train,
+            valid,
+            collate,
+            sampler,
+        )
         self.folder, self.fingerprint, self.device = folder, fingerprint, device
         self.at = Position()
         self.history: list[dict[str, Any]] = []
@@ -120,9 +125,14 @@ class Trainer:
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
         self.at, self.history = Position(**state["position"]), state["history"]
-        write_history(self.folder, self.history)  # the process may have ended between checkpoint and history
+        write_history(
+            self.folder, self.history
+        )  # the process may have ended between checkpoint and history
         checkpoint.restore_random_states(state["random"])
-        print(f"resuming at epoch {self.at.epoch}, batch {self.at.batch}, update {self.at.updates}", flush=True)
+        print(
+            f"resuming at epoch {self.at.epoch}, batch {self.at.batch}, update {self.at.updates}",
+            flush=True,
+        )
 
     def _save(self) -> None:
         checkpoint.save(
@@ -162,7 +172,9 @@ class Trainer:
     def _step(self, ids: list[str], batch: Batch, averages: Averages, batches: int) -> None:
         """One batch; an update when enough batches are added up, and at the end of the epoch."""
         first = self.at.batch - self.at.batch % self.config["accum_grad"]
-        group = min(self.config["accum_grad"], batches - first)  # the epoch's last group may be smaller
+        group = min(
+            self.config["accum_grad"], batches - first
+        )  # the epoch's last group may be smaller
         end = self.at.batch + 1 == first + group
         batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
         if self.at.batch == first:
@@ -185,14 +197,18 @@ class Trainer:
         else:
             self.at.skipped_in_a_row = 0
 
-    def _forward(self, batch: Batch, extra: dict[str, Any]) -> tuple[torch.Tensor, dict[str, Any], float]:
+    def _forward(
+        self, batch: Batch, extra: dict[str, Any]
+    ) -> tuple[torch.Tensor, dict[str, Any], float]:
         """The model's answer in one form: (scalar loss, stats, weight)."""
         answer = self.model(**batch, **extra)
         if isinstance(answer, dict):
             answer = answer["loss"], answer["stats"], answer["weight"]
         loss, stats, weight = answer
         found = {k: v for k, v in stats.items() if v is not None}
-        if extra.get("forward_generator"):  # ESPnet's GANs report no "loss", which schedules and criteria ask for
+        if extra.get(
+            "forward_generator"
+        ):  # ESPnet's GANs report no "loss", which schedules and criteria ask for
             found.setdefault("loss", loss.detach().mean())
         return loss.mean(), found, float(weight.sum())
 
@@ -200,7 +216,12 @@ class Trainer:
         """Leave out an update whose gradient is infinite or NaN; give up when that becomes the rule."""
         self.at.skipped += 1
         self.at.skipped_in_a_row += 1
-        logging.warning("update %d left out: loss %.3g, gradient not finite; batch %s", self.at.updates, loss, ids[:8])
+        logging.warning(
+            "update %d left out: loss %.3g, gradient not finite; batch %s",
+            self.at.updates,
+            loss,
+            ids[:8],
+        )
         if self.at.skipped_in_a_row > 20:
             raise UserError(
                 f"{self.at.skipped_in_a_row} updates in a row had gradients that were not finite; lower the "
@@ -223,7 +244,9 @@ class Trainer:
         valid = self.validate()
         epoch, rates = self.at.epoch, {"lr": self.optimisers[0].lr}
         self.history += [
-            record(epoch, self.at.updates, "train", averages.means(), **rates, seconds=self.at.seconds),
+            record(
+                epoch, self.at.updates, "train", averages.means(), **rates, seconds=self.at.seconds
+            ),
             record(epoch, self.at.updates, "valid", valid, seconds=time.monotonic() - started),
         ]
         for optimiser in self.optimisers:
@@ -257,7 +280,9 @@ class Trainer:
         """One line an epoch."""
         nan = float("nan")  # an epoch without one finite loss has no figure
         shown = [f"loss {train.get('loss', nan):.3f} / {valid.get('loss', nan):.3f}"]
-        shown += [f"{name} {valid[name]:.3f}" for name in ("acc", "cer_ctc", "cer") if name in valid]
+        shown += [
+            f"{name} {valid[name]:.3f}" for name in ("acc", "cer_ctc", "cer") if name in valid
+        ]
         took = train["seconds"] + valid["seconds"]
         left = took * (self.config["max_epoch"] - train["epoch"])
         print(

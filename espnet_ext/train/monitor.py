@@ -31,7 +31,9 @@ class Averages:
         return {name: total / weight for name, (total, weight) in self.sums.items() if weight}
 
 
-def record(epoch: int, updates: int, split: str, means: Mapping[str, float], **more: float) -> dict[str, Any]:
+def record(
+    epoch: int, updates: int, split: str, means: Mapping[str, float], **more: float
+) -> dict[str, Any]:
     """One line of metrics.jsonl."""
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     return {"epoch": epoch, "updates": updates, "split": split, **means, **more, "time": now}
@@ -42,5 +44,8 @@ def write_history(folder: Path, history: list[dict[str, Any]]) -> None:
 
     A figure that is not finite is left out of its line: JSON has no NaN.
     """
-    lines = [{k: v for k, v in line.items() if not isinstance(v, float) or math.isfinite(v)} for line in history]
+    lines = [
+        {k: v for k, v in line.items() if not isinstance(v, float) or math.isfinite(v)}
+        for line in history
+    ]
     write_text(folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))

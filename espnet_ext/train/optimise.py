@@ -30,7 +30,11 @@ class Optimiser:
     ) -> None:
         self.parameters = [p for p in parameters if p.requires_grad]
         # ESPnet's configurations say -1 for no clipping; torch would turn the gradient around
-        self.clip = float(config["grad_clip"]) if config["grad_clip"] and config["grad_clip"] > 0 else math.inf
+        self.clip = (
+            float(config["grad_clip"])
+            if config["grad_clip"] and config["grad_clip"] > 0
+            else math.inf
+        )
         self.optim = _make("optim", suffix, config, self.parameters)
         self.scheduler = None
         self.each_update = False
@@ -90,7 +94,9 @@ def _make(kind: str, suffix: str, config: dict[str, Any], first: Any) -> Any:
     try:
         return cls(first, **conf)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{kind}{suffix}_conf {conf} does not fit {kind}{suffix}: {name} ({error})") from error
+        raise UserError(
+            f"{kind}{suffix}_conf {conf} does not fit {kind}{suffix}: {name} ({error})"
+        ) from error
 
 
 def _is_batch_scheduler(scheduler: Any) -> bool:

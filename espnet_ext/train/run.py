@@ -88,7 +88,11 @@ def fill_in(config: Config, pipeline: TextPipeline, stats_dir: Path | None) -> C
     config["cleaner"] = pipeline.cleaner
     config["non_linguistic_symbols"] = list(pipeline.nlsyms) or None
     config["bpemodel"] = None if pipeline.bpemodel is None else str(pipeline.bpemodel)
-    for key, stats in (("normalize", "feats"), ("pitch_normalize", "pitch"), ("energy_normalize", "energy")):
+    for key, stats in (
+        ("normalize", "feats"),
+        ("pitch_normalize", "pitch"),
+        ("energy_normalize", "energy"),
+    ):
         if config.get(key) == "global_mvn" and "stats_file" not in config[f"{key}_conf"]:
             config[f"{key}_conf"]["stats_file"] = _stats_file(stats_dir, stats)
     return config
@@ -97,14 +101,18 @@ def fill_in(config: Config, pipeline: TextPipeline, stats_dir: Path | None) -> C
 def _stats_file(stats_dir: Path | None, name: str) -> str:
     path = None if stats_dir is None else stats_dir / "train" / f"{name}_stats.npz"
     if path is None or not path.is_file():
-        raise UserError(f"global_mvn needs {name}_stats.npz, not found in {stats_dir}: run collect_stats first")
+        raise UserError(
+            f"global_mvn needs {name}_stats.npz, not found in {stats_dir}: run collect_stats first"
+        )
     return str(path)
 
 
 def read_data(task: Task, places: Places, pipeline: TextPipeline) -> tuple[Utterances, Utterances]:
     """Training and validation data."""
     train, valid = (
-        read_text(where, pipeline) if task.name == "lm" else _read_split(where, split, pipeline, places.stats_dir)
+        read_text(where, pipeline)
+        if task.name == "lm"
+        else _read_split(where, split, pipeline, places.stats_dir)
         for split, where in (("train", places.train), ("valid", places.valid))
     )
     for split, data, where in (("train", train, places.train), ("valid", valid, places.valid)):
@@ -118,17 +126,23 @@ def _read_split(
 ) -> Utterances:
     if len(directories) != 1:
         found = ", ".join(map(str, directories))
-        raise UserError(f"--{split}: found {found}, expected one directory: put them together with combine_data")
+        raise UserError(
+            f"--{split}: found {found}, expected one directory: put them together with combine_data"
+        )
     pitch = stats / split / "collect_feats" / "pitch.scp" if stats is not None else None
     extra = {"pitch": pitch} if pitch is not None and pitch.is_file() else {}
     return read_data_dir(directories[0], pipeline, extra)
 
 
-def fingerprint(config: Mapping[str, Any], *data: Utterances) -> str:
-    """What a checkpoint belongs to: a hash of all that decides on the weights of an epoch."""
+def fingerprint(config: Mapping[str, Any], model: torch.nn.Module, *data: Utterances) -> str:
+    """What a checkpoint belongs to: a hash of all that decides on the weights of an epoch.
+
+    The names and shapes of the weights count, because a user's module may change and its YAML stay.
+    """
     digest = hashlib.sha256()
     kept = {key: value for key, value in config.items() if key not in _HARMLESS}
     digest.update(json.dumps(kept, sort_keys=True, default=str).encode())
+    digest.update(str([(name, *t.shape) for name, t in model.state_dict().items()]).encode())
     for utterances in data:
         digest.update("\n".join(utterances.ids).encode())
         digest.update(np.concatenate(utterances.tokens).tobytes())
@@ -163,7 +177,9 @@ def load_initial(model: torch.nn.Module, specs: Sequence[str]) -> None:
             if name.startswith(prefix) and name in own and own[name].shape == tensor.shape
         }
         if not chosen:
-            raise UserError(f"init_param {spec}: no name and shape of {path} fits the model; check the prefix")
+            raise UserError(
+                f"init_param {spec}: no name and shape of {path} fits the model; check the prefix"
+            )
         print(f"init_param {spec}: {len(chosen)} of {len(own)} tensors taken over")
         own.update(chosen)
     model.load_state_dict(own)
@@ -176,7 +192,9 @@ def _preprocessor(config: Config, train: bool) -> Any:
         return None
     keys = ("token_type", "token_list", "bpemodel", "non_linguistic_symbols")
     given = {key: config[key] for key in keys}
-    return find_class("asr", "preprocessor", name)(train=train, **given, **config["preprocessor_conf"])
+    return find_class("asr", "preprocessor", name)(
+        train=train, **given, **config["preprocessor_conf"]
+    )
 
 
 def _plan_schedules(config: Config, sampler: Any) -> None:
@@ -187,7 +205,9 @@ def _plan_schedules(config: Config, sampler: Any) -> None:
             continue
         if "total_steps" in inspect.signature(find_class("abs_task", "scheduler", name)).parameters:
             epochs = range(1, config["max_epoch"] + 1)
-            conf["total_steps"] = sum(-(-len(sampler.batches(e)) // config["accum_grad"]) for e in epochs)
+            conf["total_steps"] = sum(
+                -(-len(sampler.batches(e)) // config["accum_grad"]) for e in epochs
+            )
 
 
 def _sampler(config: Config, data: Utterances) -> Any:
@@ -196,7 +216,9 @@ def _sampler(config: Config, data: Utterances) -> Any:
     try:
         return cls(lengths, config["batch_size"], seed=config["seed"], **config["sampler_conf"])
     except TypeError as error:
-        raise UserError(f"sampler_conf does not fit sampler: {config['sampler']} ({error})") from error
+        raise UserError(
+            f"sampler_conf does not fit sampler: {config['sampler']} ({error})"
+        ) from error
 
 
 def describe(model: torch.nn.Module, data: Utterances, batches: int) -> str:
@@ -225,7 +247,10 @@ def train_model(task_name: str, places: Places, device: str | None = None) -> li
     pipeline = TextPipeline.from_dir(places.tokens)
     config = fill_in(read_config(task, places.config, places.overrides), pipeline, places.stats_dir)
     train, valid = read_data(task, places, pipeline)
-    train.preprocessor, valid.preprocessor = _preprocessor(config, True), _preprocessor(config, False)
+    train.preprocessor, valid.preprocessor = (
+        _preprocessor(config, True),
+        _preprocessor(config, False),
+    )
     random.seed(config["seed"])
     torch.manual_seed(config["seed"])
     np.random.seed(config["seed"])
@@ -245,11 +270,13 @@ def train_model(task_name: str, places: Places, device: str | None = None) -> li
         collate=collate,
         sampler=sampler,
         folder=places.output_dir,
-        fingerprint=fingerprint(config, train, valid),
+        fingerprint=fingerprint(config, model, train, valid),
         device=device,
     )
     print(describe(model, train, len(sampler.batches(1))), flush=True)
     averaged = trainer.fit()
     model.load_state_dict(torch.load(averaged[0], map_location=device, weights_only=True))
-    save_attention(model, valid, collate, places.output_dir, config["num_att_plot"], pipeline, device)
+    save_attention(
+        model, valid, collate, places.output_dir, config["num_att_plot"], pipeline, device
+    )
     return averaged

@@ -37,7 +37,9 @@ class BucketSampler:
         max_utterances: int = 512,
     ) -> None:
         if len(lengths) == 0:
-            raise UserError("found no utterance to train on; check the data directory and the filter's limits")
+            raise UserError(
+                "found no utterance to train on; check the data directory and the filter's limits"
+            )
         self.lengths = np.asarray(lengths, dtype=np.float64)
         self.batch_size, self.seed = float(batch_size), seed
         self.noise, self.max_utterances = noise, max_utterances
@@ -54,7 +56,10 @@ class BucketSampler:
         longest = 0.0
         for index in np.argsort(keys, kind="stable").tolist():
             longest = max(longest, float(self.lengths[index]))
-            full = longest * (len(current) + 1) > self.batch_size or len(current) == self.max_utterances
+            full = (
+                longest * (len(current) + 1) > self.batch_size
+                or len(current) == self.max_utterances
+            )
             if current and full:
                 found.append(current)
                 current, longest = [], float(self.lengths[index])

@@ -120,6 +120,8 @@ def _collect(
 ) -> None:
     batches = BucketSampler(data.lengths("seconds"), 120.0).batches(1, shuffle=False)
     collector = _Collector(folder)
-    for ids, batch in progress(loader(data, batches, collate, 0), len(batches), f"statistics of {split}"):
+    for ids, batch in progress(
+        loader(data, batches, collate, 0), len(batches), f"statistics of {split}"
+    ):
         collector.add(ids, model.collect_feats(**{name: t.to(device) for name, t in batch.items()}))
     collector.save()

@@ -52,10 +52,14 @@ class Block(nn.Module):
 class Stack(nn.Module):
     """Blocks with rotary positions and a final LayerNorm."""
 
-    def __init__(self, blocks: int, width: int, heads: int, inner: int, kernel: int, dropout: float) -> None:
+    def __init__(
+        self, blocks: int, width: int, heads: int, inner: int, kernel: int, dropout: float
+    ) -> None:
         super().__init__()
         self.head_width = width // heads
-        self.blocks = nn.ModuleList(Block(width, heads, inner, kernel, dropout) for _ in range(blocks))
+        self.blocks = nn.ModuleList(
+            Block(width, heads, inner, kernel, dropout) for _ in range(blocks)
+        )
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -71,7 +75,9 @@ class VariancePredictor(nn.Module):
 
     def __init__(self, width: int, kernel: int = 3, dropout: float = 0.2) -> None:
         super().__init__()
-        self.convs = nn.ModuleList(nn.Conv1d(width, width, kernel, padding=kernel // 2) for _ in range(2))
+        self.convs = nn.ModuleList(
+            nn.Conv1d(width, width, kernel, padding=kernel // 2) for _ in range(2)
+        )
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
         self.dropout, self.out = ByteDropout(dropout), nn.Linear(width, 1)
 
@@ -180,7 +186,9 @@ class AlignedFastSpeech(AbsTTS):
                 x = x + module(_numbers(given, module.num_embeddings, name))[:, None]
         if self.voice is not None:
             if spembs is None:
-                raise UserError(f"found no spembs, expected {self.spk_embed_dim} numbers an utterance")
+                raise UserError(
+                    f"found no spembs, expected {self.spk_embed_dim} numbers an utterance"
+                )
             x = x + self.voice(F.normalize(spembs))[:, None]
         return x
 
@@ -232,13 +240,18 @@ class AlignedFastSpeech(AbsTTS):
         self.aligner.attn = path
         targets = {
             name: token_means(values[:, : feats.shape[1]], path)[..., 0]
-            for name, values, used in (("pitch", pitch, self.pitch), ("energy", energy, self.energy))
+            for name, values, used in (
+                ("pitch", pitch, self.pitch),
+                ("energy", energy, self.energy),
+            )
             if used is not None and values is not None
         }
         stats = self._variance_losses(x, durations, targets, text_mask)
         x = self._adapt(x, targets.get("pitch"), targets.get("energy"))
         stats["mel"] = _masked_mean((self._decode(x, path, mel_mask) - feats).abs(), mel_mask)
-        stats["forward_sum"] = self.align_weight * forward_sum_loss(log_p, text_lengths, feats_lengths)
+        stats["forward_sum"] = self.align_weight * forward_sum_loss(
+            log_p, text_lengths, feats_lengths
+        )
         stats["binarise"] = self._binarise_loss(log_p, path)
         loss = torch.stack(list(stats.values())).sum()
         found = {name: value.detach() for name, value in {"loss": loss, **stats}.items()}
@@ -250,7 +263,9 @@ class AlignedFastSpeech(AbsTTS):
         """Mean squared errors per token; log durations as log(1 + frames)."""
         predictors = {"pitch": self.pitch, "energy": self.energy}
         losses = {
-            "duration": _masked_mean((self.duration(x.detach(), mask) - durations.float().log1p()).square(), mask)
+            "duration": _masked_mean(
+                (self.duration(x.detach(), mask) - durations.float().log1p()).square(), mask
+            )
         }
         for name, target in targets.items():
             predictor = predictors[name]
@@ -292,7 +307,9 @@ class AlignedFastSpeech(AbsTTS):
             feat_gen (T, M) normalised mel, duration (N,), pitch (N,) and energy (N,) where predicted.
         """
         if use_teacher_forcing:
-            raise UserError("this model aligns by itself in training; use_teacher_forcing must be false")
+            raise UserError(
+                "this model aligns by itself in training; use_teacher_forcing must be false"
+            )
         ids, lengths = self._with_eos(text[None], torch.tensor([len(text)], device=text.device))
         mask = _mask(lengths)
         x = self._encode(ids, mask, sids, lids, None if spembs is None else spembs[None])

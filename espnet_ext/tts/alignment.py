@@ -24,7 +24,9 @@ class Aligner(nn.Module):
         attn: the last hard alignment, (B, T, N) of 0 and 1, kept for pictures.
     """
 
-    def __init__(self, text_size: int, mel_size: int, width: int = 80, temperature: float = 0.05) -> None:
+    def __init__(
+        self, text_size: int, mel_size: int, width: int = 80, temperature: float = 0.05
+    ) -> None:
         super().__init__()
         self.keys = nn.Sequential(
             nn.Conv1d(text_size, 2 * width, 3, padding=1), nn.ReLU(), nn.Conv1d(2 * width, width, 1)
@@ -102,12 +104,20 @@ def forward_sum_loss(log_p: Tensor, text_lengths: Tensor, mel_lengths: Tensor) -
         text_lengths, mel_lengths: (B,), with no more tokens than frames.
     """
     batch, _, tokens = log_p.shape
-    blank = F.pad(log_p, (1, 0), value=-1.0).masked_fill(torch.isinf(F.pad(log_p, (1, 0), value=0.0)), -1e4)
+    blank = F.pad(log_p, (1, 0), value=-1.0).masked_fill(
+        torch.isinf(F.pad(log_p, (1, 0), value=0.0)), -1e4
+    )
     within = torch.arange(tokens + 1, device=log_p.device)[None] <= text_lengths[:, None]
     blank = blank.masked_fill(~within[:, None], -1e4).log_softmax(-1)
     targets = torch.arange(1, tokens + 1, device=log_p.device).expand(batch, -1)
     return F.ctc_loss(
-        blank.transpose(0, 1), targets, mel_lengths, text_lengths, blank=0, reduction="mean", zero_infinity=True
+        blank.transpose(0, 1),
+        targets,
+        mel_lengths,
+        text_lengths,
+        blank=0,
+        reduction="mean",
+        zero_infinity=True,
     )
 
 
