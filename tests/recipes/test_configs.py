@@ -1,0 +1,125 @@
+"""Every YAML of every recipe is read, and its model built and stepped once."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+YAMLS = [
+    *REPO.glob("egs2/*/*/conf/**/*.yaml"),
+    *REPO.glob("egs2/TEMPLATE/**/*.yaml"),
+    *REPO.glob("conf/**/*.yaml"),
+]
+TOKENS = ["<blank>", "<unk>", *(f"t{index}" for index in range(40)), "<sos/eos>"]
+
+
+def names(kind: str) -> list[str]:
+    """Configurations of a kind, seen from the repository."""
+    found = sorted(str(path.relative_to(REPO)) for path in YAMLS)
+    return [name for name in found if kind_of(name) == kind]
+
+
+def kind_of(name: str) -> str:
+    """asr, lm, tts, gan_tts or decode, told by the keys; "" for what is none of them."""
+    from espnet_ext.train.config import load_yaml
+
+    config = load_yaml(REPO / name)
+    if "tts" in config:
+        gan = config["tts"] in ("vits", "jets", "joint_text2wav") or "optim2" in config
+        return "gan_tts" if gan else "tts"
+    kinds = {
+        "asr": {"encoder", "decoder", "model"},
+        "lm": {"lm"},
+        "decode": {"beam_size", "speed_control_alpha"},
+    }
+    return next((kind for kind, keys in kinds.items() if keys & set(config)), "")
+
+
+def test_every_yaml_is_of_some_kind():
+    assert YAMLS
+    assert names("") == []
+
+
+def test_every_file_of_a_recipe_lies_where_it_is_looked_for():
+    """A recipe's default configurations are there: those of its form, or else of the template."""
+    for form in REPO.glob("egs2/*/*/run.sh"):
+        task = form.parent.name
+        template = next(REPO.glob(f"egs2/TEMPLATE/{task}/*.sh")).read_text()
+        text = template + "\n" + form.read_text()
+        chosen = dict(re.findall(r"^(\w*config)=(conf/\S+)", text, re.MULTILINE))
+        if "\nuse_lm=false" in form.read_text():
+            del chosen["lm_config"]
+        missing = [path for path in chosen.values() if not (form.parent / path).is_file()]
+        assert not missing, f"{form.relative_to(REPO)}: {missing}"
+
+
+@pytest.mark.parametrize("name", names("decode"))
+def test_decoding_options(name: str):
+    from espnet_ext.inference import speech2text, text2speech
+    from espnet_ext.inference.decode import read_options
+
+    cls = (
+        speech2text.DecodeOptions if "asr" in Path(name).parts[2] else text2speech.SynthesisOptions
+    )
+    assert read_options(REPO / name, cls)
+
+
+@pytest.mark.parametrize("name", [*names("asr"), *names("lm"), *names("tts"), *names("gan_tts")])
+def test_a_model_is_built_and_stepped(name: str, tmp_path: Path):
+    import torch
+
+    from espnet_ext.bridge.tasks import TASKS
+    from espnet_ext.train.optimise import Optimiser
+    from espnet_ext.train.run import read_config
+
+    torch.manual_seed(0)
+    task = TASKS[kind_of(name)]
+    config = read_config(task, REPO / name)
+    prepare(config, task.feats_key is not None, tmp_path)
+    model = task.build(config)
+    if task.name == "gan_tts":
+        return  # its forward takes a minute; building it checks the names and sizes
+    optimiser = Optimiser(model.parameters(), config)
+    before = [p.detach().clone() for p in optimiser.parameters]
+    loss, _, _ = model(**batch(task.name))
+    loss.backward()
+    assert torch.isfinite(loss) and optimiser.update() is not None
+    assert any(not torch.equal(a, b) for a, b in zip(before, optimiser.parameters, strict=True))
+
+
+def prepare(config: dict[str, Any], features: bool, folder: Path) -> None:
+    """What the stages before training put in: tokens, and statistics that change nothing."""
+    import numpy as np
+
+    config["token_list"] = TOKENS
+    config["scheduler"] = (
+        None  # schedules have tests of their own; some ask how many updates there will be
+    )
+    if not features:
+        return
+    for key, size in (("normalize", 80), ("pitch_normalize", 1), ("energy_normalize", 1)):
+        if config.get(key) == "global_mvn":
+            stats = folder / f"{key}.npz"
+            np.savez(stats, count=np.array(2.0), sum=np.zeros(size), sum_square=np.full(size, 2.0))
+            config[f"{key}_conf"]["stats_file"] = str(stats)
+
+
+def batch(task: str) -> dict[str, Any]:
+    """Two utterances of noise and random tokens, the longer one first."""
+    import torch
+
+    lengths = torch.tensor([6, 4])
+    text = torch.randint(2, len(TOKENS) - 1, (2, 6))
+    text[1, 4:] = -1 if task == "asr" else 0
+    found: dict[str, Any] = {"text": text, "text_lengths": lengths}
+    if task != "lm":
+        samples = torch.tensor([24000, 20000])
+        found |= {"speech": 0.1 * torch.randn(2, 24000), "speech_lengths": samples}
+    if task == "tts":
+        frames = samples // 256 + 1
+        found |= {"pitch": 5 + torch.rand(2, int(frames[0]), 1), "pitch_lengths": frames}
+    return found
