@@ -28,7 +28,7 @@ CONFIGS = {
     "asr": {
         "normalize": "utterance_mvn",
         "encoder": "conformer",
-        "encoder_conf": {**ATTENTION, "output_size": 256, "num_blocks": 12, "macaron_style": True, "use_cnn_module": True},
+        "encoder_conf": {**ATTENTION, "output_size": 256, "num_blocks": 12, "macaron_style": True},
         "decoder": "transformer",
         "decoder_conf": {**ATTENTION, "num_blocks": 6},
         "model_conf": {"ctc_weight": 0.3},
