@@ -16,9 +16,10 @@ import sys
 import warnings
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
+from espnet_ext.audio.mel import mel_filters
 from espnet_ext.errors import UserError
 
 
@@ -44,6 +45,9 @@ def prepare() -> None:
     logging.getLogger().addFilter(lambda record: "not tracable" not in str(record.msg))
     with contextlib.redirect_stdout(io.StringIO()):  # it prints that flash_attn is not installed
         _legacy("nets.pytorch_backend.transformer.attention")
+    # its one use of librosa, which would import numba and half of scipy
+    log_mel: Any = importlib.import_module("espnet2.layers.log_mel")
+    log_mel.librosa = SimpleNamespace(filters=SimpleNamespace(mel=mel_filters))
 
 
 def espnet2(name: str) -> ModuleType:
