@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+
+from tests.recipes.checkout import Checkout
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,6 +28,25 @@ def realdata() -> Path:
     if not path.is_dir():
         pytest.skip(f"no real recordings: {path} is not there; set ESPNET_EXT_REALDATA")
     return path
+
+
+# -- the recipes as they are, somewhere else ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def new_checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Checkout]:
+    """Makes checkouts."""
+
+    def make(name: str = "checkout") -> Checkout:
+        return Checkout(tmp_path_factory.mktemp(name))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def checkout(new_checkout: Callable[..., Checkout]) -> Checkout:
+    """One checkout for all tests that leave no marks in the recipes they do not own."""
+    return new_checkout()
 
 
 # -- a corpus of four tones, and small models trained on it -------------------------------------------------------
