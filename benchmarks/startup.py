@@ -138,17 +138,6 @@ def section(rows: list[str], runs: int, argv: Sequence[str]) -> str:
     )
 
 
-def write_section(path: Path, name: str, text: str) -> None:
-    """Put `text` between the markers of `name`; the rest of the file stays as it is."""
-    from espnet_ext.files import write_text
-
-    begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
-    old = path.read_text(encoding="utf-8") if path.is_file() else "# Results\n"
-    before, found, rest = old.partition(begin)
-    after = rest.partition(end)[2] if found else ""
-    write_text(path, (before if found else before + "\n") + begin + text + end + after)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(
@@ -156,6 +145,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--runs", type=int, default=5, help="of each, beside one to warm up")
     runs = parser.parse_args(argv).runs
+    from benchmarks.results import write_section
+
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         for task in ("asr", "tts"):
