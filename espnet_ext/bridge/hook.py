@@ -1,8 +1,8 @@
-"""Teach stock ESPnet dotted paths, without importing it.
+"""Teach stock ESPnet dotted paths and our text cleaner, without importing it.
 
 ESPnet's `ClassChoices` maps short names to classes. A post-import hook changes that one class when (and only
 when) somebody imports it, so `encoder: my_package.my_module:MyEncoder` works in every stock ESPnet command of
-a process in which `espnet_ext` has been imported.
+a process in which `espnet_ext` has been imported. In the same way its `TextCleaner` learns `normalize`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from types import ModuleType
 from typing import Any
 
 from espnet_ext.errors import UserError
-
-_TARGET = "espnet2.train.class_choices"
 
 
 def import_class(path: str) -> Any:
@@ -60,8 +58,31 @@ class _Names(tuple):  # type: ignore[type-arg]
         return super().__contains__(name) or (isinstance(name, str) and ":" in name)
 
 
-def _teach(module: ModuleType) -> None:
-    """Give `ClassChoices` of the freshly imported module its new ability."""
+def _teach_cleaner(module: ModuleType) -> None:
+    """Let `TextCleaner` know our cleaner `normalize`."""
+    cls = module.TextCleaner
+    if hasattr(cls, "knows_normalize"):
+        return
+    cls.knows_normalize = True
+    stock_init, stock_call = cls.__init__, cls.__call__
+
+    def init(self: Any, cleaner_types: Any = None) -> None:
+        stock_init(self, cleaner_types)
+        self.normalizes = "normalize" in self.cleaner_types
+        self.cleaner_types = [t for t in self.cleaner_types if t != "normalize"]
+
+    def call(self: Any, text: str) -> str:
+        if self.normalizes:
+            from espnet_ext.text.normalize import normalize
+
+            text = normalize(text)
+        return str(stock_call(self, text))
+
+    cls.__init__, cls.__call__ = init, call
+
+
+def _teach_choices(module: ModuleType) -> None:
+    """Give `ClassChoices` its new ability."""
     cls = module.ClassChoices
     if hasattr(cls, "knows_dotted_paths"):
         return
@@ -89,6 +110,13 @@ def _keep_dotted(stock_type: Callable[[str], Any]) -> Callable[[str], Any]:
     return lambda text: text if ":" in text else stock_type(text)
 
 
+#: What is taught to which module, right after its import.
+_LESSONS: dict[str, Callable[[ModuleType], None]] = {
+    "espnet2.train.class_choices": _teach_choices,
+    "espnet2.text.cleaner": _teach_cleaner,
+}
+
+
 class _Loader(importlib.abc.Loader):
     def __init__(self, loader: importlib.abc.Loader) -> None:
         self.loader = loader
@@ -98,12 +126,12 @@ class _Loader(importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         self.loader.exec_module(module)
-        _teach(module)
+        _LESSONS[module.__name__](module)
 
 
 class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name != _TARGET:
+        if name not in _LESSONS:
             return None
         sys.meta_path.remove(self)
         try:
@@ -116,8 +144,9 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def install() -> None:
-    """Leave the hook with the import system (once); teach right away if ESPnet is already there."""
-    if _TARGET in sys.modules:
-        _teach(sys.modules[_TARGET])
-    elif not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+    """Leave the hook with the import system (once); teach right away what is already imported."""
+    for name, teach in _LESSONS.items():
+        if name in sys.modules:
+            teach(sys.modules[name])
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())

@@ -52,7 +52,9 @@ def beam_search(asr: Any, lm: Any, options: Any, device: str) -> Any:
             "lm": options.lm_weight,
             "length_bonus": options.penalty,
         },
-        beam_size=min(options.beam_size, size),  # at the first step there are no more hypotheses than tokens
+        beam_size=min(
+            options.beam_size, size
+        ),  # at the first step there are no more hypotheses than tokens
         vocab_size=size,
         sos=asr.sos,
         eos=asr.eos,
