@@ -10,6 +10,6 @@ train_set=train
 valid_set=dev
 test_sets="test"
 token_type=bpe
-nbpe=200             # the grammar has some 270 words
+nbpe=150             # the grammar has some 270 words
 nj=2
 . "$ROOT/egs2/TEMPLATE/asr1/asr.sh"
