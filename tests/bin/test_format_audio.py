@@ -385,6 +385,7 @@ def killed_after(seconds, *args):
     return os.waitpid(child, 0)[1] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("audio_format", ["flac", "flac.ark"])
 def test_killed_at_random_moments(tmp_path, audio_format):
     make(tmp_path, 100)

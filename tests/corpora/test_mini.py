@@ -80,6 +80,7 @@ def test_sounds_are_neither_silent_nor_clipped(rendered):
         assert -30 < 20 * np.log10(np.sqrt(np.mean(samples**2))) < -19
 
 
+@pytest.mark.slow
 @needs_voices
 def test_the_same_every_time_also_after_a_stop(rendered, tmp_path, monkeypatch):
     whole = digests(rendered / "corpus")

@@ -1,5 +1,6 @@
 """Shares of a set."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +24,7 @@ def _write(folder, rows, jobs, order):
         write_share(folder, {"text": mine, "score": dict.fromkeys(mine, "1")}, job, jobs)
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(
         st.from_regex(r"[a-z]{1,3}", fullmatch=True), st.sampled_from(["", "x", "a b"]), max_size=9

@@ -245,6 +245,7 @@ def test_a_full_disk(tones: Tones, small_disk: Callable[[str, int], Path], name:
     tones.fails("the disk is full: free some space")
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_when_the_model_is_saved(
     tones: Tones, small_disk: Callable[[str, int], Path]
 ):

@@ -187,6 +187,7 @@ def test_an_upstream_stage_that_ran_again_makes_later_ones_stale(recipe):
     assert recipe.ran() == ["decode", "score"]
 
 
+@pytest.mark.slow
 def test_a_lost_output_is_made_again_and_a_new_one_is_not_taken_for_an_input(recipe):
     recipe()
     recipe("--stage", "13")  # writes another scores.json
@@ -233,6 +234,7 @@ def test_a_failing_rerun_leaves_no_old_record_behind(recipe):
     assert recipe.ran() == ["asr", "decode", "score"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_leaves_no_process_and_goes_on_where_it_was(recipe, how):
     recipe.write("slow.asr", "")

@@ -109,6 +109,7 @@ def test_builds_once_and_then_has_nothing_to_do(world: World) -> None:
     assert world.pip_calls() == []
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_goes_on(world: World) -> None:
     (world.path / "pip-hangs").touch()
     process = world.start(str(world.repo / "tools/setup.sh"))
@@ -136,6 +137,7 @@ def test_killed_while_making_the_virtual_environment(world: World) -> None:
     assert "-m venv --clear" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-nodeps.txt"])
 def test_a_changed_list_rebuilds(world: World, name: str) -> None:
     world.setup()
@@ -164,6 +166,7 @@ def test_a_linked_environment_is_used_and_never_built_through_the_link(world: Wo
     assert world.pip_calls() == [] and (world.repo / ".venv/.built-from").exists()
 
 
+@pytest.mark.slow
 def test_a_moved_repository_gets_a_new_environment(world: World) -> None:
     world.setup()
     world.repo = world.repo.rename(world.path / "elsewhere")
