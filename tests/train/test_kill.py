@@ -88,15 +88,15 @@ def test_killed_at_random_moments(tiny, tmp_path, undisturbed):
         folder = tmp_path / str(attempt)
         while True:
             process = _start(tiny.places("asr", folder, CHANGES))
-            _, running = _runs_on(process, moments.uniform(0, 1.0) if kills < 8 else 60)
+            said, running = _runs_on(process, moments.uniform(0, 1.0) if kills < 8 else 60)
             if not running:
                 break
             os.kill(process.pid, signal.SIGKILL)
             out, _ = process.communicate()
             kills += 1
             within += "resuming" in out and ", batch 0," not in out
-        _, errors = process.communicate()
-        assert process.returncode == 0, errors
+        more, errors = process.communicate()
+        assert process.returncode == 0, said + more + errors
         _same(_result(folder), undisturbed)
         assert not list(folder.glob("before-*"))
         if kills >= 5 and within:
