@@ -39,7 +39,8 @@ class Voice(NamedTuple):
 
 
 #: Every voice of dev and test is unheard in training, but kin to voices that are: other variants of
-#: the same accents, and for flite another statistical voice beside slt and awb.
+#: the same accents. flite's four natural voices are all in training: three do not make a fourth
+#: one understood.
 VOICES = (
     Voice("train", "M", "espeak-ng", "en-us", 1.00, 50),
     Voice("train", "F", "espeak-ng", "en-us+f1", 0.95, 55),
@@ -57,12 +58,13 @@ VOICES = (
     Voice("train", "F", "flite", "slt", 1.00, 0, 2.0),
     Voice("train", "M", "flite", "awb", 1.00, 0, 1.5),
     Voice("train", "M", "flite", "kal16", 1.00, 0, 1.0),
+    Voice("train", "M", "flite", "rms", 1.00, 0, 1.0),
     Voice("dev", "F", "espeak-ng", "en-gb+f1", 1.00, 60),
     Voice("dev", "M", "espeak-ng", "en-us+m4", 1.00, 50),
     Voice("test", "F", "espeak-ng", "en-us+f3", 1.00, 50),
     Voice("test", "M", "espeak-ng", "en-gb+m3", 1.00, 45),
     Voice("test", "F", "espeak-ng", "en-gb-x-rp+f1", 0.95, 55),
-    Voice("test", "M", "flite", "rms"),
+    Voice("test", "M", "espeak-ng", "en-us+m5", 1.00, 50),
 )
 
 #: The speaker of Mini-TTS.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A small recogniser of rendered speech: 16 training voices, held-out voices and sentences in the test set.
-#: task=ASR hours=0.7 needs="espeak-ng, flite; 4 CPU minutes"
+# A small recogniser of rendered speech: 17 training voices, held-out voices and sentences in the test set.
+#: task=ASR hours=1.3 needs="espeak-ng, flite; 4 CPU minutes"
 . "$(dirname "${BASH_SOURCE[0]}")/../../../path.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 
