@@ -19,6 +19,7 @@ _names=$(sed -nE 's/^([a-z][a-z0-9_]*)=.*/\1/p' "$_recipe")
 _kept=$([ -z "$_names" ] || declare -p $_names 2>/dev/null | sed -E 's/^declare -([a-zA-Z]*)-?/declare -g\1/' || true)
 _would_run=''
 _again=''
+_waiting=()
 
 # parse_options "$@": the template's options, then the recipe's, then the command line's.
 parse_options() {
@@ -39,7 +40,7 @@ run_stage() {
 }
 
 # run_recipe NUMBER NAME "TITLE" -- DIRECTORY [--option value]...: a stage that is a whole recipe. It is entered
-# every time, because its own stages know what is up to date; stages after it see whether any of them ran.
+# every time, because its own stages know what is up to date. Recipes declared in a row run at once, at wait_recipes.
 run_recipe() {
   local number=$1 name=$2 title=$3 directory=$5 seen
   if [ "$number" -lt "${stage:-1}" ] || [ "$number" -gt "${stop_stage:-99}" ]; then return; fi
@@ -52,10 +53,12 @@ run_recipe() {
     case $seen in *'[would run'*) _would_run+=" $name" ;; esac
     return
   fi
-  RUN_AS=$again "${command[@]}" || { local status=$?; echo "   or: $_again" >&2; exit "$status"; }
-  seen=$(cat "$directory"/exp/.stages/*.json | grep '"run_id"' | sha256sum | cut -c1-16)
-  mkdir -p exp/.stages
-  printf '{"number": %d, "name": "%s", "run_id": "%s", "state": {}}\n' "$number" "$name" "$seen" > "exp/.stages/$name.json"
+  _waiting+=(${_waiting[0]+';;'} "$number" "$name" "$directory" "$again" "${command[@]}")
+}
+
+wait_recipes() {
+  [ ${#_waiting[@]} = 0 ] || _tool together.py "${_waiting[@]}" || { local status=$?; echo "   or: $_again" >&2; exit "$status"; }
+  _waiting=()
 }
 
 _tool() { python3 -S -E "$ROOT/tools/$1" "${@:2}"; }  # no site-packages: starts in 30 ms

@@ -36,6 +36,8 @@ run_recipe 1 asr "Train and test the recogniser" -- $asr --nj "$nj" --gpu "$gpu"
 run_recipe 2 tts "Train and test the synthesiser" -- $tts --nj "$nj" --gpu "$gpu" \
   ${tts_args:+--tts_args "$tts_args"}
 
+wait_recipes  # both at once, each with half of the cores
+
 run_stage 3 round_trip "Let the recogniser hear the synthesiser" after asr,tts -- \
   $bin.round_trip --asr $asr --tts $tts --device $device --output "$output/round_trip"
 
