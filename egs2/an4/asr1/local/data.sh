@@ -2,6 +2,7 @@
 # Stage 1: AN4 -> data/{train,dev,test}. The first argument is where the corpus lies; below the recipe it is
 # fetched from CMU if it is not there. Options go to the command; `prepare_corpus an4 --help` lists them.
 set -euo pipefail
+# shellcheck source=path.sh
 . ../../../path.sh
 fetch=
 if [ "$1" = downloads ]; then fetch=--download; fi

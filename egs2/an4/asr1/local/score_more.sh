@@ -2,6 +2,7 @@
 # Score another directory of AN4's kind with the trained recogniser; nothing is trained.
 # local/score_more.sh AN4_TEST TOKENS DECODE_DIR asr_decode-options...
 set -euo pipefail
+# shellcheck source=path.sh
 . ../../../path.sh
 more=$1 tokens=$2 decoded=$3
 python -m espnet_ext.bin.prepare_corpus an4 "$more" data/more --as_test more
