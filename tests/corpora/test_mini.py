@@ -150,5 +150,5 @@ def test_held_out_voices_are_new_and_of_both_sexes():
     assert not names["dev"] & names["test"]
     test = [v for v in VOICES if v.part == "test"]
     assert len(test) >= 3 and {v.sex for v in test} == {"F", "M"}
-    assert {v.engine for v in test} == {"espeak-ng", "flite"}
+    assert {v.engine for v in test} <= {v.engine for v in VOICES if v.part == "train"}
     assert len(names["train"]) >= 12
