@@ -13,7 +13,7 @@ from espnet_ext.corpora import mini
 from espnet_ext.corpora.voices import VOICES, Voice, require_engines, speak
 from espnet_ext.errors import UserError
 
-FEW = {"train": 20, "dev": 2, "test": 4, "tts": 20}
+FEW = {"train": 60, "dev": 2, "test": 4, "tts": 20}
 needs_voices = pytest.mark.skipif(
     not (shutil.which("espeak-ng") and shutil.which("flite")),
     reason="espeak-ng and flite are not both installed",
@@ -61,7 +61,7 @@ def test_tts_is_laid_out_as_ljspeech(rendered):
 
 @needs_voices
 def test_data_directories(rendered):
-    for name, count in (("asr/train", 20), ("asr/dev", 2), ("asr/test", 4), ("tts/dev", 1)):
+    for name, count in (("asr/train", 60), ("asr/dev", 2), ("asr/test", 4), ("tts/dev", 1)):
         datadir.validate(rendered / name)
         assert len(datadir.read_table(rendered / name / "text")) == count
     readers = [

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A small recogniser of rendered speech: 17 training voices, held-out voices and sentences in the test set.
+# A small recogniser of rendered speech: 39 training voices, held-out voices and sentences in the test set.
 #: task=ASR hours=1.3 needs="espeak-ng, flite; 4 CPU minutes"
 . "$(dirname "${BASH_SOURCE[0]}")/../../../path.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
