@@ -12,6 +12,12 @@ from torch.nn import functional as F
 from espnet_ext.asr.dropout import ByteDropout
 
 
+def length_mask(lengths: Tensor, longest: int | None = None) -> Tensor:
+    """(B,) -> (B, longest), true within each length; `longest` is the greatest of them unless given."""
+    end = int(lengths.max()) if longest is None else longest
+    return torch.arange(end, device=lengths.device) < lengths[:, None]
+
+
 def rotary_table(length: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Cosine and sine of the angles t / 10000^(2i/C), each (T, C/2) (Su et al. 2021, eq. 15)."""
     rates = 10000 ** (-torch.arange(0, width, 2, device=device) / width)

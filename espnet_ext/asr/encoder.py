@@ -9,13 +9,14 @@ import torch
 from espnet2.asr.encoder.abs_encoder import AbsEncoder
 from torch import Tensor, nn
 
-from espnet_ext.asr.blocks import ConvolutionModule, FeedForward, RotaryAttention, rotary_table
+from espnet_ext.asr.blocks import (
+    ConvolutionModule,
+    FeedForward,
+    RotaryAttention,
+    length_mask,
+    rotary_table,
+)
 from espnet_ext.asr.dropout import ByteDropout
-
-
-def _mask(lengths: Tensor, longest: int) -> Tensor:
-    """(B,) -> (B, longest), true within each length."""
-    return torch.arange(longest, device=lengths.device) < lengths[:, None]
 
 
 def _initialise(module: nn.Module) -> None:
@@ -59,7 +60,7 @@ class ConvSubsampling(nn.Module):
         """(B, T, F) and (B,) -> (B, S, D) and (B,)."""
         x = x[:, None]
         for layer, stride in zip(self.layers, self.strides, strict=True):
-            x = nn.functional.silu(layer(x * _mask(lengths, x.shape[2])[:, None, :, None]))
+            x = nn.functional.silu(layer(x * length_mask(lengths, x.shape[2])[:, None, :, None]))
             lengths = torch.div(lengths - 1, stride, rounding_mode="floor") + 1
         return self.out(x.transpose(1, 2).flatten(2)), lengths
 
@@ -166,7 +167,7 @@ class CnnConformerEncoder(AbsEncoder):
     ) -> tuple[Tensor, Tensor, None]:
         """Features (B, T, F) and lengths (B,) -> (B, S, D), lengths (B,) and no state."""
         x, lengths = self.subsampling(xs_pad, ilens)
-        speech = _mask(lengths, x.shape[1])
+        speech = length_mask(lengths, x.shape[1])
         padded = not bool(speech.all())
         table = rotary_table(x.shape[1], self.head_width, x.device)
         attend = speech[:, None, None, :] if padded else None

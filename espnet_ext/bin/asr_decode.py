@@ -22,15 +22,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--job", type=jobs, default=(1, 1), metavar="JOB/N", help="do this share only")
     add("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
     args = parser.parse_args(argv)
-    from espnet_ext.inference.decode import decode_options, decode_sets
-    from espnet_ext.inference.speech2text import Speech2Text
+    from espnet_ext.inference.decode import decode_sets, read_options
+    from espnet_ext.inference.speech2text import DecodeOptions, Speech2Text
 
     recogniser = Speech2Text.from_dir(
         args.model_dir,
         args.model,
         lm_dir=args.lm_dir,
         lm_weights=args.lm_model,
-        options=decode_options(args.config),
+        options=read_options(args.config, DecodeOptions),
         device=args.device,
     )
     decode_sets(recogniser, args.data, args.sets, args.output_dir, *args.job)

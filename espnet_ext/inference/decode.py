@@ -11,7 +11,7 @@ from typing import Any
 from espnet_ext.audio.read import read
 from espnet_ext.datadir import read_table
 from espnet_ext.inference.shares import share_of, write_share
-from espnet_ext.inference.speech2text import DecodeOptions, Speech2Text
+from espnet_ext.inference.speech2text import Speech2Text
 from espnet_ext.progress import progress
 from espnet_ext.train.config import check_keys, load_yaml
 
@@ -52,9 +52,3 @@ def decode_sets(
             tables["score"][utt] = f"{best.score:.4f}"
             tables["rtf"][utt] = f"{spent * rate / max(len(samples), 1):.4f}"
         write_share(output / name, tables, job, jobs)
-
-
-def decode_options(path: Path | None) -> DecodeOptions:
-    """`DecodeOptions` from conf/decode_asr.yaml."""
-    options: DecodeOptions = read_options(path, DecodeOptions)
-    return options

@@ -13,7 +13,7 @@ from espnet2.tts.abs_tts import AbsTTS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from espnet_ext.asr.blocks import RotaryAttention, rotary_table
+from espnet_ext.asr.blocks import RotaryAttention, length_mask, rotary_table
 from espnet_ext.asr.dropout import ByteDropout
 from espnet_ext.errors import UserError
 from espnet_ext.tts.alignment import (
@@ -24,11 +24,6 @@ from espnet_ext.tts.alignment import (
     hard_path,
     token_means,
 )
-
-
-def _mask(lengths: Tensor) -> Tensor:
-    """(B,) -> (B, longest), true within each length."""
-    return torch.arange(int(lengths.max()), device=lengths.device) < lengths[:, None]
 
 
 class Block(nn.Module):
@@ -232,7 +227,7 @@ class AlignedFastSpeech(AbsTTS):
         text, text_lengths = self._with_eos(text, text_lengths)
         feats = feats[:, : int(feats_lengths.max())]
         _require_room(text_lengths, feats_lengths)
-        text_mask, mel_mask = _mask(text_lengths), _mask(feats_lengths)
+        text_mask, mel_mask = length_mask(text_lengths), length_mask(feats_lengths)
         x = self._encode(text, text_mask, sids, lids, spembs)
         log_p = self.aligner(x, feats, text_mask, mel_mask, self.prior(text_lengths, feats_lengths))
         durations = best_durations(log_p, text_lengths, feats_lengths)
@@ -311,7 +306,7 @@ class AlignedFastSpeech(AbsTTS):
                 "this model aligns by itself in training; use_teacher_forcing must be false"
             )
         ids, lengths = self._with_eos(text[None], torch.tensor([len(text)], device=text.device))
-        mask = _mask(lengths)
+        mask = length_mask(lengths)
         x = self._encode(ids, mask, sids, lids, None if spembs is None else spembs[None])
         durations = (alpha * self.duration(x, mask).expm1()).round().long().clamp(min=1)
         pitch = None if self.pitch is None else self.pitch(x, mask)

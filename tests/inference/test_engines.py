@@ -7,7 +7,7 @@ import torch
 
 from espnet_ext.datadir import read_table
 from espnet_ext.errors import UserError
-from espnet_ext.inference.decode import decode_options, decode_sets
+from espnet_ext.inference.decode import decode_sets, read_options
 from espnet_ext.inference.perplexity import perplexity
 from espnet_ext.inference.speech2text import DecodeOptions, Speech2Text
 from espnet_ext.inference.synthesize import synthesize_sets
@@ -70,11 +70,13 @@ def test_shares_decode_what_one_job_decodes(tiny, recogniser, tmp_path, jobs):
 
 def test_options_from_a_yaml(tmp_path):
     (tmp_path / "decode.yaml").write_text("beam_size: 7\nctc_weight: 0.25\n")
-    assert decode_options(tmp_path / "decode.yaml") == DecodeOptions(beam_size=7, ctc_weight=0.25)
-    assert decode_options(None) == DecodeOptions()
+    assert read_options(tmp_path / "decode.yaml", DecodeOptions) == DecodeOptions(
+        beam_size=7, ctc_weight=0.25
+    )
+    assert read_options(None, DecodeOptions) == DecodeOptions()
     (tmp_path / "decode.yaml").write_text("beamsize: 7\n")
     with pytest.raises(UserError, match="unknown key 'beamsize'; did you mean beam_size"):
-        decode_options(tmp_path / "decode.yaml")
+        read_options(tmp_path / "decode.yaml", DecodeOptions)
 
 
 def test_speech_has_the_length_of_its_durations(speaker):
