@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from espnet_ext.datadir.tables import BY_SPEAKER, invert, read_lines, read_segments, split_line
+from espnet_ext.datadir.tables import (
+    BY_SPEAKER,
+    BYTE_ORDER_MARK,
+    PARTIAL,
+    invert,
+    read_lines,
+    read_segments,
+    split_line,
+)
 from espnet_ext.errors import UserError
 
 #: Tables that may lie in a data directory and are keyed by utterance.
@@ -17,6 +25,8 @@ BY_UTTERANCE = (
     "utt2num_samples",
     "utt2speed",
     "utt2gender",
+    "utt2accent",
+    "utt2age",
     "utt2lang",
     "utt2sid",
     "utt2lid",
@@ -89,6 +99,7 @@ def _scan(path: Path, problems: Problems) -> dict[str, str]:
         return table
     if not rows:
         problems.append(f"{path.name}: the file is empty")
+    problems.extend(f"{path.name}: {what}" for what in _foreign(path.read_bytes()))
     for number, line in enumerate(rows, 1):
         key, value = split_line(line)
         where = f"{path.name}, line {number}"
@@ -105,6 +116,17 @@ def _scan(path: Path, problems: Problems) -> dict[str, str]:
     return table
 
 
+def _foreign(data: bytes) -> list[str]:
+    """What other systems leave in a text file and Kaldi's tools take for a part of ids and values."""
+    found = []
+    if data.startswith(BYTE_ORDER_MARK):
+        found.append("begins with a byte order mark (BOM), which would belong to the first id")
+    count = data.count(b"\r\n")
+    if count:
+        found.append(f"{count} lines end with a carriage return (CRLF), expected a newline alone")
+    return found
+
+
 def _same_utterances(tables: dict[str, dict[str, str]], problems: Problems) -> None:
     reference = tables.get("utt2spk")
     if reference is None:
@@ -114,7 +136,8 @@ def _same_utterances(tables: dict[str, dict[str, str]], problems: Problems) -> N
         names.append("wav.scp")
     for name in names:
         _difference(name, tables[name].keys() - reference.keys(), "utt2spk", problems)
-        _difference("utt2spk", reference.keys() - tables[name].keys(), name, problems)
+        if name not in PARTIAL:
+            _difference("utt2spk", reference.keys() - tables[name].keys(), name, problems)
 
 
 def _difference(name: str, extra: Iterable[str], other: str, problems: Problems) -> None:
@@ -134,7 +157,8 @@ def _same_speakers(tables: dict[str, dict[str, str]], problems: Problems) -> Non
         problems.append("spk2utt: does not say the same as utt2spk")
     for name in sorted(BY_SPEAKER & tables.keys() - {"spk2utt"}):
         _difference(name, tables[name].keys() - spk2utt.keys(), "spk2utt", problems)
-        _difference("spk2utt", spk2utt.keys() - tables[name].keys(), name, problems)
+        if name not in PARTIAL:
+            _difference("spk2utt", spk2utt.keys() - tables[name].keys(), name, problems)
     speakers = list(spk2utt)
     order = [spk for _, spk in sorted(utt2spk.items())]
     changes = [spk for one, spk in zip(["", *order], order, strict=False) if one != spk]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from espnet_ext.datadir.check import BY_UTTERANCE, is_table
 from espnet_ext.datadir.tables import (
     BY_SPEAKER,
+    PARTIAL,
     Segment,
     invert,
     read_lines,
@@ -86,7 +88,8 @@ def fix(directory: str | Path, *, min_seconds: float | None = None) -> dict[str,
         )
     common = _common(directory, tables, dropped)
     if min_seconds is not None:
-        for utt in [u for u in common if float(tables["utt2dur"].get(u, "inf")) < min_seconds]:
+        durations = seconds_in(tables.get("utt2dur", {}), directory / "utt2dur")
+        for utt in [u for u in common if durations.get(u, math.inf) < min_seconds]:
             dropped[utt] = f"shorter than {min_seconds} s"
             common.remove(utt)
     if not common:
@@ -96,6 +99,27 @@ def fix(directory: str | Path, *, min_seconds: float | None = None) -> dict[str,
         )
     write_all(directory, keep(tables, common))
     return dropped
+
+
+def seconds_in(table: Mapping[str, str], path: Path) -> dict[str, float]:
+    """The values of `utt2dur` as numbers.
+
+    Raises:
+        UserError: naming an utterance whose value is not a number of seconds >= 0.
+    """
+    found = {}
+    for utt, value in table.items():
+        try:
+            found[utt] = float(value)
+            good = 0 <= found[utt] < math.inf
+        except ValueError:
+            good = False
+        if not good:
+            raise UserError(
+                f"{path}: found {value!r} for {utt!r}, expected seconds: correct the line or "
+                "remove the file and have it made again"
+            )
+    return found
 
 
 def _loose(path: Path, dropped: dict[str, str]) -> dict[str, str]:
@@ -114,7 +138,8 @@ def _loose(path: Path, dropped: dict[str, str]) -> dict[str, str]:
 
 def _common(directory: Path, tables: Tables, dropped: dict[str, str]) -> set[str]:
     common = set(tables["utt2spk"])
-    names = [n for n in (*BY_UTTERANCE, "segments", "feats.scp") if n in tables]
+    everyones = [n for n in BY_UTTERANCE if n not in PARTIAL]
+    names = [n for n in (*everyones, "segments", "feats.scp") if n in tables]
     if "segments" not in tables and "wav.scp" in tables:
         names.append("wav.scp")
     everything = common.union(*(tables[n] for n in names))
@@ -235,7 +260,7 @@ def utt2dur(directory: str | Path) -> dict[str, float]:
     """Seconds of every utterance: from `utt2dur`, else from segments or audio and written there."""
     directory = Path(directory)
     if (directory / "utt2dur").is_file():
-        return {u: float(v) for u, v in read_table(directory / "utt2dur").items()}
+        return seconds_in(read_table(directory / "utt2dur"), directory / "utt2dur")
     if (directory / "segments").is_file():
         segments: dict[str, Segment] = read_segments(directory / "segments")
         seconds = {utt: segment.end - segment.start for utt, segment in segments.items()}

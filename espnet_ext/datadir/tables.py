@@ -13,7 +13,12 @@ from espnet_ext.errors import UserError
 from espnet_ext.files import atomic_open
 
 #: Tables keyed by speaker; all other known tables are keyed by utterance or recording.
-BY_SPEAKER = frozenset({"spk2utt", "spk2gender", "spk2sid", "spk2lang"})
+BY_SPEAKER = frozenset({"spk2utt", "spk2gender", "spk2sid", "spk2lang", "spk2accent", "spk2age"})
+#: Tables that tell of people, who may have kept it to themselves: these may lack speakers or
+#: utterances.
+PARTIAL = frozenset({"spk2accent", "spk2age", "utt2accent", "utt2age"})
+#: What some editors put before the first byte of UTF-8 text; read past, and reported by `check`.
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Segment(NamedTuple):
@@ -30,13 +35,13 @@ def sort_key(key: str) -> bytes:
 
 
 def decode(data: bytes, path: Path) -> str:
-    """UTF-8 bytes of a file as text.
+    """UTF-8 bytes of a file as text, without a byte order mark before it.
 
     Raises:
         UserError: naming the file, line and offending bytes if they are not UTF-8.
     """
     try:
-        return data.decode("utf-8")
+        return data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise UserError(
