@@ -13,9 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from espnet_ext.audio.read import AudioError, ark_offset, read
+from espnet_ext.audio.headers import header_faults
+from espnet_ext.audio.measures import (
+    Measures,
+    measure,
+    measure_samples,
+    unpacked,
+    write_measures,
+)
+from espnet_ext.audio.read import AudioError, ark_offset, opened, read
 from espnet_ext.audio.resample import change_speed, resample, to_int16
-from espnet_ext.audio.shares import Record, Share, finished, locked, usable
+from espnet_ext.audio.shares import UNMOVED, Record, Share, finished, locked, usable
 from espnet_ext.audio.write import encode
 from espnet_ext.datadir.edit import Tables, keep, read_all, write_all
 from espnet_ext.datadir.tables import read_segments
@@ -49,6 +57,7 @@ class Form:
         channels: which channels, counted from 0, in this order; None keeps all.
         no_resample: another rate than `rate` is an error.
         skip_broken: leave unusable utterances out instead of failing.
+        copy: write audio that has the right form already, too, instead of referring to it.
     """
 
     rate: int | None = 16000
@@ -56,6 +65,7 @@ class Form:
     channels: tuple[int, ...] | None = None
     no_resample: bool = False
     skip_broken: bool = False
+    copy: bool = False
 
 
 class Source(NamedTuple):
@@ -93,25 +103,39 @@ def key_of(source: Source, form: Form) -> str:
         file = (state.st_size, state.st_mtime_ns)
     except OSError:
         file = (0, 0)
-    what = (*source, *file, form.rate, form.audio_format, form.channels)
+    what = (*source, *file, form.rate, form.audio_format, form.channels, form.copy)
     return hashlib.sha1(repr(what).encode()).hexdigest()[:16]
 
 
-def samples_of(utt: str, source: Source, form: Form) -> tuple[np.ndarray, int]:
-    """int16 samples (T, C) of an utterance in the wanted form and their rate.
+def has_form(utt: str, source: Source, form: Form) -> bool:
+    """Whether an utterance is a file of its own that has the wanted form already.
+
+    Raises:
+        AudioError: unreadable.
+    """
+    if form.copy or source[1:] != (0.0, None, 1.0) or form.audio_format.endswith(".ark"):
+        return False
+    if source.entry.endswith("|") or ark_offset(source.entry)[1] is not None:
+        return False
+    with opened(source.entry, utt) as stream:
+        channels = tuple(range(stream.channels))
+        return (
+            (stream.format.lower(), stream.subtype) == (form.audio_format, "PCM_16")
+            and form.rate in (None, stream.samplerate)
+            and form.channels in (None, channels)
+        )
+
+
+def samples_of(utt: str, source: Source, form: Form) -> tuple[np.ndarray, int, Measures]:
+    """int16 samples (T, C) of an utterance in the wanted form, their rate, measures of the source.
 
     Raises:
         AudioError: unreadable, empty, a channel that is not there, or a rate that must not be
             changed.
     """
     samples, rate = read(source.entry, utt, start=source.start, end=source.end, dtype="native")
-    if form.channels is not None:
-        if max(form.channels) >= samples.shape[1]:
-            raise AudioError(
-                f"utterance {utt!r}, {source.entry}: found {samples.shape[1]} channels, expected "
-                f"channel {max(form.channels)} (counted from 0): change --ref_channels"
-            )
-        samples = samples[:, list(form.channels)]
+    measures = measure_samples(samples, rate)
+    samples = _channels(samples, utt, source, form)
     wanted = form.rate or rate
     if wanted != rate and form.no_resample:
         raise AudioError(
@@ -119,27 +143,41 @@ def samples_of(utt: str, source: Source, form: Form) -> tuple[np.ndarray, int]:
             f"--no_resample to have it resampled, or set --fs {rate}"
         )
     if wanted == rate and source.speed == 1.0:
-        return (samples if samples.dtype.kind == "i" else to_int16(samples)), rate
+        whole = samples if samples.dtype.kind == "i" else to_int16(samples)
+        return whole, rate, measures
     if samples.dtype.kind == "i":
         samples = samples.astype("float32") / 32768.0
     # One pass for both: at `speed` times its rate, brought to the wanted one.
     if wanted == rate:
-        return to_int16(change_speed(samples, source.speed)), rate
-    return to_int16(resample(samples, rate * source.speed, wanted)), wanted
+        return to_int16(change_speed(samples, source.speed)), rate, measures
+    return to_int16(resample(samples, rate * source.speed, wanted)), wanted, measures
 
 
-def sound_of(utt: str, source: Source, form: Form) -> tuple[bytes, int, int]:
-    """The sound file of an utterance, its number of samples and its rate."""
-    samples, rate = samples_of(utt, source, form)
+def _channels(samples: np.ndarray, utt: str, source: Source, form: Form) -> np.ndarray:
+    """Those that the form asks for."""
+    if form.channels is None:
+        return samples
+    if max(form.channels) >= samples.shape[1]:
+        raise AudioError(
+            f"utterance {utt!r}, {source.entry}: found {samples.shape[1]} channels, expected "
+            f"channel {max(form.channels)} (counted from 0): change --ref_channels"
+        )
+    return samples[:, list(form.channels)]
+
+
+def sound_of(utt: str, source: Source, form: Form) -> tuple[bytes, Record]:
+    """The sound file of an utterance, and a record of it that lacks key, size and place."""
+    samples, rate, measures = samples_of(utt, source, form)
     if not len(samples):
         raise AudioError(f"utterance {utt!r}, {source.entry}: found no samples after resampling")
+    record = Record(utt, "", rate, len(samples), 0, "", measures.packed())
     container = form.audio_format.removesuffix(".ark")
     whole = source[1:] == (0.0, None, 1.0) and form.channels is None
     if whole and container == "flac" and ark_offset(source.entry)[1] is None:
         original = _flac_16(source.entry, rate)
         if original:
-            return original, len(samples), rate
-    return encode(samples, rate, container), len(samples), rate
+            return original, record
+    return encode(samples, rate, container), record
 
 
 def _flac_16(entry: str, rate: int) -> bytes | None:
@@ -210,8 +248,7 @@ def _format(
     broken: list[str] = []
     for utt in progress(todo, len(todo), label):
         try:
-            sound, samples, rate = sound_of(utt, every[utt], form)
-            share.add(utt, keys[utt], rate, samples, sound)
+            _format_one(share, utt, every[utt], keys[utt], form)
         except AudioError as error:
             broken.append(str(error))
             if form.skip_broken:
@@ -226,6 +263,19 @@ def _format(
         raise UserError(
             f"{label}: {len(broken)} unusable utterances (--skip_broken leaves them out):{lines}"
         )
+
+
+def _format_one(share: Share, utt: str, source: Source, key: str, form: Form) -> None:
+    """Write one utterance in the wanted form, or note that it has it already."""
+    for fault in header_faults(source.entry):
+        if fault.kind == "truncated":  # libsndfile would take it for a shorter file
+            raise AudioError(f"utterance {utt!r}, {source.entry}: {fault.message}")
+    if has_form(utt, source, form):
+        measures, samples = measure(source.entry, utt)
+        share.note(Record(utt, key, measures.rate, samples, 0, UNMOVED, measures.packed()))
+    else:
+        sound, record = sound_of(utt, source, form)
+        share.add(record._replace(key=key), sound)
 
 
 def merge(out: Path, tables: Tables, every: dict[str, Source], form: Form) -> bool:
@@ -258,14 +308,21 @@ def merge(out: Path, tables: Tables, every: dict[str, Source], form: Form) -> bo
             f"{out}: found no usable utterance, expected some: check the audio of the set"
         )
     done = keep({n: t for n, t in tables.items() if n not in CONSUMED}, found.keys())
-    done["wav.scp"] = {u: f"{out}/data/{r.place}" for u, r in found.items()}
+    done["wav.scp"] = {u: _entry(out, r, every[u]) for u, r in found.items()}
     done["utt2num_samples"] = {u: str(r.samples) for u, r in found.items()}
     done["utt2dur"] = {u: f"{r.samples / r.rate:.6f}" for u, r in found.items()}
     with locked(out / "shares" / "merge.lock"):
         for leftover in out.glob(".*.tmp-*"):  # of a merge that was killed
             leftover.unlink()
+        measures = ((u, unpacked(r.measures)) for u, r in found.items())
+        write_measures(out / "quality.tsv", {u: m for u, m in measures if m})
         write_all(out, done)
     return True
+
+
+def _entry(out: Path, record: Record, source: Source) -> str:
+    """What stands in wav.scp."""
+    return source.entry if record.place == UNMOVED else f"{out}/data/{record.place}"
 
 
 def _one_rate(found: dict[str, Record]) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from espnet_ext.audio.read import AudioError, opened
+from espnet_ext.files import atomic_open
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,6 +82,23 @@ def unpacked(word: str) -> Measures | None:
         return None
     readers = {"int": int, "float": float, "str": str}
     return Measures(*(readers[str(k)](v) for k, v in zip(kinds, values, strict=True)))
+
+
+def write_measures(path: Path, table: Mapping[str, Measures]) -> None:
+    """Write a line an utterance under a line of names, separated by tabs, sorted by utterance."""
+    names = [field.name for field in fields(Measures)]
+    with atomic_open(path) as stream:
+        stream.write("\t".join(["utt", *names]) + "\n")
+        for utt in sorted(table):
+            stream.write("\t".join([utt, *table[utt].packed().split(",")]) + "\n")
+
+
+def measure_samples(samples: np.ndarray, rate: int) -> Measures:
+    """Measure samples (T, C) with T > 0, int16 or finite float32 in [-1, 1], at `rate` Hz."""
+    meter = Meter(rate, samples.shape[1])
+    for at in range(0, len(samples), BLOCK):
+        meter.add(samples[at : at + BLOCK])
+    return meter.result()
 
 
 def measure(

@@ -18,9 +18,16 @@ from urllib.parse import quote
 from espnet_ext.audio.write import ark_length, ark_record
 from espnet_ext.errors import UserError
 
+#: The place of audio that had the right form already and stays where it is.
+UNMOVED = "="
+
 
 class Record(NamedTuple):
-    """One line of a log; `samples` is 0 if left out, `place` is relative to SET/data."""
+    """One line of a log.
+
+    `samples` is 0 if left out, `place` is relative to SET/data (or UNMOVED), `measures` is what
+    espnet_ext.audio.measures found in the source, packed.
+    """
 
     utt: str
     key: str
@@ -28,6 +35,7 @@ class Record(NamedTuple):
     samples: int
     size: int
     place: str
+    measures: str = "-"
 
     def line(self) -> bytes:
         """The record as a line of a log."""
@@ -91,10 +99,11 @@ class Share:
             self.log.truncate(0)
             self.log.write(data)
 
-    def add(self, utt: str, key: str, rate: int, samples: int, sound: bytes) -> None:
-        """Store the sound, then say so in the log."""
+    def add(self, record: Record, sound: bytes) -> None:
+        """Store the sound, then say so in the log; size and place are filled in."""
+        utt = record.utt
         place = self._to_ark(utt, sound) if self.ark else self._to_file(utt, sound)
-        self.note(Record(utt, key, rate, samples, len(sound), place))
+        self.note(record._replace(size=len(sound), place=place))
 
     def note(self, record: Record) -> None:
         """Append a record to the log."""
@@ -151,7 +160,7 @@ def read_log(path: Path) -> list[Record]:
     """The whole lines of a log; a last one without its newline was cut off and does not count."""
     *lines, _ = path.read_bytes().split(b"\n")
     rows = [line.decode("utf-8").split(" ") for line in lines]
-    return [Record(r[0], r[1], int(r[2]), int(r[3]), int(r[4]), r[5]) for r in rows]
+    return [Record(r[0], r[1], int(r[2]), int(r[3]), int(r[4]), *r[5:7]) for r in rows]
 
 
 def finished(out: Path) -> dict[str, list[Record]]:
@@ -167,6 +176,8 @@ def usable(data: Path, record: Record, sizes: dict[str, int]) -> bool:
     """Whether the audio that a record tells of is there, in full (a power cut may have lost it)."""
     if not record.samples:
         return False
+    if record.place == UNMOVED:  # its key tells of size and time of the file
+        return True
     path = record.place.rpartition(":")[0]
     try:
         if not path:

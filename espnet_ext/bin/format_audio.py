@@ -1,5 +1,6 @@
 """Bring audio into one form: 16-bit flac or wav (files or arks) at one rate, segments cut, speeds
-applied.
+applied. Audio that has that form already stays where it is and is referred to. The one pass over the
+audio also measures it: OUT/SET/quality.tsv.
 
 Each job does its share of every set and goes on where it was stopped; the last one to finish a set
 writes its tables (wav.scp, utt2num_samples, text, utt2spk, ...).
@@ -81,12 +82,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="leave unusable audio out, saying which, instead of failing",
     )
+    parser.add_argument(
+        "--copy",
+        action="store_true",
+        help="write audio that has the right form already, too, instead of referring to it",
+    )
     args = parser.parse_args(argv)
 
     from espnet_ext.audio.format import Form, format_set
 
     job, count = args.job
-    form = Form(args.fs, args.audio_format, args.ref_channels, args.no_resample, args.skip_broken)
+    form = Form(
+        rate=args.fs,
+        audio_format=args.audio_format,
+        channels=args.ref_channels,
+        no_resample=args.no_resample,
+        skip_broken=args.skip_broken,
+        copy=args.copy,
+    )
     for name in args.sets:
         complete = format_set(args.data / name, args.out / name, job, count, form)
         state = "complete" if complete else "other shares are not done yet"

@@ -134,9 +134,41 @@ def test_lost_audio_is_made_again(tmp_path):
     assert entry.read_bytes() == whole
 
 
+@pytest.mark.parametrize("suffix", ["flac", "wav"])
+def test_audio_of_the_right_form_stays_where_it_is(tmp_path, suffix):
+    make(tmp_path, suffix=suffix)
+    assert run(tmp_path, "--audio_format", suffix) == 0
+    before, after = (tables(tmp_path / folder) for folder in ("data/train", "raw/train"))
+    assert after["wav.scp"] == before["wav.scp"]
+    assert not [p for p in (tmp_path / "raw/train/data").rglob("*") if p.is_file()]
+    assert datadir.read_table(tmp_path / "raw/train/utt2num_samples")["s0-000"] == "4800"
+    other = {"flac": "wav", "wav": "flac"}[suffix]
+    for options in (["--audio_format", other], ["--fs", "8k"], ["--audio_format", "flac.ark"]):
+        assert run(tmp_path, *options, out="changed") == 0
+        assert "audio/" not in (tmp_path / "changed/train/wav.scp").read_text()
+
+
+def test_one_pass_also_measures(tmp_path):
+    make(tmp_path)
+    assert run(tmp_path, "--fs", "8k") == 0
+    header, *rows = (tmp_path / "raw/train/quality.tsv").read_text().splitlines()
+    assert len(rows) == 6 and header.startswith("utt\trate\tchannels\tseconds\tlevel")
+    first = dict(zip(header.split("\t"), rows[0].split("\t"), strict=True))
+    assert first["utt"] == "s0-000" and first["rate"] == "16000"  # of the source
+    root_mean_square = 20 * np.log10(9000 / 3**0.5 / 32768)
+    assert float(first["level"]) == pytest.approx(root_mean_square, abs=0.1)
+
+
+def test_a_wav_that_ends_early_is_refused(tmp_path, capsys):
+    make(tmp_path)
+    path = tmp_path / "audio/s0-002.wav"
+    path.write_bytes(path.read_bytes()[:-2000])
+    failed(tmp_path, capsys, "'s0-002'", "cut off")
+
+
 def test_flac_of_the_right_form_is_copied_not_encoded_again(tmp_path):
     make(tmp_path, suffix="flac")
-    run(tmp_path)
+    run(tmp_path, "--copy")
     entry = datadir.read_table(tmp_path / "raw/train/wav.scp")["s0-000"]
     assert Path(entry).read_bytes() == (tmp_path / "audio/s0-000.flac").read_bytes()
     run(tmp_path, "--fs", "8000", out="raw8")
@@ -302,7 +334,7 @@ def small_disk(path, size):
 def test_disk_full_then_room_again(tmp_path, capsys, audio_format):
     make(tmp_path, 40)
     with small_disk(tmp_path / "disk", "400k"):
-        options = ["--audio_format", audio_format]
+        options = ["--audio_format", audio_format, "--copy"]
         failed(tmp_path, capsys, "disk/", "the disk is full", options=options, out="disk")
         subprocess.run(["mount", "-o", "remount,size=9m", "tmpfs", tmp_path / "disk"], check=True)
         assert run(tmp_path, *options, out="disk") == 0
