@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -33,15 +34,23 @@ def parser(description: str | None, stats: bool = True) -> argparse.ArgumentPars
     return found
 
 
+def asked_anew() -> bool:
+    """Whether the stage was asked for by name or number (tools/stage.py says so by ESPNET_EXT_ANEW=1)."""
+    return os.environ.get("ESPNET_EXT_ANEW") == "1"
+
+
 def train_command(task: str, description: str | None) -> Callable[[Sequence[str] | None], int]:
     """The `main` of a training command."""
 
     def main(argv: Sequence[str] | None = None) -> int:
-        args = vars(parser(description, stats=task != "lm").parse_args(argv))
-        device = args.pop("device")
+        options = parser(description, stats=task != "lm")
+        what = "train a finished model again; what there is moves to before-N"
+        options.add_argument("--anew", action="store_true", default=asked_anew(), help=what)
+        args = vars(options.parse_args(argv))
+        device, anew = args.pop("device"), args.pop("anew")
         from espnet_ext.train.run import Places, train_model
 
-        for path in train_model(task, Places(**args), device):
+        for path in train_model(task, Places(**args), device, anew):
             print(f"final model: {path}")
         return 0
 

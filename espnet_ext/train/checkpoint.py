@@ -76,18 +76,22 @@ def load(folder: Path, fingerprint: str) -> dict[str, Any] | None:
             continue
         if isinstance(state, dict) and state.get("fingerprint") == fingerprint:
             return dict(state)
-        _set_aside(folder)
+        set_aside(folder, "was trained with another configuration, code or data")
         return None
     return None
 
 
-def _set_aside(folder: Path) -> None:
-    """Move what another configuration left in `folder` to `folder/before-N`."""
+def set_aside(folder: Path, why: str) -> None:
+    """Move what an earlier run left in `folder` to `folder/before-N`, and say why.
+
+    Raises:
+        UserError: if that cannot be made.
+    """
     number = 1
     while (folder / f"before-{number}").exists():
         number += 1
     aside = folder / f"before-{number}"
-    logging.warning("%s was trained with another configuration or data: moved to %s", folder, aside)
+    logging.warning("%s %s: moved to %s", folder, why, aside)
     try:
         aside.mkdir()
     except OSError as error:

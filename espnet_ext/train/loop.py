@@ -11,7 +11,7 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,7 @@ class Trainer:
         folder: receives checkpoints, epochs' weights and metrics.jsonl.
         fingerprint: of configuration and data; another one's checkpoint is not resumed.
         device: "cpu", "cuda", ...
+        anew: set a finished training aside and train again; one that is not finished goes on.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Trainer:
         folder: Path,
         fingerprint: str,
         device: str = "cpu",
+        anew: bool = False,
     ) -> None:
         self.model, self.optimisers, self.turns, self.config = model, optimisers, turns, config
         self.train_data, self.valid_data, self.collate, self.sampler = (
@@ -88,26 +90,21 @@ class Trainer:
             sampler,
         )
         self.folder, self.fingerprint, self.device = folder, fingerprint, device
+        self.anew = anew
         self.at = Position()
         self.history: list[dict[str, Any]] = []
         self.stop_asked = False
         self.saved_at = time.monotonic()
 
-    def fit(self, after_epoch: Callable[[int], None] | None = None) -> list[Path]:
-        """Train to the end; the averaged models, best criterion first.
-
-        Args:
-            after_epoch: called with the epoch's number, e.g. to draw attention.
-        """
+    def fit(self) -> list[Path]:
+        """Train to the end; the averaged models, best criterion first."""
         self.folder.mkdir(parents=True, exist_ok=True)
         previous = signal.signal(signal.SIGTERM, self._ask_stop)
         try:
             self._resume()
             write_config(self.folder / "config.yaml", self.config)
-            while self.at.epoch <= self.config["max_epoch"] and not self._out_of_patience():
+            while not self._finished():
                 self._epoch()
-                if after_epoch is not None:
-                    after_epoch(self.at.epoch - 1)
         finally:
             signal.signal(signal.SIGTERM, previous)
         return average_best(self.folder, self.history, self.config)
@@ -121,16 +118,21 @@ class Trainer:
         state = checkpoint.load(self.folder, self.fingerprint)
         if state is None:
             return
+        self.at, self.history = Position(**state["position"]), state["history"]
+        if self.anew and self._finished():
+            checkpoint.set_aside(self.folder, "is finished and is to be trained anew")
+            self.at, self.history = Position(), []
+            return
         self.model.load_state_dict(state["model"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
-        self.at, self.history = Position(**state["position"]), state["history"]
         write_history(
             self.folder, self.history
         )  # the process may have ended between checkpoint and history
         checkpoint.restore_random_states(state["random"])
+        done = "; nothing is left to do (--anew trains again)" if self._finished() else ""
         print(
-            f"resuming at epoch {self.at.epoch}, batch {self.at.batch}, update {self.at.updates}",
+            f"resuming at epoch {self.at.epoch}, batch {self.at.batch}, update {self.at.updates}{done}",
             flush=True,
         )
 
@@ -290,6 +292,9 @@ class Trainer:
             f"lr {train['lr']:.2e}, {clock(took)}, at most {clock(left)} left",
             flush=True,
         )
+
+    def _finished(self) -> bool:
+        return self.at.epoch > self.config["max_epoch"] or self._out_of_patience()
 
     def _out_of_patience(self) -> bool:
         patience = self.config["patience"]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,20 +29,10 @@ from espnet_ext.train.config import (
     parse_overrides,
 )
 from espnet_ext.train.data import Collate, Utterances, read_data_dir, read_text
+from espnet_ext.train.identity import fingerprint
 from espnet_ext.train.loop import Trainer, Turn
 from espnet_ext.train.optimise import Optimiser
 from espnet_ext.train.sampler import BucketSampler
-
-#: Keys that change how fast or how long training goes, not what a given epoch computes.
-_HARMLESS = (
-    "max_epoch",
-    "patience",
-    "num_workers",
-    "checkpoint_minutes",
-    "num_att_plot",
-    "keep_nbest_models",
-    "best_model_criterion",
-)
 
 
 @dataclass(frozen=True)
@@ -134,22 +122,6 @@ def _read_split(
     return read_data_dir(directories[0], pipeline, extra)
 
 
-def fingerprint(config: Mapping[str, Any], model: torch.nn.Module, *data: Utterances) -> str:
-    """What a checkpoint belongs to: a hash of all that decides on the weights of an epoch.
-
-    The names and shapes of the weights count, because a user's module may change and its YAML stay.
-    """
-    digest = hashlib.sha256()
-    kept = {key: value for key, value in config.items() if key not in _HARMLESS}
-    digest.update(json.dumps(kept, sort_keys=True, default=str).encode())
-    digest.update(str([(name, *t.shape) for name, t in model.state_dict().items()]).encode())
-    for utterances in data:
-        digest.update("\n".join(utterances.ids).encode())
-        digest.update(np.concatenate(utterances.tokens).tobytes())
-        digest.update(np.asarray(utterances.seconds).tobytes())
-    return digest.hexdigest()
-
-
 def optimisation(task: Task, model: Any, config: Config) -> tuple[list[Optimiser], list[Turn]]:
     """Optimisers, and the turns of a batch: one, or generator and discriminator as in ESPnet's GAN tasks."""
     if task.name != "gan_tts":
@@ -228,13 +200,16 @@ def describe(model: torch.nn.Module, data: Utterances, batches: int) -> str:
     return f"{millions:.2f} M parameters; {len(data)} utterances{hours}, {batches} batches an epoch"
 
 
-def train_model(task_name: str, places: Places, device: str | None = None) -> list[Path]:
+def train_model(
+    task_name: str, places: Places, device: str | None = None, anew: bool = False
+) -> list[Path]:
     """Train a model of a task to the end, or go on with it.
 
     Args:
         task_name: "asr", "lm", "tts" or "gan_tts".
         places: inputs and output.
         device: None = "cuda" where there is one.
+        anew: set a finished training aside and train again.
 
     Returns:
         The averaged models' files, by criterion.
@@ -251,32 +226,57 @@ def train_model(task_name: str, places: Places, device: str | None = None) -> li
         _preprocessor(config, True),
         _preprocessor(config, False),
     )
+    model = _new_model(task, config).to(device)
+    trainer = _trainer(task, places, config, model, (train, valid), device, anew)
+    print(describe(model, train, len(trainer.sampler.batches(1))), flush=True)
+    averaged = trainer.fit()
+    model.load_state_dict(torch.load(averaged[0], map_location=device, weights_only=True))
+    save_attention(
+        model,
+        valid,
+        trainer.collate,
+        places.output_dir,
+        config["num_att_plot"],
+        pipeline,
+        device,
+    )
+    return averaged
+
+
+def _new_model(task: Task, config: Config) -> torch.nn.Module:
+    """The model before its first update; all that is drawn follows from the seed."""
     random.seed(config["seed"])
     torch.manual_seed(config["seed"])
     np.random.seed(config["seed"])
     model = task.build(config)
     load_initial(model, config["init_param"])
-    model.to(device)
-    sampler, collate = _sampler(config, train), Collate(task.text_pad)
+    return model
+
+
+def _trainer(
+    task: Task,
+    places: Places,
+    config: Config,
+    model: torch.nn.Module,
+    data: tuple[Utterances, Utterances],
+    device: str,
+    anew: bool,
+) -> Trainer:
+    train, valid = data
+    sampler = _sampler(config, train)
     _plan_schedules(config, sampler)
     optimisers, turns = optimisation(task, model, config)
-    trainer = Trainer(
+    return Trainer(
         model=model,
         optimisers=optimisers,
         turns=turns,
         config=config,
         train=train,
         valid=valid,
-        collate=collate,
+        collate=Collate(task.text_pad),
         sampler=sampler,
         folder=places.output_dir,
-        fingerprint=fingerprint(config, model, train, valid),
+        fingerprint=fingerprint(config, model, train, valid, stats=places.stats_dir),
         device=device,
+        anew=anew,
     )
-    print(describe(model, train, len(sampler.batches(1))), flush=True)
-    averaged = trainer.fit()
-    model.load_state_dict(torch.load(averaged[0], map_location=device, weights_only=True))
-    save_attention(
-        model, valid, collate, places.output_dir, config["num_att_plot"], pipeline, device
-    )
-    return averaged

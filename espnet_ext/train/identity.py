@@ -1,0 +1,110 @@
+"""What a checkpoint belongs to: a hash of all that decides on the weights of an epoch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from espnet_ext.audio.read import ark_offset
+from espnet_ext.train.data import Utterances
+from espnet_ext.train.sources import code_digest, dotted_paths, source_files
+
+#: Keys that change how fast or how long training goes, not what a given epoch computes.
+HARMLESS = (
+    "max_epoch",
+    "patience",
+    "num_workers",
+    "checkpoint_minutes",
+    "num_att_plot",
+    "keep_nbest_models",
+    "best_model_criterion",
+)
+_PROBED, _PROBE = 2000, 8192  # utterances of a split, bytes of each
+
+
+def fingerprint(
+    config: Mapping[str, Any],
+    model: torch.nn.Module,
+    *data: Utterances,
+    stats: Path | None = None,
+) -> str:
+    """A hash of configuration, code, weights to start from, statistics and data.
+
+    The names and shapes of the weights count, because a user's module may change and its YAML stay; so does the
+    code of every class that the YAML names by a dotted path.
+
+    Args:
+        config: the whole configuration.
+        model: built from it.
+        data: training and validation.
+        stats: directory made by collect_stats.
+    """
+    kept = {key: value for key, value in config.items() if key not in HARMLESS}
+    digest = hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode())
+    digest.update(str([(name, *t.shape) for name, t in model.state_dict().items()]).encode())
+    for utterances in data:
+        digest.update("\n".join(utterances.ids).encode())
+        digest.update(np.concatenate(utterances.tokens).tobytes())
+        digest.update(np.asarray(utterances.seconds).tobytes())
+        digest.update(audio_digest(list(utterances.audio.values())).encode())
+    for path in dotted_paths(kept):
+        digest.update("".join(code_digest(file) for file in source_files(path)).encode())
+    for spec in config.get("init_param") or []:
+        digest.update(_file_digest(spec.partition(":")[0]).encode())
+    digest.update("\n".join(_stats_lines(stats)).encode())
+    return digest.hexdigest()
+
+
+def _file_digest(path: str) -> str:
+    with open(path, "rb") as stream:
+        digest = hashlib.sha256()
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def audio_digest(entries: Sequence[str]) -> str:
+    """A hash of the audio behind `wav.scp` values, wherever it lies and whenever it was written.
+
+    Of every file the size counts, and the middle of up to 2000 of them, evenly spread: a corpus is too large to
+    be read at every start. A change that keeps all sizes and spares these files moves the statistics.
+    """
+    step = -(-len(entries) // _PROBED) or 1
+    digest = hashlib.sha256()
+    for number, entry in enumerate(entries):
+        if not entry.endswith("|"):
+            digest.update(_probe(entry, number % step == 0))
+    return digest.hexdigest()
+
+
+def _probe(entry: str, inside: bool) -> bytes:
+    """Size of a file and some bytes of it; of a part of an ark the bytes after its start."""
+    path, offset = ark_offset(entry)
+    try:
+        size = os.path.getsize(path)
+        found = b"" if offset is not None else str(size).encode()
+        if inside:
+            with open(path, "rb") as stream:
+                stream.seek(size // 2 if offset is None else offset)
+                found += stream.read(_PROBE)
+        return found
+    except OSError:  # who reads it will say so
+        return b"missing"
+
+
+def _stats_lines(stats: Path | None) -> list[str]:
+    """The numbers in the statistics' files, to four digits: another number of threads adds up in another order."""
+    lines = []
+    for path in sorted(stats.glob("*/*_stats.npz")) if stats is not None else []:
+        with np.load(path) as arrays:
+            for name in sorted(arrays.files):
+                numbers = " ".join(f"{x:.3e}" for x in np.ravel(arrays[name]))
+                lines.append(f"{path.parent.name}/{path.name} {name} {numbers}")
+    return lines
