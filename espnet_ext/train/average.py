@@ -48,6 +48,11 @@ def _kept(history: list[dict[str, Any]], config: dict[str, Any]) -> set[int]:
     return {e for c in config["best_model_criterion"] for e in best_epochs(history, c)[:number]}
 
 
+def lost_epochs(folder: Path, history: list[dict[str, Any]], config: dict[str, Any]) -> list[int]:
+    """Epochs that are wanted and whose weights are not there: another criterion or number let them go."""
+    return [e for e in sorted(_kept(history, config)) if not (folder / f"{e}epoch.pth").is_file()]
+
+
 def forget_epochs(folder: Path, history: list[dict[str, Any]], config: dict[str, Any]) -> None:
     """Remove the weights of epochs that are not among the best so far."""
     kept = _kept(history, config)
@@ -70,19 +75,23 @@ def average(paths: Sequence[Path]) -> dict[str, torch.Tensor]:
 def average_best(folder: Path, history: list[dict[str, Any]], config: dict[str, Any]) -> list[Path]:
     """Write `<split>.<name>.best.pth` and `<split>.<name>.ave.pth` for every criterion; the averages.
 
-    Weights that an earlier run with a smaller `keep_nbest_models` has removed are left out.
-
     Raises:
-        UserError: if no epoch has been trained.
+        UserError: if no epoch has been trained, or the weights of one of the best are not there.
     """
+    if not history or config["keep_nbest_models"] < 1:
+        raise UserError(
+            f"{folder} holds no trained epoch; set max_epoch and keep_nbest_models to 1 or more"
+        )
+    lost = lost_epochs(folder, history, config)
+    if lost:
+        raise UserError(
+            f"{folder}: found no {lost[0]}epoch.pth, expected the weights of all epochs to be averaged "
+            f"({', '.join(map(str, sorted(_kept(history, config))))}): put it back, or train again with --anew"
+        )
     found = []
     for criterion in config["best_model_criterion"]:
-        paths = [folder / f"{epoch}epoch.pth" for epoch in best_epochs(history, criterion)]
-        paths = [path for path in paths if path.is_file()][: config["keep_nbest_models"]]
-        if not paths:
-            raise UserError(
-                f"{folder} holds no trained epoch; set max_epoch and keep_nbest_models to 1 or more"
-            )
+        epochs = best_epochs(history, criterion)[: config["keep_nbest_models"]]
+        paths = [folder / f"{epoch}epoch.pth" for epoch in epochs]
         stem = f"{criterion[0]}.{criterion[1]}"
         save_tensors(folder / f"{stem}.best.pth", average(paths[:1]))
         save_tensors(folder / f"{stem}.ave.pth", average(paths))

@@ -21,7 +21,7 @@ import torch
 from espnet_ext.errors import UserError
 from espnet_ext.progress import clock, progress
 from espnet_ext.train import checkpoint
-from espnet_ext.train.average import average_best, best_epochs, forget_epochs
+from espnet_ext.train.average import average_best, best_epochs, forget_epochs, lost_epochs
 from espnet_ext.train.config import write_config
 from espnet_ext.train.data import Collate, Utterances, loader
 from espnet_ext.train.monitor import Averages, record, write_history
@@ -119,8 +119,9 @@ class Trainer:
         if state is None:
             return
         self.at, self.history = Position(**state["position"]), state["history"]
-        if self.anew and self._finished():
-            checkpoint.set_aside(self.folder, "is finished and is to be trained anew")
+        why = self._why_anew(state)
+        if why:
+            checkpoint.set_aside(self.folder, why)
             self.at, self.history = Position(), []
             return
         self.model.load_state_dict(state["model"])
@@ -136,6 +137,20 @@ class Trainer:
             flush=True,
         )
 
+    def _why_anew(self, state: dict[str, Any]) -> str:
+        """Why a checkpoint of the same training is not gone on from; "" if it is."""
+        if self.anew and self._finished():
+            return "is finished and is to be trained anew"
+        lost = lost_epochs(self.folder, self.history, self.config)
+        # under the same criteria an epoch may lack only because the checkpoint after this one was broken
+        if lost and state.get("wanted") != self._wanted():
+            keys = "best_model_criterion or keep_nbest_models"
+            return f"has not kept epoch {lost[0]}, which {keys} now wants"
+        return ""
+
+    def _wanted(self) -> list[Any]:
+        return [self.config["best_model_criterion"], self.config["keep_nbest_models"]]
+
     def _save(self) -> None:
         checkpoint.save(
             self.folder,
@@ -145,6 +160,7 @@ class Trainer:
                 "optimisers": [o.state_dict() for o in self.optimisers],
                 "position": vars(self.at),
                 "history": self.history,
+                "wanted": self._wanted(),
                 "random": checkpoint.random_states(),
             },
         )

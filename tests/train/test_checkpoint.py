@@ -130,8 +130,8 @@ def test_only_the_best_are_kept_and_averaged(tmp_path):
     assert (
         torch.load(averaged)["w"] == 3.0 and torch.load(tmp_path / "valid.acc.best.pth")["w"] == 2.0
     )
-    # wanting more afterwards takes what is left
-    average_best(tmp_path, history, {**config, "keep_nbest_models": 4})
+    with pytest.raises(UserError, match=r"found no 1epoch\.pth, expected .* \(1, 2, 3, 4\)"):
+        average_best(tmp_path, history, {**config, "keep_nbest_models": 4})
     assert torch.load(averaged)["w"] == 3.0
     with pytest.raises(UserError, match="no trained epoch"):
         average_best(tmp_path / "empty", [], config)
