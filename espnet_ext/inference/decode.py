@@ -10,7 +10,7 @@ from typing import Any
 
 from espnet_ext.audio.read import read
 from espnet_ext.datadir import read_table
-from espnet_ext.inference.shares import share_of, write_share
+from espnet_ext.inference.shares import Share, run_key, share_of
 from espnet_ext.inference.speech2text import Speech2Text
 from espnet_ext.progress import progress
 from espnet_ext.train.config import check_keys, load_yaml
@@ -40,7 +40,9 @@ def decode_sets(
         job, jobs: the share.
     """
     for name in sets:
-        entries = share_of(sorted(read_table(data / name / "wav.scp").items()), job, jobs)
+        every = sorted(read_table(data / name / "wav.scp").items())
+        share = Share(output / name, run_key([], recogniser.identity, every), job, jobs)
+        entries = share_of(every, job, jobs)
         tables: dict[str, dict[str, str]] = {"text": {}, "token": {}, "score": {}, "rtf": {}}
         for utt, entry in progress(entries, len(entries), f"decode {name}"):
             samples, rate = read(entry, utt)
@@ -51,4 +53,4 @@ def decode_sets(
             tables["token"][utt] = " ".join(best.tokens)
             tables["score"][utt] = f"{best.score:.4f}"
             tables["rtf"][utt] = f"{spent * rate / max(len(samples), 1):.4f}"
-        write_share(output / name, tables, job, jobs)
+        share.write(tables)

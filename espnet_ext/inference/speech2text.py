@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 
 from espnet_ext.bridge.load import load_model, text_pipeline
 from espnet_ext.bridge.search import beam_search
+from espnet_ext.inference.shares import run_key
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Speech2Text:
         device: str = "cpu",
     ) -> None:
         self.options, self.device = options or DecodeOptions(), device
+        self.files = [p for p in (config, weights, lm_config, lm_weights) if p is not None]
         self.model, self.config = load_model("asr", config, weights, device)
         lm: Any = None
         if lm_config is not None:
@@ -101,6 +104,11 @@ class Speech2Text:
         model_dir = Path(model_dir)
         lm = () if lm_dir is None else (Path(lm_dir) / "config.yaml", Path(lm_dir) / lm_weights)
         return cls(model_dir / "config.yaml", model_dir / weights, *lm, **options)
+
+    @cached_property
+    def identity(self) -> str:
+        """What its answers depend on besides the sound: a hash of the models and the options."""
+        return run_key(self.files, vars(self.options))
 
     @torch.no_grad()
     def __call__(self, speech: np.ndarray) -> list[Hypothesis]:

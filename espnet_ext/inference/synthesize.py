@@ -10,9 +10,11 @@ import numpy as np
 
 from espnet_ext.datadir import read_table
 from espnet_ext.files import atomic_open
-from espnet_ext.inference.shares import share_of, write_share
+from espnet_ext.inference.shares import Share, run_key, share_of
 from espnet_ext.inference.text2speech import Speech, Text2Speech
 from espnet_ext.progress import progress
+
+Conditions = dict[str, dict[str, str]]
 
 
 def _write_wave(path: Path, speech: Speech) -> None:
@@ -22,7 +24,7 @@ def _write_wave(path: Path, speech: Speech) -> None:
         soundfile.write(stream, speech.wave, speech.rate, format="WAV", subtype="PCM_16")
 
 
-def _conditions(directory: Path) -> dict[str, dict[str, str]]:
+def _conditions(directory: Path) -> Conditions:
     """Speaker and language numbers where the set has them."""
     files = (("sids", "utt2sid"), ("lids", "utt2lid"))
     return {
@@ -30,18 +32,16 @@ def _conditions(directory: Path) -> dict[str, dict[str, str]]:
     }
 
 
-def _given(conditions: dict[str, dict[str, str]], utt: str) -> dict[str, Any]:
+def _given(conditions: Conditions, utt: str) -> dict[str, Any]:
     import torch
 
     return {name: torch.tensor([int(table[utt])]) for name, table in conditions.items()}
 
 
 def _spoken(
-    speaker: Text2Speech, directory: Path, job: int, jobs: int
+    speaker: Text2Speech, name: str, texts: list[tuple[str, str]], conditions: Conditions
 ) -> Iterator[tuple[str, Speech]]:
-    texts = share_of(sorted(read_table(directory / "text").items()), job, jobs)
-    conditions = _conditions(directory)
-    for utt, text in progress(texts, len(texts), f"synthesise {directory.name}"):
+    for utt, text in progress(texts, len(texts), f"synthesise {name}"):
         yield utt, speaker(text, **_given(conditions, utt))
 
 
@@ -60,12 +60,15 @@ def synthesize_sets(
     import kaldiio
 
     for name in sets:
-        folder = output / name
+        every = sorted(read_table(data / name / "text").items())
+        conditions = _conditions(data / name)
+        key = run_key([], speaker.identity, every, conditions)
+        share = Share(output / name, key, job, jobs)
         tables: dict[str, dict[str, str]] = {"wav.scp": {}, "feats.scp": {}, "durations": {}}
-        ark = folder / "shares" / f"feats.{job}of{jobs}.ark"
+        ark = share.parts / f"feats.{job}of{jobs}.ark"
         with atomic_open(ark, "wb") as stream:
-            for utt, speech in _spoken(speaker, data / name, job, jobs):
-                wave = folder / "wav" / f"{utt}.wav"
+            for utt, speech in _spoken(speaker, name, share_of(every, job, jobs), conditions):
+                wave = share.folder / "wav" / f"{utt}.wav"
                 _write_wave(wave, speech)
                 tables["wav.scp"][utt] = str(wave)
                 if speech.mel is not None:
@@ -75,4 +78,4 @@ def synthesize_sets(
                     tables["durations"][utt] = " ".join(
                         str(int(d)) for d in speech.durations.reshape(-1)
                     )
-        write_share(folder, tables, job, jobs)
+        share.write(tables)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from espnet_ext.bridge.load import load_model, text_pipeline
 from espnet_ext.errors import UserError
 from espnet_ext.inference.griffin_lim import GriffinLim
+from espnet_ext.inference.shares import run_key
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Text2Speech:
         device: str = "cpu",
     ) -> None:
         self.options, self.device = options or SynthesisOptions(), device
+        self.files = (config, weights)
         self.model, self.config = load_model(task, config, weights, device)
         self.pipeline = text_pipeline(self.config)
         extract = self.model.feats_extract
@@ -82,6 +85,11 @@ class Text2Speech:
     ) -> Text2Speech:
         """Use what the training stage left in `exp/...`."""
         return cls(Path(model_dir) / "config.yaml", Path(model_dir) / weights, **more)
+
+    @cached_property
+    def identity(self) -> str:
+        """What its speech depends on besides the text: a hash of the model and the options."""
+        return run_key(self.files, vars(self.options))
 
     def _griffin_lim(self) -> GriffinLim:
         extract = self.model.feats_extract

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from espnet_ext.datadir import read_table
-from espnet_ext.inference.shares import share_of, write_share
+from espnet_ext.inference.shares import Share, run_key, share_of
 
 
 @given(st.lists(st.integers()), st.integers(1, 12))
@@ -18,10 +18,10 @@ def test_the_shares_are_the_whole_and_even(items, jobs):
     assert sum(sizes) == len(items) and max(sizes) - min(sizes) <= 1
 
 
-def _write(folder, rows, jobs, order):
+def _write(folder, rows, jobs, order, key="key"):
     for job in order:
         mine = dict(share_of(sorted(rows.items()), job, jobs))
-        write_share(folder, {"text": mine, "score": dict.fromkeys(mine, "1")}, job, jobs)
+        Share(folder, key, job, jobs).write({"text": mine, "score": dict.fromkeys(mine, "1")})
 
 
 @pytest.mark.slow
@@ -44,6 +44,26 @@ def test_leftovers_of_another_number_of_jobs_do_no_harm(tmp_path):
     _write(tmp_path, old, 3, (1, 2, 3))
     _write(tmp_path, new, 2, (2, 1))
     assert read_table(tmp_path / "text") == new
+    left = sorted(path.name for path in (tmp_path / "shares/key").iterdir())
+    assert left == ["score.1of2", "score.2of2", "text.1of2", "text.2of2"]
+
+
+def test_parts_of_another_run_are_not_mixed_in_and_go_at_the_end(tmp_path):
+    old, new = ({f"u{i}": value for i in range(9)} for value in ("old", "new"))
+    _write(tmp_path, old, 3, (1, 2, 3), "old")
+    for job in (1, 2):
+        _write(tmp_path, new, 3, (job,), "new")
+        assert read_table(tmp_path / "text") == old
+    _write(tmp_path, new, 3, (3,), "new")
+    assert read_table(tmp_path / "text") == new
+    assert [p.name for p in sorted((tmp_path / "shares").iterdir())] == ["merge.lock", "new"]
+
+
+def test_a_run_is_known_by_what_its_model_holds_not_where_it_lies(tmp_path):
+    for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+        (tmp_path / name).write_bytes(content)
+    keys = [run_key([tmp_path / name], {"beam": 3}) for name in "abc"]
+    assert keys[0] == keys[1] != keys[2] and keys[0] != run_key([tmp_path / "a"], {"beam": 4})
 
 
 def test_the_whole_appears_with_the_last_share(tmp_path):
