@@ -15,19 +15,19 @@ _STATS = ("normalize_conf", "pitch_normalize_conf", "energy_normalize_conf")
 
 
 def find_file(name: str, config_path: Path) -> str:
-    """A file named in a config.yaml: as it stands, else relative to a folder above the config.yaml.
+    """A file named in a config.yaml: relative to a folder above the config.yaml, the nearest first, else as it stands.
 
     Recipes write paths relative to their own folder (exp/x/config.yaml says exp/stats/...), and a model may
-    be used from anywhere.
+    be used from anywhere, also from another recipe's folder with files of the same names.
 
     Raises:
         UserError: if it is in none of these places.
     """
-    for base in (Path(), *config_path.absolute().parents):
+    for base in (*config_path.absolute().parents, Path()):
         if (base / name).exists():
             return str(base / name)
     raise UserError(
-        f"{config_path} names {name}, which is neither here nor in a folder above it; "
+        f"{config_path} names {name}, which is neither in a folder above it nor here; "
         "run from the recipe's folder, or unpack the model anew"
     )
 

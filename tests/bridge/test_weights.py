@@ -98,8 +98,13 @@ def test_a_files_name_counts_from_above_the_config(tmp_path, monkeypatch):
     config = tmp_path / "recipe/exp/asr/config.yaml"
     monkeypatch.chdir(tmp_path)
     assert find_file("exp/stats.npz", config) == str(tmp_path / "recipe/exp/stats.npz")
-    monkeypatch.chdir(tmp_path / "recipe")
-    assert find_file("exp/stats.npz", config) == "exp/stats.npz"
+    (tmp_path / "other/exp").mkdir(parents=True)
+    for name in ("stats.npz", "more.npz"):
+        (tmp_path / "other/exp" / name).write_text("")
+    monkeypatch.chdir(tmp_path / "other")
+    assert find_file("exp/stats.npz", config) == str(tmp_path / "recipe/exp/stats.npz")
+    assert find_file("exp/more.npz", config) == "exp/more.npz"
+    assert find_file(str(config.parent), config) == str(config.parent)
     with pytest.raises(UserError, match=r"config\.yaml names exp/other\.npz, which is neither"):
         find_file("exp/other.npz", config)
 
