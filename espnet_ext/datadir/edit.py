@@ -35,12 +35,18 @@ def read_all(directory: str | Path, empty: Collection[str] = ()) -> Tables:
 
 
 def write_all(directory: str | Path, tables: Mapping[str, Mapping[str, str]]) -> None:
-    """Write tables, `spk2utt` from `utt2spk`; `utt2spk` comes last, the sign of a whole."""
+    """Write tables, `spk2utt` from `utt2spk`; `utt2spk` comes last, the sign of a whole.
+
+    A whole takes the place of what was there: known tables that are not among `tables` are removed.
+    """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     for name in sorted(tables.keys() - {"utt2spk", "spk2utt"}):
         write_table(directory / name, tables[name])
     if "utt2spk" in tables:
+        for path in [p for p in directory.iterdir() if is_table(p)]:
+            if path.name not in {*tables, "spk2utt"}:
+                path.unlink(missing_ok=True)
         write_table(directory / "spk2utt", invert(tables["utt2spk"]))
         write_table(directory / "utt2spk", tables["utt2spk"])
 
