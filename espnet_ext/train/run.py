@@ -95,12 +95,14 @@ def _stats_file(stats_dir: Path | None, name: str) -> str:
     return str(path)
 
 
-def read_data(task: Task, places: Places, pipeline: TextPipeline) -> tuple[Utterances, Utterances]:
-    """Training and validation data."""
+def read_data(
+    task: Task, places: Places, pipeline: TextPipeline, pitch: bool = False
+) -> tuple[Utterances, Utterances]:
+    """Training and validation data; `pitch`: with what the statistics' stage has kept of it."""
     train, valid = (
         read_text(where, pipeline)
         if task.name == "lm"
-        else _read_split(where, split, pipeline, places.stats_dir)
+        else _read_split(where, split, pipeline, places.stats_dir if pitch else None)
         for split, where in (("train", places.train), ("valid", places.valid))
     )
     for split, data, where in (("train", train, places.train), ("valid", valid, places.valid)):
@@ -221,7 +223,8 @@ def train_model(
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     pipeline = TextPipeline.from_dir(places.tokens)
     config = fill_in(read_config(task, places.config, places.overrides), pipeline, places.stats_dir)
-    train, valid = read_data(task, places, pipeline)
+    pitch = config.get("pitch_extract") is not None
+    train, valid = read_data(task, places, pipeline, pitch)
     train.preprocessor, valid.preprocessor = (
         _preprocessor(config, True),
         _preprocessor(config, False),
