@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("expected at least one of --asr, --tts and --round_trip")
 
     from espnet_ext.files import write_text
+    from espnet_ext.report.headline import plain
     from espnet_ext.report.page import write_report
     from espnet_ext.report.sources import find_experiment
     from espnet_ext.report.summary import Sources
@@ -44,9 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     title = args.title or f"Report of {args.output.resolve().name}"
     summary = write_report(sources, args.output, title)
-    results = _table(summary)
+    results = plain(summary)
     results += "".join(
-        f"{'see':<33}{args.output / name}\n" for name in ("report.html", "summary.json")
+        f"{'see':<43}{args.output / name}\n" for name in ("report.html", "summary.json")
     )
     write_text(args.output / "results.txt", results)
     print(
@@ -54,24 +55,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         end="\n" if args.quiet else "",
     )
     return 0
-
-
-def _table(summary: dict) -> str:  # type: ignore[type-arg]
-    """The main figures, one a line."""
-    figures = (
-        ("asr", "wer", "ASR word error rate", "%", 1),
-        ("asr", "cer", "ASR character error rate", "%", 1),
-        ("tts", "mcd", "TTS mel-cepstral distortion", "dB", 2),
-        ("tts", "round_trip_cer", "TTS -> ASR character error rate", "%", 1),
-        ("tts", "round_trip_wer", "TTS -> ASR word error rate", "%", 1),
-    )
-    lines = []
-    for group, key, name, unit, digits in figures:
-        value, bounds = summary[group][key], summary[group][f"{key}_interval_95"]
-        shown = "not measured" if value is None else f"{value:8.{digits}f} {unit}"
-        around = f"   [{bounds[0]:.{digits}f}, {bounds[1]:.{digits}f}]" if bounds else ""
-        lines.append(f"{name:<33}{shown}{around}")
-    return "\n".join([*lines, f"{'time of all stages':<33}{summary['total_seconds']:8.0f} s\n"])
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shlex
 import shutil
@@ -11,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+
+from espnet_ext.machine import cores
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,12 @@ def hardware() -> str:
         name = next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), name)
     except OSError:
         pass
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     gpus = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").splitlines()
-    return ", ".join([f"{name} ({cores} cores)", *gpus])
+    return ", ".join([f"{name} ({cores()} cores)", *gpus])
 
 
-def _version(package: str) -> str:
+def installed_version(package: str) -> str:
+    """Version of a package, or "not installed"."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -87,6 +88,6 @@ def provenance(command: str, argv: Sequence[str]) -> Provenance:
         command=shlex.join(["python", "-m", f"espnet_ext.bin.{command}", *argv]),
         hardware=hardware(),
         python=platform.python_version(),
-        espnet=_version("espnet"),
-        torch=_version("torch"),
+        espnet=installed_version("espnet"),
+        torch=installed_version("torch"),
     )

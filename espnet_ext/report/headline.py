@@ -2,63 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from espnet_ext.progress import clock
 from espnet_ext.report.markup import esc, interval, number, section, table
 
-# (group, key, name, unit, digits, meaning)
-_ROWS = (
-    (
-        "asr",
-        "wer",
-        "Recognition: word error rate (WER)",
-        "%",
-        1,
-        "words wrong, missing or made up, per word said",
-    ),
-    (
-        "asr",
-        "cer",
-        "Recognition: character error rate (CER)",
-        "%",
-        1,
-        "the same, counted in letters",
-    ),
-    ("asr", "ser", "Recognition: sentence error rate (SER)", "%", 1, "sentences with any mistake"),
-    (
-        "tts",
-        "mcd",
-        "Synthesis: mel-cepstral distortion (MCD)",
-        "dB",
-        2,
-        "distance of the sound from a recording",
-    ),
-    (
-        "tts",
-        "log_f0_rmse",
-        "Synthesis: log-F0 error (RMSE)",
-        "",
-        3,
-        "distance of the melody from a recording's",
-    ),
-    (
-        "tts",
-        "round_trip_cer",
-        "Round trip: CER",
-        "%",
-        1,
-        "letters our recogniser mishears in our synthesis",
-    ),
-    (
-        "tts",
-        "round_trip_wer",
-        "Round trip: WER",
-        "%",
-        1,
-        "words our recogniser mishears in our synthesis",
-    ),
+
+@dataclass(frozen=True)
+class Figure:
+    """One of the main figures: where it lies in the summary, and how it is told.
+
+    Attributes:
+        group: "asr" or "tts".
+        key: its key in there.
+        name: what people call it.
+        unit: that it is in; "" without one.
+        digits: after the point.
+        meaning: what it says, for who does not know it.
+    """
+
+    group: str
+    key: str
+    name: str
+    unit: str
+    digits: int
+    meaning: str
+
+    def found(self, summary: Mapping[str, Any]) -> tuple[float | None, Sequence[float] | None]:
+        """Its value and the 95 % interval, each None if it was not measured."""
+        group = summary[self.group]
+        return group[self.key], group[f"{self.key}_interval_95"]
+
+
+_WORDS = "words wrong, missing or made up, per word said"
+_MCD = "distance of the sound from a recording"
+_F0 = "distance of the melody from a recording's"
+_MISHEARS = "our recogniser mishears in our synthesis"
+FIGURES = (
+    Figure("asr", "wer", "Recognition: word error rate (WER)", "%", 1, _WORDS),
+    Figure("asr", "cer", "Recognition: character error rate (CER)", "%", 1, "the same, in letters"),
+    Figure("asr", "ser", "Recognition: sentence error rate (SER)", "%", 1, "with any mistake"),
+    Figure("tts", "mcd", "Synthesis: mel-cepstral distortion (MCD)", "dB", 2, _MCD),
+    Figure("tts", "log_f0_rmse", "Synthesis: log-F0 error (RMSE)", "", 3, _F0),
+    Figure("tts", "round_trip_cer", "Round trip: CER", "%", 1, f"letters {_MISHEARS}"),
+    Figure("tts", "round_trip_wer", "Round trip: WER", "%", 1, f"words {_MISHEARS}"),
 )
 _HEADER = ("figure (lower is better)", "value", "95 %")
 
@@ -67,27 +56,26 @@ def headline(summary: Mapping[str, Any]) -> str:
     """A table of the main figures; those that were not measured are left out, and named."""
     rows: list[tuple[object, ...]] = []
     absent = []
-    for group, key, name, unit, digits, meaning in _ROWS:
-        value = summary[group][key]
+    for figure in FIGURES:
+        value, bounds = figure.found(summary)
         if value is None:
-            absent.append(name)
+            absent.append(figure.name)
             continue
-        bounds = interval(summary[group][f"{key}_interval_95"], digits)
-        rows.append(
-            (_named(name, meaning), f"<strong>{number(value, digits)}</strong> {unit}", bounds)
-        )
+        shown = f"<strong>{number(value, figure.digits)}</strong> {figure.unit}"
+        around = interval(bounds, figure.digits)
+        rows.append((_named(figure.name, figure.meaning), shown, around))
     if summary["lm"]["perplexity"] is not None:
-        value = number(summary["lm"]["perplexity"])
+        shown = number(summary["lm"]["perplexity"])
         rows.append(
             (
                 _named("Language model: perplexity", "choices it wavers between at each token"),
-                value,
+                shown,
                 "",
             )
         )
     if summary["seconds"]:
         rows.append(
-            (_named("Total time", "of all stages below"), clock(summary["total_seconds"]), "")
+            (_named("Total time", "that any stage was at work"), clock(summary["wall_seconds"]), "")
         )
     left_out = f"Not measured: {', '.join(absent)}." if absent else ""
     explain = (
@@ -97,6 +85,19 @@ def headline(summary: Mapping[str, Any]) -> str:
     return section(
         "results", "Results", table(_HEADER, rows), f'<p class="small">{explain} {left_out}</p>'
     )
+
+
+def plain(summary: Mapping[str, Any]) -> str:
+    """The same as lines of text."""
+    lines = []
+    for figure in FIGURES:
+        value, bounds = figure.found(summary)
+        digits = figure.digits
+        shown = "not measured" if value is None else f"{value:8.{digits}f} {figure.unit}"
+        around = f"   [{bounds[0]:.{digits}f}, {bounds[1]:.{digits}f}]" if bounds else ""
+        lines.append(f"{figure.name:<43}{shown}{around}".rstrip())
+    lines.append(f"{'Total time':<43}{summary['wall_seconds']:8.0f} s")
+    return "\n".join(lines) + "\n"
 
 
 def _named(name: str, meaning: str) -> str:

@@ -25,7 +25,9 @@ def times(summary: Mapping[str, Any]) -> str:
         )
         for name, value in found.items()
     ]
-    explain = f"Wall time of each stage; {clock(summary['total_seconds'])} in all."
+    explain = f"Wall time of each stage, attempts that failed included; {clock(summary['wall_seconds'])} in all"
+    side_by_side = summary["total_seconds"] - summary["wall_seconds"] > 1
+    explain += ", for some ran at the same time." if side_by_side else "."
     return section("times", "Time", note(explain), table(("stage", "", "time"), rows, 2))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -69,12 +70,23 @@ def build(sources: Sources, summary: dict[str, Any], title: str) -> str:
         origin(summary, sources),
     ]
     body[1], body[2] = body[2], body[1]
-    links = "".join(f'<a href="#{key}">{name}</a>' for key, name in _LINKS.items())
+    return document(title, _LINKS, body)
+
+
+def document(title: str, links: Mapping[str, str], body: Sequence[str]) -> str:
+    """A page that needs nothing from elsewhere.
+
+    Args:
+        title: of the page.
+        links: id of a section -> its name, at the top of the page.
+        body: the sections, HTML.
+    """
+    to_parts = "".join(f'<a href="#{key}">{name}</a>' for key, name in links.items())
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{esc(title)}</title>\n<style>\n{_part('style.css')}</style>\n</head>\n<body>\n"
-        f"<header><h1>{esc(title)}</h1><nav>{links}</nav></header>\n<main>\n"
+        f"<header><h1>{esc(title)}</h1><nav>{to_parts}</nav></header>\n<main>\n"
         + "\n".join(body)
         + f"\n</main>\n<script>\n{_part('script.js')}</script>\n</body>\n</html>\n"
     )

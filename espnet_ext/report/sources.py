@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -145,9 +146,28 @@ def read_history(model: Path | None) -> list[dict[str, Any]]:
 
 
 def stage_records(recipe: Path) -> list[dict[str, Any]]:
-    """Records of a recipe's finished stages, in the order of their numbers."""
-    found = [read_json(path) for path in sorted(recipe.glob("exp/.stages/*.json"))]
-    return sorted((r for r in found if r and "seconds" in r), key=lambda r: r.get("number", 0))
+    """Records of a recipe's finished stages, in the order of their numbers.
+
+    Stages that the recipe had with other options, but not as it was last run, are left out.
+    """
+    folder = recipe / "exp" / ".stages"
+    declared = read_json(folder / ".declared")
+    found = [read_json(path) for path in sorted(folder.glob("*.json"))]
+    records = [r for r in found if r and "seconds" in r]
+    if declared is not None:
+        records = [r for r in records if r.get("name") in declared]
+    return sorted(records, key=lambda r: r.get("number", 0))
+
+
+def spans(record: dict[str, Any]) -> list[tuple[float, float]]:
+    """(start, end) of each attempt at a stage, in seconds since 1970; one span where only its end is known."""
+    if "spans" in record:
+        return [(start, end) for start, end in record["spans"]]
+    try:
+        end = datetime.strptime(record["finished"], "%Y-%m-%dT%H:%M:%S%z").timestamp()
+    except (KeyError, ValueError):
+        return []
+    return [(end - float(record["seconds"]), end)]
 
 
 def table_or_empty(path: Path) -> dict[str, str]:

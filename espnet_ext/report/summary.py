@@ -3,9 +3,12 @@
 summary.json is
     {"asr": {"wer", "wer_interval_95", "cer", "cer_interval_95", "ser", "ser_interval_95", ...},
      "tts": {"mcd", "log_f0_rmse", "round_trip_cer", "round_trip_wer", ..., with intervals},
-     "lm": {"perplexity"}, "seconds": {"asr1/asr_train": 12.3, ...}, "total_seconds", "versions": {...}}.
+     "lm": {"perplexity"}, "seconds": {"asr1/asr_train": 12.3, ...}, "total_seconds", "wall_seconds",
+     "versions": {...}}.
 Error rates (wer, cer, ser, round_trip_*) are in percent, 4.2 meaning 4.2 %, and lower is better;
 mcd is in dB, log_f0_rmse in natural logarithms. A figure that nothing was found for is null.
+A stage's seconds hold all attempts at it; total_seconds is their sum, wall_seconds how long any stage was at
+work: less where recipes run at once.
 """
 
 from __future__ import annotations
@@ -16,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from espnet_ext.metrics.provenance import commit, hardware
-from espnet_ext.report.sources import Experiment, newest_model, read_json, stage_records
+from espnet_ext.metrics.provenance import commit, hardware, installed_version
+from espnet_ext.report.sources import Experiment, newest_model, read_json, spans, stage_records
 
 Bounds = Sequence[float] | None
 
@@ -110,6 +113,17 @@ def seconds(sources: Sources) -> dict[str, float]:
     return times
 
 
+def wall_seconds(sources: Sources) -> float:
+    """How long any of the stages was at work; what ran at the same time counts once."""
+    records = [record for part in sources.recipes for record in stage_records(part.recipe)]
+    total, latest = seconds(sources).get("round_trip", 0.0), -math.inf
+    total += sum(float(record["seconds"]) for record in records if not spans(record))
+    for start, end in sorted(span for record in records for span in spans(record)):
+        total += max(0.0, end - max(start, latest))
+        latest = max(latest, end)
+    return total
+
+
 def versions() -> dict[str, str]:
     """What made the figures."""
     import platform
@@ -119,21 +133,12 @@ def versions() -> dict[str, str]:
     packages = ("torch", "espnet", "numpy", "soundfile", "sentencepiece")
     return {
         "python": platform.python_version(),
-        **{name: _installed(name) for name in packages},
+        **{name: installed_version(name) for name in packages},
         "espnet_ext": __version__,
         "commit": commit(),
         "platform": platform.platform(),
         "hardware": hardware(),
     }
-
-
-def _installed(package: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def summarise(sources: Sources) -> dict[str, Any]:
@@ -154,6 +159,7 @@ def summarise(sources: Sources) -> dict[str, Any]:
         "lm": {"perplexity": perplexity(sources.asr)},
         "seconds": times,
         "total_seconds": round(sum(times.values()), 3),
+        "wall_seconds": round(wall_seconds(sources), 3),
         "versions": versions(),
     }
 

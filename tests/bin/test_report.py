@@ -28,7 +28,7 @@ def test_page_summary_and_table(tmp_path, capsys):
     make_model(tmp_path / "asr1")
     assert call(main, ["--asr", str(tmp_path / "asr1"), "--output", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
-    assert "ASR word error rate" in printed and "not measured" in printed
+    assert "Recognition: word error rate" in printed and "not measured" in printed
     assert (tmp_path / "out/results.txt").read_text() == printed
     assert json.loads((tmp_path / "out/summary.json").read_text())["asr"]["wer"] is None
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [

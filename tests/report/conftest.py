@@ -42,13 +42,14 @@ def history(model: Path, epochs: int = 3) -> None:
     (model / "config.yaml").write_text("{}\n")
 
 
-def stage(recipe: Path, number: int, name: str, seconds: float) -> None:
+def stage(recipe: Path, number: int, name: str, seconds: float, **more: object) -> None:
     record = {
         "number": number,
         "name": name,
         "title": name,
         "seconds": seconds,
         "command": f"python -m {name} <x>",
+        **more,
     }
     (recipe / "exp/.stages").mkdir(parents=True, exist_ok=True)
     (recipe / f"exp/.stages/{name}.json").write_text(json.dumps(record))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime, timezone
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from espnet_ext.errors import UserError
 from espnet_ext.report.page import write_report
 from espnet_ext.report.sources import Experiment
 from espnet_ext.report.summary import Sources
+from tests.report.conftest import stage
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 
@@ -77,7 +79,7 @@ def test_a_whole_job(sources, job):
     characters = len("TWENTY ONE DOGS ISN'T IT") + len("A SCRIPT HERE")
     assert summary["tts"]["round_trip_cer"] == pytest.approx(100 / characters)
     assert summary["seconds"] == {"asr1/asr_train": 61.5, "tts1/tts_train": 30.0, "round_trip": 9.5}
-    assert summary["total_seconds"] == 101.0
+    assert summary["total_seconds"] == summary["wall_seconds"] == 101.0
     assert {"python", "torch", "espnet", "espnet_ext", "platform"} <= set(summary["versions"])
     for figure in ("50.0 %", "66.7 %", "4.25 dB", "12.5", "1m02s", "1m41s", "4.00 – 4.50"):
         assert figure in plain(page), figure
@@ -85,6 +87,29 @@ def test_a_whole_job(sources, job):
     assert page.count("<polyline") >= 3 * 5
     assert "HELLO" in page and "Commands of asr1" in page
     assert checker.unnamed == []
+
+
+def test_recipes_that_ran_at_once_count_once_in_the_total(sources, job):
+    """asr_train in two attempts from 0 to 40 and 100 to 160 s; tts_train beside them, from 30 to 120 s."""
+    spans = [[1000.0, 1040.0], [1100.0, 1160.0]]
+    stage(job / "asr1", 11, "asr_train", 100.0, spans=spans)
+    end = datetime.fromtimestamp(1120, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S%z")
+    stage(job / "tts1", 7, "tts_train", 90.0, finished=end)  # a record without spans
+    page, summary = build(sources, job / "out")
+    assert summary["seconds"]["asr1/asr_train"] == 100.0
+    assert summary["total_seconds"] == 199.5 and summary["wall_seconds"] == 169.5
+    assert "2m50s" in plain(page)
+    assert "for some ran at the same time" in page and "3m20s" not in plain(page)
+
+
+def test_stages_that_the_recipe_no_longer_has_are_left_out(sources, job):
+    """lm_train was run, then the recipe was run with --use_lm false: its record stays, for later."""
+    stage(job / "asr1", 7, "lm_train", 500.0)
+    assert build(sources, job / "out")[1]["seconds"]["asr1/lm_train"] == 500.0
+    (job / "asr1/exp/.stages/.declared").write_text('{"data": 1, "asr_train": 11}')
+    page, summary = build(sources, job / "out")
+    assert "asr1/lm_train" not in summary["seconds"] and summary["wall_seconds"] == 101.0
+    assert "python -m lm_train" not in page
 
 
 def test_it_needs_nothing_from_elsewhere(sources, job):
