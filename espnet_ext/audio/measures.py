@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espnet_ext.audio.read import AudioError, opened
+from espnet_ext.audio.read import SIXTEEN_BITS, AudioError, opened
 from espnet_ext.files import atomic_open
 
 if TYPE_CHECKING:
@@ -31,6 +31,18 @@ _WADA = (
     1.3571, 1.4158, 1.4626, 1.5000, 1.5298, 1.5534, 1.5722, 1.5872, 1.5991, 1.6085, 1.6160, 1.6219,
     1.6266,
 )  # fmt: skip
+
+
+class CutOff(AudioError):
+    """Audio that begins well but ends early, or is damaged on the way."""
+
+
+class NotFinite(AudioError):
+    """Samples that are not numbers, or infinite."""
+
+
+class NoSamples(AudioError):
+    """Audio of length zero."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +141,7 @@ def blocks(
     entry: str, utt: str = "", start: float = 0.0, end: float | None = None
 ) -> Iterator[tuple[int, np.ndarray]]:
     """(rate, samples (N, C)) of a stretch, block by block; errors as espnet_ext.audio.read.read."""
-    from espnet_ext.audio.read import SIXTEEN_BITS
+    from soundfile import SoundFileError
 
     who = f"utterance {utt!r}, {entry}" if utt else entry
     with opened(entry, utt) as stream:
@@ -137,7 +149,7 @@ def blocks(
         first = round(start * rate)
         last = stream.frames if end is None else min(round(end * rate), stream.frames)
         if last <= first:
-            raise AudioError(
+            raise NoSamples(
                 f"{who}: found no samples between {start:g} s and {'its end' if end is None else end}"
                 f" (the file has {stream.frames}), expected audio: remove the utterance"
             )
@@ -146,11 +158,15 @@ def blocks(
         dtype = "int16" if stream.subtype in SIXTEEN_BITS else "float32"
         for at in range(first, last, BLOCK):
             wanted = min(BLOCK, last - at)
-            block = stream.read(wanted, dtype=dtype, always_2d=True)
+            try:
+                block = stream.read(wanted, dtype=dtype, always_2d=True)
+                found = f"{at + len(block)} samples"
+            except SoundFileError:
+                block, found = (), f"damage after sample {at}"
             if len(block) < wanted:
-                raise AudioError(
-                    f"{who}: found {at + len(block)} samples, expected {last} as its header says: "
-                    "the file is cut off; fetch it again or remove the utterance"
+                raise CutOff(
+                    f"{who}: found {found}, expected {last} samples as its header says: the file is "
+                    "damaged or cut off; fetch it again or remove the utterance"
                 )
             _require_finite(block, at, who)
             yield rate, block
@@ -161,7 +177,7 @@ def _require_finite(block: np.ndarray, at: int, who: str) -> None:
 
     if block.dtype.kind == "f" and not np.isfinite(block).all():
         bad = int(np.argwhere(~np.isfinite(block))[0][0])
-        raise AudioError(
+        raise NotFinite(
             f"{who}: found {block[bad].tolist()} at sample {at + bad}, expected finite numbers: "
             "mend the file or remove the utterance"
         )

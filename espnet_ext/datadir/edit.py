@@ -87,7 +87,7 @@ def fix(directory: str | Path, *, min_seconds: float | None = None) -> dict[str,
     directory = Path(directory)
     dropped: dict[str, str] = {}
     paths = [p for p in sorted(directory.iterdir()) if is_table(p)] if directory.is_dir() else []
-    tables = {p.name: _loose(p, dropped) for p in paths}
+    tables = {p.name: read_loosely(p, dropped) for p in paths}
     if "utt2spk" not in tables:
         raise UserError(
             f"{directory}/utt2spk: not found, expected `utt speaker` lines: write it first"
@@ -128,11 +128,21 @@ def seconds_in(table: Mapping[str, str], path: Path) -> dict[str, float]:
     return found
 
 
-def _loose(path: Path, dropped: dict[str, str]) -> dict[str, str]:
+def read_loosely(path: Path, dropped: dict[str, str], *, empty: bool = False) -> dict[str, str]:
+    """What is good of a table, the first line of each key; `dropped` gets the rest with reasons.
+
+    Args:
+        path: the file.
+        dropped: receives id (or "file:line") -> reason.
+        empty: a key without a value is good, too.
+
+    Raises:
+        UserError: the file is missing or not UTF-8.
+    """
     table: dict[str, str] = {}
     for number, line in enumerate(read_lines(path), 1):
         key, value = split_line(line)
-        if not key or not value:
+        if not key or not (value or empty):
             what = "empty text" if path.name == "text" else "no value"
             dropped[key or f"{path.name}:{number}"] = f"{path.name}, line {number}: {what}"
         elif key in table:

@@ -68,13 +68,50 @@ def chart(title: str, series: Mapping[str, Points], x_label: str = "epoch") -> s
     )
 
 
+def histogram(title: str, values: Sequence[float], x_label: str, bars: int = 30) -> str:
+    """How often values occur; the outermost bars also hold what lies beyond the 1st and 99th percentile.
+
+    Args:
+        title: what is drawn.
+        values: finite numbers.
+        x_label: what they are.
+        bars: how many.
+
+    Returns:
+        an `<svg>`; "" if there is no value.
+    """
+    import numpy as np
+
+    if not len(values):
+        return ""
+    low, middle, high = (float(q) for q in np.quantile(values, (0.01, 0.5, 0.99)))
+    if high - low < 1e-9 * max(1.0, abs(high)):
+        low, high = low - 0.5, high + 0.5
+    counts, _ = np.histogram(np.clip(values, low, high), bars, (low, high))
+    x = Scale([low, high], _LEFT, _WIDTH - _RIGHT)
+    y = Scale([0.0, float(counts.max())], _HEIGHT - _BOTTOM, _TOP)
+    width = (_WIDTH - _RIGHT - _LEFT) / bars
+    drawn = "".join(
+        f'<rect class="bars" x="{_LEFT + i * width:.1f}" y="{y(float(n))}" width="{width - 1:.1f}" '
+        f'height="{_HEIGHT - _BOTTOM - y(float(n)):.1f}"><title>{n}</title></rect>'
+        for i, n in enumerate(counts)
+    )
+    spoken = (
+        f"{title}: {len(values)} values, median {middle:.4g}, most within {low:.4g} and {high:.4g}"
+    )
+    return (
+        f'<div class="chart"><h4>{esc(title)}</h4><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
+        f'aria-label="{esc(spoken)}">{_grid(x, y, x_label, whole=False)}{drawn}</svg></div>'
+    )
+
+
 def _spoken(title: str, lines: Mapping[str, Points]) -> str:
     """What the chart shows, for those who do not see it."""
     ends = (f"{name} from {p[0][1]:.4g} to {p[-1][1]:.4g}" for name, p in lines.items())
     return f"{title}: {'; '.join(ends)}"
 
 
-def _grid(x: Scale, y: Scale, x_label: str) -> str:
+def _grid(x: Scale, y: Scale, x_label: str, whole: bool = True) -> str:
     parts = []
     for value in ticks(y.low, y.high):
         at = y(value)
@@ -85,7 +122,7 @@ def _grid(x: Scale, y: Scale, x_label: str) -> str:
             f'<text class="tick" x="{_LEFT - 6}" y="{at + 4}" text-anchor="end">{value:.4g}</text>'
         )
     base = _HEIGHT - _BOTTOM
-    for value in (v for v in ticks(x.low, x.high, 5) if v == int(v)):
+    for value in (v for v in ticks(x.low, x.high, 5) if not whole or v == int(v)):
         parts.append(
             f'<text class="tick" x="{x(value)}" y="{base + 15}" text-anchor="middle">{value:g}</text>'
         )

@@ -1,0 +1,85 @@
+"""Look through a data directory before anything is trained on it: tables, audio, texts, who is heard.
+
+Writes audit.html (to look at and listen to), audit.tsv (a line an utterance; filter_data takes it) and
+audit.json. Exits with status 1, naming what is wrong, where a training would choke.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from espnet_ext.bin.command import Parser, run
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+
+    from espnet_ext.errors import UserError
+    from espnet_ext.quality.audit import audit
+    from espnet_ext.quality.findings import Limits, Policy
+    from espnet_ext.quality.results import offenders, write_results
+    from espnet_ext.report.audit import write_page
+
+    given = vars(args)
+    limits = Limits(**{f.name: given[f.name] for f in fields(Limits) if given[f.name] is not None})
+    policy = Policy.of(args.refuse, args.allow)
+    found = audit(args.data, limits, policy, args.nj, text=not args.no_text)
+    output = args.output or args.data / "audit"
+    write_results(found, output)
+    page = write_page(found, output, _texts(args.data, found.problems))
+    hours = found.seconds / 3600
+    print(f"{args.data}: {len(found.utts)} utterances, {hours:.2f} hours; page: {page}")
+    for kind in found.findings:
+        if kind not in found.policy.refused:
+            print(f"  {found.counts[kind]} {kind}")
+    if found.refused:
+        raise UserError(
+            f"{args.data}: found what training would choke on:{offenders(found)}\n  Mend it, drop it "
+            "(fix_data for tables, filter_data --rule, format_audio --skip_broken), or let it pass with "
+            f"--allow {' '.join(found.refused)}; all of it: {output}/audit.tsv"
+        )
+    return 0
+
+
+def _texts(data: Path, wanted: Collection[str]) -> dict[str, str]:
+    """Texts of the utterances to be shown, as far as there are any."""
+    from espnet_ext.datadir.edit import read_loosely
+    from espnet_ext.errors import UserError
+
+    try:
+        return {u: t for u, t in read_loosely(data / "text", {}).items() if u in wanted}
+    except UserError:
+        return {}
+
+
+def _parser() -> argparse.ArgumentParser:
+    from espnet_ext.quality.findings import KINDS, REFUSED, Limits
+
+    parser = Parser(__doc__)
+    parser.add_argument("data", type=Path, help="the data directory")
+    parser.add_argument("--output", type=Path, help="receives the results; unset: DATA/audit")
+    parser.add_argument("--nj", type=int, default=2, help="processes that read the audio")
+    parser.add_argument("--no_text", action="store_true", help="text may be missing")
+    kinds = ", ".join(k for k in KINDS if k not in REFUSED)
+    parser.add_argument(
+        "--refuse", nargs="+", default=[], metavar="KIND", help=f"fail on these, too: {kinds}"
+    )
+    parser.add_argument(
+        "--allow",
+        nargs="+",
+        default=[],
+        metavar="KIND",
+        help=f"do not fail on these: {', '.join(k for k in KINDS if k in REFUSED)}",
+    )
+    for field in fields(Limits):
+        parser.add_argument(
+            f"--{field.name}", type=float, default=field.default, help="beyond it, a finding"
+        )
+    return parser
+
+
+if __name__ == "__main__":
+    run(main)

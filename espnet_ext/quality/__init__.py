@@ -1,0 +1,1 @@
+"""Whether data is fit for training: audio, texts, agreement of transcribers, who is represented."""
