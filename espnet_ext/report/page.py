@@ -60,16 +60,16 @@ def write_report(sources: Sources, output: Path, title: str) -> dict[str, Any]:
 def build(sources: Sources, summary: dict[str, Any], title: str) -> str:
     """The whole page as text."""
     players = Players()
+    spoken = synthesis(sources, players)  # before recognition: the first to ask has the players
     body = [
         headline(summary),
-        synthesis(sources, players),  # players first where listening matters most
         recognition(sources.asr, players),
+        spoken,
         round_trip(sources),
         _training(sources),
         times(summary),
         origin(summary, sources),
     ]
-    body[1], body[2] = body[2], body[1]
     return document(title, _LINKS, body)
 
 
