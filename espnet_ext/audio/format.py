@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from espnet_ext.audio.clean import AS_IT_IS, Cleaning, clean
 from espnet_ext.audio.headers import header_faults
 from espnet_ext.audio.measures import (
     Measures,
@@ -58,6 +59,7 @@ class Form:
         no_resample: another rate than `rate` is an error.
         skip_broken: leave unusable utterances out instead of failing.
         copy: write audio that has the right form already, too, instead of referring to it.
+        clean: what is done to the sound beside that.
     """
 
     rate: int | None = 16000
@@ -66,6 +68,7 @@ class Form:
     no_resample: bool = False
     skip_broken: bool = False
     copy: bool = False
+    clean: Cleaning = AS_IT_IS
 
 
 class Source(NamedTuple):
@@ -103,7 +106,10 @@ def key_of(source: Source, form: Form) -> str:
         file = (state.st_size, state.st_mtime_ns)
     except OSError:
         file = (0, 0)
-    what = (*source, *file, form.rate, form.audio_format, form.channels, form.copy)
+    what: tuple[object, ...] = (*source, *file, form.rate, form.audio_format, form.channels)
+    what = (*what, form.copy)
+    if form.clean != AS_IT_IS:
+        what = (*what, form.clean)
     return hashlib.sha1(repr(what).encode()).hexdigest()[:16]
 
 
@@ -114,6 +120,8 @@ def has_form(utt: str, source: Source, form: Form) -> bool:
         AudioError: unreadable.
     """
     if form.copy or source[1:] != (0.0, None, 1.0) or form.audio_format.endswith(".ark"):
+        return False
+    if form.clean != AS_IT_IS:
         return False
     if source.entry.endswith("|") or ark_offset(source.entry)[1] is not None:
         return False
@@ -142,15 +150,19 @@ def samples_of(utt: str, source: Source, form: Form) -> tuple[np.ndarray, int, M
             f"utterance {utt!r}, {source.entry}: found {rate} Hz, expected {wanted} Hz: drop "
             f"--no_resample to have it resampled, or set --fs {rate}"
         )
-    if wanted == rate and source.speed == 1.0:
-        whole = samples if samples.dtype.kind == "i" else to_int16(samples)
-        return whole, rate, measures
+    untouched = wanted == rate and source.speed == 1.0 and form.clean == AS_IT_IS
+    if untouched and samples.dtype.kind == "i":
+        return samples, rate, measures
     if samples.dtype.kind == "i":
         samples = samples.astype("float32") / 32768.0
     # One pass for both: at `speed` times its rate, brought to the wanted one.
     if wanted == rate:
-        return to_int16(change_speed(samples, source.speed)), rate, measures
-    return to_int16(resample(samples, rate * source.speed, wanted)), wanted, measures
+        samples = change_speed(samples, source.speed)
+    else:
+        samples = resample(samples, rate * source.speed, wanted)
+    if form.clean != AS_IT_IS:
+        samples = clean(samples, wanted, form.clean, utt)
+    return to_int16(samples), wanted, measures
 
 
 def _channels(samples: np.ndarray, utt: str, source: Source, form: Form) -> np.ndarray:
@@ -173,6 +185,7 @@ def sound_of(utt: str, source: Source, form: Form) -> tuple[bytes, Record]:
     record = Record(utt, "", rate, len(samples), 0, "", measures.packed())
     container = form.audio_format.removesuffix(".ark")
     whole = source[1:] == (0.0, None, 1.0) and form.channels is None
+    whole = whole and form.clean == AS_IT_IS
     if whole and container == "flac" and ark_offset(source.entry)[1] is None:
         original = _flac_16(source.entry, rate)
         if original:

@@ -87,8 +87,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="write audio that has the right form already, too, instead of referring to it",
     )
+    parser.add_argument(
+        "--clean",
+        default="",
+        metavar="STEPS",
+        help='clean-up, e.g. "highpass=20 peak=-1"; steps: highpass=HZ denoise=0..1 trim=SECONDS '
+        "preemphasis=0.97 rms=DBFS loudness=LUFS peak=DBFS dither=STEPS",
+    )
     args = parser.parse_args(argv)
 
+    from espnet_ext.audio.clean import parse_cleaning
     from espnet_ext.audio.format import Form, format_set
 
     job, count = args.job
@@ -99,6 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         no_resample=args.no_resample,
         skip_broken=args.skip_broken,
         copy=args.copy,
+        clean=parse_cleaning(args.clean),
     )
     for name in args.sets:
         complete = format_set(args.data / name, args.out / name, job, count, form)
