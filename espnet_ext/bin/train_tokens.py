@@ -19,10 +19,9 @@ def get_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--text", nargs="+", required=True, help="Kaldi text files: `utterance-id sentence` lines")
     add("--out", required=True, help="directory to write to, e.g. data/token_list/bpe_unigram100")
-    add(
-        "--token_type", choices=("bpe", "char", "word", "phn"), default="bpe", help="kind of tokens"
-    )
-    add("--nbpe", type=int, default=500, help="number of sub-words (bpe)")
+    types = ("bpe", "char", "word", "phn", "wordpiece")
+    add("--token_type", choices=types, default="bpe", help="kind of tokens")
+    add("--nbpe", type=int, default=500, help="number of sub-words (bpe, wordpiece)")
     add(
         "--bpe_mode",
         choices=("unigram", "bpe"),
@@ -38,6 +37,20 @@ def get_parser() -> argparse.ArgumentParser:
     )
     add("--g2p", type=none_or_name, help="phoneme converter, e.g. espeak_ng_english_us_vits (phn)")
     add("--cleaner", type=none_or_name, help="none, tacotron or normalize")
+    add(
+        "--byte_fallback",
+        action="store_true",
+        help="spell in bytes what the list lacks, so that no character is lost (not phn)",
+    )
+    add(
+        "--normalization",
+        choices=("nmt_nfkc", "nmt_nfkc_cf", "nfkc", "nfkc_cf", "identity"),
+        default="nmt_nfkc",
+        help="what sentencepiece does to characters; identity changes none (bpe)",
+    )
+    add("--specials", nargs="*", default=(), help="more tokens after <unk>, e.g. '<pad>' '<mask>'")
+    add("--lexicon", type=none_or_name, help="your pronunciations: `word phonemes` lines (phn)")
+    add("--jobs", type=int, default=1, help="processes that convert to phonemes (phn)")
     add("--nlsyms", type=none_or_name, help="file of symbols never split, one a line, e.g. <noise>")
     return parser
 
@@ -48,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     names = {field.name for field in fields(VocabularyConfig)}
     options = {name: value for name, value in vars(args).items() if name in names}
+    options["specials"] = tuple(args.specials)
     options["nlsyms"] = read_symbols(args.nlsyms) if args.nlsyms else ()
     tokens = train_tokens(args.text, args.out, VocabularyConfig(**options))
     print(f"{args.out}/tokens.txt: {len(tokens)} tokens of type {args.token_type}")

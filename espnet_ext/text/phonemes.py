@@ -1,21 +1,24 @@
 """Grapheme to phoneme conversion, under the names and with the results of ESPnet.
 
-`config.yaml` of a model holds the name (`g2p: espeak_ng_english_us_vits`), so every name here is
-one that stock ESPnet understands (espnet2/text/phoneme_tokenizer.py) and yields what it yields.
+`config.yaml` of a model holds the name (`g2p: espeak_ng_english_us_vits`), so the names in
+`G2P_CHOICES` are those of stock ESPnet (espnet2/text/phoneme_tokenizer.py) and yield what it yields.
+`espeak:<code>` is ours, for every other language that espeak-ng has: a model with it does not load
+in stock ESPnet; where it must, convert the text first (command phonemize) and train with no g2p.
 espeak-ng and phonemizer are GPL programs: they are optional and imported at the first sentence,
 not before.
 """
 
 from __future__ import annotations
 
-import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 from espnet_ext.errors import UserError
-
-G2p = Callable[[str], list[str]]
+from espnet_ext.text import japanese
+from espnet_ext.text.arpabet import Arpabet, check_arpabet
+from espnet_ext.text.phoneme_cache import CachedG2p, G2p
+from espnet_ext.text.pronunciation import LexiconG2p
 
 _ESPEAK_LANGUAGES = {
     "espeak_ng_arabic": "ar",
@@ -32,7 +35,9 @@ _ESPEAK_LANGUAGES = {
     "espeak_ng_polish": "pl",
 }
 VITS = "espeak_ng_english_us_vits"
-G2P_CHOICES = (VITS, *_ESPEAK_LANGUAGES, "g2p_en", "g2p_en_no_space")
+ENGLISH = ("g2p_en", "g2p_en_no_space")
+G2P_CHOICES = (VITS, *_ESPEAK_LANGUAGES, *ENGLISH, *japanese.CONVERTERS)
+ANY_LANGUAGE = "espeak:"
 
 
 def split_by_space(text: str) -> list[str]:
@@ -45,43 +50,40 @@ def split_by_space(text: str) -> list[str]:
 class Espeak:
     """Phonemes by espeak-ng through phonemizer.
 
-    One backend serves all sentences and a sentence is converted once. Sentences go to the backend
-    one by one: that costs 0.1 ms, while a list would drop empty sentences and so shift the others.
+    One backend serves all sentences. They go to it one by one: a list would drop empty sentences and
+    so shift the others.
 
     Args:
         language: espeak's code, e.g. "en-us".
         vits: single IPA characters with `<space>` between words, as VITS takes them, not phonemes.
-        cache_size: number of sentences to remember.
+        keep_flags: keep espeak's marks of words in another language, e.g. (en), as stock ESPnet does.
 
     Raises:
-        UserError: at the first sentence, if phonemizer or espeak-ng is missing.
+        UserError: at the first sentence, if phonemizer, espeak-ng or the language is missing.
     """
 
-    def __init__(self, language: str, vits: bool = False, cache_size: int = 65536) -> None:
-        self.language, self.vits, self.cache_size = language, vits, cache_size
+    def __init__(self, language: str, vits: bool = False, keep_flags: bool = True) -> None:
+        self.language, self.vits, self.keep_flags = language, vits, keep_flags
         self._backend: Any = None
-        self._phonemize: Callable[[str], tuple[str, ...]] | None = None
+        self._separator: Any = None
 
     def __call__(self, text: str) -> list[str]:
         """`text` -> phonemes; an empty sentence has none."""
-        if self._phonemize is None:
-            self._backend, self._separator = _espeak_backend(self.language, self.vits)
-            self._phonemize = functools.lru_cache(self.cache_size)(self._convert)
-        return list(self._phonemize(text))
-
-    def __getstate__(self) -> dict[str, Any]:
-        # the backend holds a C library: a process that receives this object opens its own
-        return {**self.__dict__, "_backend": None, "_separator": None, "_phonemize": None}
-
-    def _convert(self, text: str) -> tuple[str, ...]:
+        if self._backend is None:
+            flags = "keep-flags" if self.keep_flags else "remove-flags"
+            self._backend, self._separator = _espeak_backend(self.language, self.vits, flags)
         lines = self._backend.phonemize([text], separator=self._separator, strip=self.vits, njobs=1)
         line = lines[0] if lines else ""
         if self.vits:
-            return tuple(c.replace(" ", "<space>") for c in line)
-        return tuple(line.split())
+            return ["<space>" if c == " " else c for c in line]
+        return line.split()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # the backend holds a C library: a process that receives this object opens its own
+        return {**self.__dict__, "_backend": None, "_separator": None}
 
 
-def _espeak_backend(language: str, vits: bool) -> tuple[Any, Any]:
+def _espeak_backend(language: str, vits: bool, flags: str) -> tuple[Any, Any]:
     try:
         from phonemizer.backend import BACKENDS
         from phonemizer.separator import Separator
@@ -94,30 +96,47 @@ def _espeak_backend(language: str, vits: bool) -> tuple[Any, Any]:
     logger.setLevel(logging.ERROR)  # it warns about every word count that differs
     try:
         backend = BACKENDS["espeak"](
-            language=language, with_stress=True, preserve_punctuation=True, logger=logger
+            language=language,
+            with_stress=True,
+            preserve_punctuation=True,
+            language_switch=flags,
+            logger=logger,
         )
     except RuntimeError as error:
         raise UserError(
             f"phonemes by espeak-ng: {error}; install it (`apt-get install espeak-ng`, "
-            "`brew install espeak-ng`), or choose --token_type char"
+            "`brew install espeak-ng`), name a language that `espeak-ng --voices` lists, "
+            "or choose --token_type char"
         ) from error
     return backend, Separator(word=" " if vits else None, syllable=None, phone="" if vits else " ")
 
 
-class _G2pEn:
-    """g2p_en, ARPAbet phonemes; opened at the first sentence because it loads NLTK data."""
+class English:
+    """ARPAbet under the names g2p_en and g2p_en_no_space: by g2p_en itself where NLTK's data is.
 
-    def __init__(self, no_space: bool) -> None:
-        self.no_space = no_space
+    Elsewhere by `arpabet.Arpabet`, with the same dictionary (another edition) and network. Opened at
+    the first sentence because g2p_en takes seconds to import.
+    """
+
+    def __init__(self, no_space: bool, oov: str = "predict") -> None:
+        self.no_space, self.oov = no_space, oov
+        self._offline = Arpabet(no_space, oov)
         self._g2p: Any = None
 
     def __call__(self, text: str) -> list[str]:
         if self._g2p is None:
-            self._g2p = _open_g2p_en()
+            stock = self.oov == "predict" and _has_nltk_data()
+            self._g2p = _open_g2p_en() if stock else self._offline
         return [p for p in self._g2p(text) if not (self.no_space and p == " ")]
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_g2p": None}
+
+
+def _has_nltk_data() -> bool:
+    from espnet_ext.text.tagging import NLTK_TAGGER, nltk_data
+
+    return nltk_data(NLTK_TAGGER) and nltk_data("corpora/cmudict")
 
 
 def _open_g2p_en() -> Any:
@@ -128,23 +147,51 @@ def _open_g2p_en() -> Any:
     except (ImportError, LookupError, OSError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"g2p_en cannot be opened ({reason}); it needs the package and NLTK's cmudict and "
-            f"tagger data, or choose --g2p {VITS}"
+            f"g2p_en cannot be opened ({reason}); install espnet-g2p-en and NLTK's data again, "
+            f"or choose --g2p {VITS}"
         ) from error
 
 
-def make_g2p(name: str | None) -> G2p:
-    """The converter of that name (`G2P_CHOICES`); None means that the text is phonemes already.
+def make_g2p(
+    name: str | None,
+    lexicon: Mapping[str, tuple[str, ...]] | None = None,
+    oov: str = "predict",
+) -> G2p:
+    """The converter of that name, which converts a sentence once and then remembers it.
+
+    Args:
+        name: one of `G2P_CHOICES`, or `espeak:<code>`; None means that the text is phonemes already.
+        lexicon: the user's own pronunciations (`pronunciation.read_lexicon`), which win.
+        oov: g2p_en: what words outside CMUdict become, see `arpabet.OOV_CHOICES`.
 
     Raises:
-        UserError: if there is no such converter.
+        UserError: if there is no such converter, or a lexicon for text that is phonemes already.
     """
     if name is None:
+        if lexicon:
+            raise UserError(
+                "found a lexicon and no g2p, expected a converter beside it: give --g2p"
+            )
         return split_by_space
+    g2p = _converter(name, oov)
+    if lexicon:
+        if name in ENGLISH:
+            check_arpabet(lexicon)
+        space = {VITS: "<space>", "g2p_en": " "}.get(name)
+        g2p = LexiconG2p(g2p, lexicon, space, characters=name == VITS, apart=name == "g2p_en")
+    return CachedG2p(g2p)
+
+
+def _converter(name: str, oov: str) -> G2p:
     if name == VITS:
         return Espeak("en-us", vits=True)
     if name in _ESPEAK_LANGUAGES:
         return Espeak(_ESPEAK_LANGUAGES[name])
-    if name in ("g2p_en", "g2p_en_no_space"):
-        return _G2pEn(no_space=name.endswith("no_space"))
-    raise UserError(f"found g2p {name!r}, expected one of {', '.join(G2P_CHOICES)}")
+    if name.startswith(ANY_LANGUAGE):
+        return Espeak(name.removeprefix(ANY_LANGUAGE), keep_flags=False)
+    if name in ENGLISH:
+        return English(no_space=name.endswith("no_space"), oov=oov)
+    if name in japanese.CONVERTERS:
+        return japanese.CONVERTERS[name]
+    known = ", ".join((*G2P_CHOICES, f"{ANY_LANGUAGE}<code>"))
+    raise UserError(f"found g2p {name!r}, expected one of {known}")

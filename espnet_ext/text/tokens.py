@@ -1,23 +1,29 @@
 """Sentences to token ids and back, with the tokens of stock ESPnet (espnet2/text/*_tokenizer.py).
 
 A token list has ESPnet's order: `<blank>`, `<unk>`, the tokens by falling frequency, `<sos/eos>`.
+Type wordpiece and byte tokens (`espnet_ext.text.subwords`) are ours: stock ESPnet has no wordpiece, and
+shows byte tokens of char and word as they are written.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from espnet_ext.errors import UserError
 from espnet_ext.text.cleaners import make_cleaner
+from espnet_ext.text.phoneme_cache import CachedG2p
 from espnet_ext.text.phonemes import make_g2p
+from espnet_ext.text.pronunciation import read_lexicon
+from espnet_ext.text.subwords import SpellingWords, WordPiece, join_spelled, spell, spells
 
 BLANK, UNK, SOS_EOS, SPACE = "<blank>", "<unk>", "<sos/eos>", "<space>"
-TOKEN_TYPES = ("bpe", "char", "word", "phn")
+TOKEN_TYPES = ("bpe", "char", "word", "phn", "wordpiece")
 TOKENS_FILE, BPE_FILE, SETTINGS_FILE = "tokens.txt", "bpe.model", "text.json"
+LEXICON_FILE, PHONEMES_FILE = "lexicon.txt", "phonemes.tsv"
 
 
 class Tokenizer(Protocol):
@@ -32,18 +38,37 @@ class CharTokenizer:
     """Characters, `<space>` for a blank, and whole non-linguistic symbols such as `<noise>`.
 
     Where one symbol begins with another the longer one wins.
+
+    Args:
+        nlsyms: the symbols.
+        space: the token for a blank.
+        known: the token list, if it has byte tokens: what it lacks is spelled.
     """
 
-    def __init__(self, nlsyms: Iterable[str] = (), space: str = SPACE) -> None:
+    def __init__(
+        self,
+        nlsyms: Iterable[str] = (),
+        space: str = SPACE,
+        known: Collection[str] | None = None,
+    ) -> None:
         symbols = sorted(filter(None, nlsyms), key=lambda s: (-len(s), s))
         self.pattern = re.compile("|".join([*map(re.escape, symbols), "."]), re.DOTALL)
-        self.space = space
+        self.space, self.known = space, known
 
     def split(self, text: str) -> list[str]:
-        return [self.space if t == " " else t for t in self.pattern.findall(text)]
+        tokens = [self.space if t == " " else t for t in self.pattern.findall(text)]
+        if self.known is None:
+            return tokens
+        spelled = ([t] if t in self.known else spell(self._write(t)) for t in tokens)
+        return [token for parts in spelled for token in parts]
 
     def join(self, tokens: Sequence[str]) -> str:
-        return "".join(" " if t == self.space else t for t in tokens)
+        if self.known is not None:
+            return join_spelled(tokens, self._write)
+        return "".join(map(self._write, tokens))
+
+    def _write(self, token: str) -> str:
+        return " " if token == self.space else token
 
 
 class WordTokenizer:
@@ -59,8 +84,10 @@ class WordTokenizer:
 class PhonemeTokenizer:
     """Phonemes; joining them does not give the sentence back."""
 
-    def __init__(self, g2p: str | None) -> None:
-        self.split = make_g2p(g2p)
+    def __init__(
+        self, g2p: str | None, lexicon: Mapping[str, tuple[str, ...]] | None = None
+    ) -> None:
+        self.split = make_g2p(g2p, lexicon)
 
     def join(self, tokens: Sequence[str]) -> str:
         return "".join(tokens)
@@ -101,18 +128,33 @@ def make_tokenizer(
     bpemodel: str | Path | None = None,
     g2p: str | None = None,
     nlsyms: Iterable[str] = (),
+    known: Collection[str] = (),
+    lexicon: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Tokenizer:
     """The tokenizer of a type, one of `TOKEN_TYPES`.
+
+    Args:
+        token_type: the type.
+        bpemodel: bpe: the sentencepiece model.
+        g2p: phn: name of the converter.
+        nlsyms: char: symbols that stay whole.
+        known: the token list; wordpiece cannot do without, char and word spell what it lacks if it
+            has byte tokens.
+        lexicon: phn: the user's own pronunciations.
 
     Raises:
         UserError: for an unknown type, or type bpe without a model.
     """
+    visible = set(known) - {BLANK, SOS_EOS}
+    spelling = bool(visible) and spells(visible)
     if token_type == "char":
-        return CharTokenizer(nlsyms)
+        return CharTokenizer(nlsyms, known=visible if spelling else None)
     if token_type == "word":
-        return WordTokenizer()
+        return SpellingWords(visible) if spelling else WordTokenizer()
+    if token_type == "wordpiece":
+        return WordPiece(visible, None if spelling else UNK)
     if token_type == "phn":
-        return PhonemeTokenizer(g2p)
+        return PhonemeTokenizer(g2p, lexicon)
     if token_type != "bpe":
         raise UserError(
             f"found token type {token_type!r}, expected one of {', '.join(TOKEN_TYPES)}"
@@ -162,12 +204,13 @@ class TextPipeline:
     """Everything between a sentence and the ids that a model sees: cleaner, tokenizer, token list.
 
     Args:
-        token_type: bpe, char, word or phn.
+        token_type: bpe, char, word, phn or wordpiece.
         tokens: the tokens in the order of their ids, or the path of a token list.
         bpemodel: path of the sentencepiece model, for bpe.
         g2p: name of the phoneme converter, for phn; None if the text is phonemes already.
         cleaner: none, tacotron or normalize.
         nlsyms: symbols that stay whole in char, e.g. `<noise>`.
+        lexicon: the user's own pronunciations for phn: a file, or word -> phonemes.
 
     Raises:
         UserError: if files are missing, names unknown or the token list is broken.
@@ -181,6 +224,7 @@ class TextPipeline:
         g2p: str | None = None,
         cleaner: str | None = None,
         nlsyms: Iterable[str] = (),
+        lexicon: Mapping[str, tuple[str, ...]] | str | Path | None = None,
     ) -> None:
         if isinstance(tokens, (str, Path)):
             tokens = read_token_list(tokens)
@@ -189,7 +233,11 @@ class TextPipeline:
         self.bpemodel = None if bpemodel is None else Path(bpemodel)
         self.nlsyms = tuple(nlsyms)
         self.clean = make_cleaner(cleaner)
-        self.tokenizer = make_tokenizer(token_type, bpemodel, g2p, self.nlsyms)
+        if isinstance(lexicon, (str, Path)):
+            lexicon = read_lexicon(lexicon)
+        self.tokenizer = make_tokenizer(
+            token_type, bpemodel, g2p, self.nlsyms, self.token_list, lexicon
+        )
         self._index = _index(self.token_list)
         self.unk_id = self._index[UNK]
         self._silent = {BLANK, SOS_EOS}
@@ -208,15 +256,21 @@ class TextPipeline:
                 f"{settings_file}: not found, expected a directory written by "
                 f"train_tokens --out {directory}"
             )
-        settings = json.loads(settings_file.read_text(encoding="utf-8"))
-        return cls(
+        written = settings_file.read_text(encoding="utf-8")
+        settings = json.loads(written)
+        pipeline = cls(
             settings["token_type"],
             directory / TOKENS_FILE,
             bpemodel=directory / BPE_FILE if settings["token_type"] == "bpe" else None,
             g2p=settings.get("g2p"),
             cleaner=settings.get("cleaner"),
             nlsyms=settings.get("non_linguistic_symbols", ()),
+            lexicon=directory / LEXICON_FILE if settings.get("lexicon") else None,
         )
+        g2p = getattr(pipeline.tokenizer, "split", None)
+        if isinstance(g2p, CachedG2p):
+            g2p.load(directory / PHONEMES_FILE, written)
+        return pipeline
 
     def __len__(self) -> int:
         """Size of the token list, the specials included."""

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from espnet_ext.errors import UserError
-from espnet_ext.files import atomic_open, write_json, write_text
+from espnet_ext.files import atomic_open, write_text
 from espnet_ext.text.cleaners import make_cleaner
+from espnet_ext.text.phoneme_cache import CachedG2p, digest
+from espnet_ext.text.pronunciation import read_lexicon, write_lexicon
+from espnet_ext.text.subwords import BYTE_TOKENS, CONTINUED
 from espnet_ext.text.tokens import (
     BLANK,
     BPE_FILE,
+    LEXICON_FILE,
+    PHONEMES_FILE,
     SETTINGS_FILE,
     SOS_EOS,
     TOKENS_FILE,
     UNK,
+    Tokenizer,
     make_tokenizer,
 )
 
@@ -27,7 +34,7 @@ from espnet_ext.text.tokens import (
 class VocabularyConfig:
     """What kind of tokens to make."""
 
-    token_type: str = "bpe"  # bpe, char, word or phn
+    token_type: str = "bpe"  # bpe, char, word, phn or wordpiece
     nbpe: int = (
         500  # pieces of the sentencepiece model, its <unk> <s> </s> included, as ESPnet counts
     )
@@ -37,6 +44,15 @@ class VocabularyConfig:
     g2p: str | None = None  # phn: name of the converter
     cleaner: str | None = None  # none, tacotron or normalize
     nlsyms: tuple[str, ...] = ()  # symbols never split, e.g. <noise>
+    specials: tuple[
+        str, ...
+    ] = ()  # always in the list, right after <unk>, and never split, e.g. <pad>
+    byte_fallback: bool = False  # not phn: 256 byte tokens, so that no character becomes <unk>
+    normalization: str = (
+        "nmt_nfkc"  # bpe: sentencepiece's rule; identity keeps every character as it is
+    )
+    lexicon: str | None = None  # phn: file of the user's own pronunciations
+    jobs: int = 1  # phn: processes that convert
 
 
 def read_sentences(paths: Iterable[str | Path]) -> list[str]:
@@ -78,11 +94,12 @@ def read_symbols(path: str | Path) -> tuple[str, ...]:
 
 
 def train_sentencepiece(
-    sentences: Sequence[str], config: VocabularyConfig
+    sentences: Sequence[str], config: VocabularyConfig, exact: bool = True
 ) -> tuple[bytes, list[str]]:
     """A sentencepiece model and its pieces (without `<unk> <s> </s>`).
 
     The same sentences give the same bytes: no path goes into the model and nothing is sampled.
+    With `exact` false there may be fewer pieces than `nbpe`, if the sentences give no more.
 
     Raises:
         UserError: if `nbpe` is too large or too small for the sentences, with the limit.
@@ -98,7 +115,11 @@ def train_sentencepiece(
             model_type=config.bpe_mode,
             character_coverage=config.character_coverage,
             input_sentence_size=100_000_000,
-            user_defined_symbols=list(config.nlsyms),
+            user_defined_symbols=list(dict.fromkeys((*config.specials, *config.nlsyms))),
+            byte_fallback=config.byte_fallback,
+            normalization_rule_name=config.normalization,
+            remove_extra_whitespaces=config.normalization != "identity",
+            hard_vocab_limit=exact,
             minloglevel=2,
         )
     except (RuntimeError, ValueError) as error:
@@ -126,9 +147,43 @@ def _explain(message: str, config: VocabularyConfig, number: int) -> str:
     return f"sentencepiece cannot train {config.nbpe} pieces on {number} sentences: {message}"
 
 
-def count_tokens(sentences: Sequence[str], config: VocabularyConfig) -> list[str]:
+def train_wordpiece(sentences: Sequence[str], config: VocabularyConfig) -> list[str]:
+    """The pieces of a WordPiece vocabulary of at most `nbpe`: all characters, then merged pieces.
+
+    Merged by frequency, as byte pair encoding is (sentencepiece does it) and as the common WordPiece
+    trainers do, not by likelihood as in the first description.
+
+    Raises:
+        UserError: if `nbpe` is too large or too small for the sentences.
+    """
+    merging = replace(config, bpe_mode="bpe", normalization="identity", byte_fallback=False)
+    merging = replace(merging, nlsyms=(), specials=())
+    pieces = train_sentencepiece(sentences, merging, exact=False)[1]
+    characters = dict.fromkeys(
+        (CONTINUED if place else "") + c
+        for sentence in sentences
+        for word in sentence.split()
+        for place, c in enumerate(word)
+    )
+    merged = dict.fromkeys(
+        piece[1:] if piece[0] == "▁" else CONTINUED + piece for piece in pieces if piece != "▁"
+    )
+    rest = [p for p in merged if p not in characters and p.count("▁") == 0]
+    room = config.nbpe - len(characters) - (256 if config.byte_fallback else 0)
+    if room < 0:
+        raise UserError(
+            f"--nbpe {config.nbpe} is too small: characters and bytes alone are "
+            f"{config.nbpe - room}; choose a larger --nbpe"
+        )
+    return [*characters, *rest[:room]]
+
+
+def count_tokens(
+    sentences: Sequence[str], config: VocabularyConfig, tokenizer: Tokenizer | None = None
+) -> list[str]:
     """Tokens by falling frequency, those that come first in the text first among equals."""
-    tokenizer = make_tokenizer(config.token_type, g2p=config.g2p, nlsyms=config.nlsyms)
+    if tokenizer is None:
+        tokenizer = _tokenizer(config)
     counts: Counter[str] = Counter()
     for sentence in sentences:
         counts.update(tokenizer.split(sentence))
@@ -137,10 +192,19 @@ def count_tokens(sentences: Sequence[str], config: VocabularyConfig) -> list[str
     return [token for token, count in counts.most_common() if count > config.cutoff]
 
 
+def _tokenizer(config: VocabularyConfig) -> Tokenizer:
+    lexicon = read_lexicon(config.lexicon) if config.lexicon else None
+    symbols = (*config.specials, *config.nlsyms)
+    return make_tokenizer(config.token_type, g2p=config.g2p, nlsyms=symbols, lexicon=lexicon)
+
+
 def train_tokens(
     texts: Sequence[str | Path], out: str | Path, config: VocabularyConfig
 ) -> list[str]:
-    """Write `tokens.txt`, `text.json` and, for bpe, `bpe.model` to the directory `out`.
+    """Write `tokens.txt`, `text.json` and what the type needs to the directory `out`.
+
+    That is `bpe.model` for bpe; for phn with a converter `phonemes.tsv`, the phonemes of all these
+    sentences, and `lexicon.txt` if the user has one.
 
     Returns:
         The token list, specials included.
@@ -148,25 +212,73 @@ def train_tokens(
     Raises:
         UserError: if the texts are missing or empty, or `nbpe` does not fit them.
     """
+    _check(config)
     clean = make_cleaner(config.cleaner)
     sentences = [clean(sentence) for sentence in read_sentences(texts)]
     out = Path(out)
+    settings = _settings(config)
+    files: dict[str, bytes] = {}
+    tokenizer = None
     if config.token_type == "bpe":
-        model, tokens = train_sentencepiece(sentences, config)
-        with atomic_open(out / BPE_FILE, "wb") as stream:
-            stream.write(model)
+        files[BPE_FILE], tokens = train_sentencepiece(sentences, config)
+    elif config.token_type == "wordpiece":
+        tokens = train_wordpiece(sentences, config)
     else:
-        tokens = count_tokens(sentences, config)
-        (out / BPE_FILE).unlink(missing_ok=True)  # of an earlier run with another type
-    tokens = [BLANK, UNK, *tokens, SOS_EOS]
+        tokenizer = _tokenizer(config)
+        g2p = tokenizer.split
+        if isinstance(g2p, CachedG2p):
+            g2p.convert_all(sentences, config.jobs)
+        tokens = count_tokens(sentences, config, tokenizer)
+    if config.lexicon:
+        files[LEXICON_FILE] = write_lexicon(read_lexicon(config.lexicon)).encode()
+    tokens = _with_specials(tokens, config)
+    _replace_files(out, files)
     write_text(out / TOKENS_FILE, "\n".join(tokens) + "\n")
-    write_json(
-        out / SETTINGS_FILE,
-        {
-            "token_type": config.token_type,
-            "g2p": config.g2p,
-            "cleaner": config.cleaner,
-            "non_linguistic_symbols": list(config.nlsyms),
-        },
-    )
+    write_text(out / SETTINGS_FILE, settings)
+    if tokenizer is not None and isinstance(tokenizer.split, CachedG2p):
+        tokenizer.split.save(out / PHONEMES_FILE, settings)
     return tokens
+
+
+def _check(config: VocabularyConfig) -> None:
+    """Refuse options that the token type would leave unused without a word."""
+    if config.lexicon and config.token_type != "phn":
+        raise UserError(
+            f"found a lexicon with token type {config.token_type}, expected phn; leave it out"
+        )
+    if config.byte_fallback and config.token_type == "phn":
+        raise UserError(
+            "byte_fallback: phonemes are not characters; leave it out, or take bpe or char"
+        )
+
+
+def _settings(config: VocabularyConfig) -> str:
+    """What `TextPipeline.from_dir` has to know, as JSON."""
+    values: dict[str, object] = {
+        "token_type": config.token_type,
+        "g2p": config.g2p,
+        "cleaner": config.cleaner,
+        "non_linguistic_symbols": list(dict.fromkeys((*config.specials, *config.nlsyms))),
+    }
+    if config.lexicon:
+        written = write_lexicon(read_lexicon(config.lexicon))
+        values["lexicon"] = digest(written)  # so that an edited lexicon makes old phonemes invalid
+    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+
+
+def _with_specials(tokens: Sequence[str], config: VocabularyConfig) -> list[str]:
+    """The whole list: ESPnet's specials, the user's, bytes, symbols and tokens, each once."""
+    spelled = BYTE_TOKENS if config.byte_fallback and config.token_type != "bpe" else ()
+    symbols = config.nlsyms if config.token_type == "wordpiece" else ()
+    inner = dict.fromkeys((*config.specials, *spelled, *symbols, *tokens))
+    return [BLANK, UNK, *(t for t in inner if t not in (BLANK, UNK, SOS_EOS)), SOS_EOS]
+
+
+def _replace_files(out: Path, files: dict[str, bytes]) -> None:
+    """Write the files that this type needs; remove those of an earlier run with another type."""
+    for name in (BPE_FILE, LEXICON_FILE, PHONEMES_FILE):
+        if name in files:
+            with atomic_open(out / name, "wb") as stream:
+                stream.write(files[name])
+        else:
+            (out / name).unlink(missing_ok=True)
