@@ -6,6 +6,8 @@ that stock `build_model_from_file` reads, and one written by stock ESPnet is rea
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -132,6 +134,17 @@ def _component(task: str, config: Config, key: str, kind: str | None = None, **g
         raise UserError(
             f"{key}_conf does not fit {key}: {name} ({error}); it was given {sorted(conf)}"
         ) from error
+
+
+def sampling_rate(task: str, config: Config) -> int | None:
+    """Hz that the front end of a configuration is made for; None where it does not say."""
+    key, kind = ("frontend", "frontend") if task == "asr" else ("feats_extract", "feats_extractor")
+    if config.get(key) is None or config.get("input_size") or config.get("odim"):
+        return None
+    default = inspect.signature(find_class(task, kind, config[key])).parameters.get("fs")
+    found = (config.get(f"{key}_conf") or {}).get("fs", default.default if default else None)
+    number = re.fullmatch(r"(\d+(?:\.\d+)?) *(k?)(?:Hz)?", str(found), re.IGNORECASE)
+    return int(float(number[1]) * (1000 if number[2] else 1)) if number else None
 
 
 def _initialise(model: torch.nn.Module, config: Config) -> torch.nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import fields
@@ -46,8 +47,11 @@ def decode_sets(
         tables: dict[str, dict[str, str]] = {"text": {}, "token": {}, "score": {}, "rtf": {}}
         for utt, entry in progress(entries, len(entries), f"decode {name}"):
             samples, rate = read(entry, utt)
+            if recogniser.rate not in (None, rate) and not tables["text"]:
+                given = (name, rate, recogniser.rate)
+                logging.warning("%s: audio at %d Hz is resampled to the model's %d Hz", *given)
             started = time.monotonic()
-            best = recogniser(samples[:, 0])[0]
+            best = recogniser(samples, rate)[0]
             spent = time.monotonic() - started
             tables["text"][utt] = best.text.strip()
             tables["token"][utt] = " ".join(best.tokens)

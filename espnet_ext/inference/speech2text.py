@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from espnet_ext.audio.resample import resample
 from espnet_ext.bridge.load import load_model, text_pipeline
 from espnet_ext.bridge.search import beam_search
+from espnet_ext.bridge.tasks import sampling_rate
+from espnet_ext.errors import UserError
 from espnet_ext.inference.shares import run_key
 
 
@@ -83,6 +86,7 @@ class Speech2Text:
         self.options, self.device = options or DecodeOptions(), device
         self.files = [p for p in (config, weights, lm_config, lm_weights) if p is not None]
         self.model, self.config = load_model("asr", config, weights, device)
+        self.rate = sampling_rate("asr", self.config)
         lm: Any = None
         if lm_config is not None:
             lm, _ = load_model("lm", lm_config, lm_weights, device)
@@ -111,11 +115,19 @@ class Speech2Text:
         return run_key(self.files, vars(self.options))
 
     @torch.no_grad()
-    def __call__(self, speech: np.ndarray) -> list[Hypothesis]:
-        """Waveform (T,) float in [-1, 1] at the model's rate -> hypotheses, best first.
+    def __call__(self, speech: np.ndarray, rate: int | None = None) -> list[Hypothesis]:
+        """Hypotheses, best first.
 
         An utterance too short for the front end or the encoder gives one empty hypothesis.
+
+        Args:
+            speech: (T,) or (T, C), float in [-1, 1] or integers; channels are mixed down.
+            rate: in Hz; another one than the model's is resampled. None = the model's.
+
+        Raises:
+            UserError: for an array of another form.
         """
+        speech = self._as_model_hears(np.asarray(speech), rate)
         if len(speech) <= self._window() // 2:
             return [_NOTHING]
         samples = torch.as_tensor(speech, dtype=torch.float32, device=self.device)[None]
@@ -132,6 +144,20 @@ class Speech2Text:
             x=encoded[0], maxlenratio=self.options.maxlenratio, minlenratio=self.options.minlenratio
         )
         return [self._hypothesis(h) for h in found[: self.options.nbest]]
+
+    def _as_model_hears(self, speech: np.ndarray, rate: int | None) -> np.ndarray:
+        """(T,) float32 at the model's rate."""
+        if speech.ndim not in (1, 2) or (speech.ndim == 2 and speech.shape[1] > len(speech) > 0):
+            raise UserError(
+                f"found audio of shape {speech.shape}, expected (T,) or (T, C), time first: transpose it"
+            )
+        if np.issubdtype(speech.dtype, np.integer):
+            speech = speech / (np.iinfo(speech.dtype).max + 1.0)
+        speech = speech.astype(np.float32, copy=False)
+        speech = speech.mean(axis=1) if speech.ndim == 2 else speech
+        if rate is None or self.rate is None or rate == self.rate:
+            return speech
+        return resample(speech, rate, self.rate)
 
     def _window(self) -> int:
         """Samples of the front end's analysis, which reflects half of them at either end; 0 if unknown."""

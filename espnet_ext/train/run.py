@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from espnet_ext.audio.read import opened
 from espnet_ext.bridge.choices import find_class
 from espnet_ext.bridge.hook import import_class
-from espnet_ext.bridge.tasks import TASKS, Task
+from espnet_ext.bridge.tasks import TASKS, Task, sampling_rate
 from espnet_ext.bridge.weights import read_weights
 from espnet_ext.errors import UserError
 from espnet_ext.text.tokens import TextPipeline
@@ -109,6 +110,26 @@ def read_data(
         if len(data) == 0:
             raise UserError(f"{where[0]} ({split}) has no utterance; check the filter's limits")
     return train, valid
+
+
+def check_rate(task: Task, config: Config, data: Utterances) -> None:
+    """Training audio is at the rate that the front end is made for, as decoding will take it to be.
+
+    Raises:
+        UserError: if it is not; of the data one utterance is looked at, format_audio gives all the same rate.
+    """
+    wanted = sampling_rate(task.name, config) if data.audio else None
+    if wanted is None:
+        return
+    utt, entry = next(iter(data.audio.items()))
+    with opened(entry, utt) as stream:
+        found = stream.samplerate
+    if found != wanted:
+        key = "frontend_conf" if task.name == "asr" else "feats_extract_conf"
+        raise UserError(
+            f"utterance {utt}: found audio at {found} Hz, expected {wanted} Hz as the front end is made for: "
+            f"set `{key}: {{fs: {found}, ...}}` in the YAML, or format the audio with --fs {wanted}"
+        )
 
 
 def _read_split(
@@ -225,6 +246,7 @@ def train_model(
     config = fill_in(read_config(task, places.config, places.overrides), pipeline, places.stats_dir)
     pitch = config.get("pitch_extract") is not None
     train, valid = read_data(task, places, pipeline, pitch)
+    check_rate(task, config, train)
     train.preprocessor, valid.preprocessor = (
         _preprocessor(config, True),
         _preprocessor(config, False),
