@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from espnet_ext.report.audit import write_page
 
     given = vars(args)
-    limits = Limits(**{f.name: given[f.name] for f in fields(Limits) if given[f.name] is not None})
+    limits = Limits(**{f.name: given[f.name] for f in fields(Limits)})
     policy = Policy.of(args.refuse, args.allow)
     found = audit(args.data, limits, policy, args.nj, text=not args.no_text)
     output = args.output or args.data / "audit"
@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     for field in fields(Limits):
         parser.add_argument(
-            f"--{field.name}", type=float, default=field.default, help="beyond it, a finding"
+            f"--{field.name}", type=float, default=field.default, help=field.metadata["help"]
         )
     return parser
 

@@ -1,17 +1,26 @@
-"""Leave out utterances that are too short, too long, without text or implausibly fast.
+"""Leave out utterances that are too short, too long, without text or implausibly fast, or that do
+not fulfil a rule such as "snr>=10".
 
-Says how many went for which reason; the list is OUT/SET/dropped. Only tables are written.
+A rule compares seconds, chars, words or cps (characters a second), or a measure of the audio: level,
+peak, noise, snr, wada, clipped, dc, speech, bandwidth, ... (from DATA/SET/quality.tsv, which
+format_audio writes, or audit.tsv of audit_data). Says how many went for which reason; the list is
+OUT/SET/dropped. Only tables are written.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from espnet_ext.bin.command import Parser, run
 from espnet_ext.errors import UserError
+
+if TYPE_CHECKING:
+    from espnet_ext.quality.rules import Rule
 
 
 @dataclass(frozen=True)
@@ -36,17 +45,29 @@ class Limits:
         return ""
 
 
-def filter_set(data: Path, out: Path, limits: Limits | None) -> Counter[str]:
+def filter_set(
+    data: Path,
+    out: Path,
+    limits: Limits | None,
+    rules: Sequence[Rule] = (),
+    measures: Path | None = None,
+) -> Counter[str]:
     """Write what stays of a data directory to `out`; no limits: everything.
+
+    Args:
+        data, out: data directories.
+        limits: on length and text.
+        rules: what else an utterance must fulfil; only where there are limits.
+        measures: the table that rules look at; None: `quality.tsv` of `data`.
 
     Returns:
         how many went for each reason.
 
     Raises:
-        UserError: no utt2dur, or nothing stays.
+        UserError: no utt2dur, no measures that a rule needs, or nothing stays.
     """
     from espnet_ext.datadir import write_table
-    from espnet_ext.datadir.edit import keep, read_all, write_all
+    from espnet_ext.datadir.edit import keep, read_all, seconds_in, write_all
 
     if not (data / "utt2dur").is_file():
         raise UserError(
@@ -54,19 +75,50 @@ def filter_set(data: Path, out: Path, limits: Limits | None) -> Counter[str]:
         )
     tables = read_all(data, empty=("text",))
     texts = tables.get("text", {})
+    seconds = seconds_in(tables["utt2dur"], data / "utt2dur")
     dropped: dict[str, str] = {}
-    for utt, seconds in tables["utt2dur"].items() if limits else ():
-        reason = limits.reason(float(seconds), texts.get(utt) if texts else None) if limits else ""
-        if reason:
-            dropped[utt] = reason
+    counts: Counter[str] = Counter()
+    for utt, kind, detail in _leavers(
+        seconds, texts, limits, rules, measures or data / "quality.tsv"
+    ):
+        dropped[utt] = detail
+        counts[kind] += 1
     stays = tables["utt2spk"].keys() - dropped.keys()
-    counts = Counter(dropped.values())
     if not stays:
         reasons = ", ".join(f"{n} {reason}" for reason, n in counts.items())
         raise UserError(f"{data}: found nothing that stays ({reasons}): loosen the limits")
     write_all(out, keep(tables, stays))
     write_table(out / "dropped", dropped)
     return counts
+
+
+def _leavers(
+    seconds: Mapping[str, float],
+    texts: Mapping[str, str],
+    limits: Limits | None,
+    rules: Sequence[Rule],
+    measures: Path,
+) -> Iterator[tuple[str, str, str]]:
+    """(utterance, reason, reason with its value) of all that go."""
+    from espnet_ext.quality.rules import DERIVED, derived, read_measures
+
+    if limits is None:
+        return
+    names = sorted({rule.name for rule in rules} - set(DERIVED))
+    table = read_measures(measures, names) if names else {}
+    for utt, length in seconds.items():
+        text = texts.get(utt) if texts else None
+        reason = limits.reason(length, text)
+        if reason:
+            yield utt, reason, reason
+            continue
+        values = {**table.get(utt, {}), **derived(length, text)}
+        for rule in rules:
+            reason = rule.reason(values)
+            if reason:
+                value = values.get(rule.name, math.nan)
+                yield utt, reason, f"{reason}, found {value:.6g}"
+                break
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -91,16 +143,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--keep", default="", help='sets to copy whole, such as test sets: "test dev"'
     )
+    parser.add_argument(
+        "--rule",
+        action="append",
+        default=[],
+        metavar="RULE",
+        help='what stays must fulfil it, e.g. "snr>=10" or "cps<=25"; may be given several times',
+    )
+    parser.add_argument(
+        "--measures",
+        type=Path,
+        metavar="TSV",
+        help="table of the rules' measures, e.g. audit.tsv; unset: DATA/SET/quality.tsv",
+    )
     args = parser.parse_args(argv)
     if args.data.resolve() == args.out.resolve():
         parser.error(f"DATA and OUT are both {args.data}, expected two directories")
     limits = Limits(args.min_seconds, args.max_seconds, args.min_chars, args.max_chars_per_second)
 
     from espnet_ext.datadir import read_table
+    from espnet_ext.quality.rules import parse_rule
 
+    rules = [parse_rule(text) for text in args.rule]
     for name in args.sets:
-        whole = name in args.keep.split()
-        counts = filter_set(args.data / name, args.out / name, None if whole else limits)
+        asked = None if name in args.keep.split() else limits
+        counts = filter_set(args.data / name, args.out / name, asked, rules, args.measures)
         kept = len(read_table(args.out / name / "utt2spk"))
         gone = "; ".join(f"{n} {reason}" for reason, n in counts.most_common()) or "none"
         print(f"{args.out / name}: kept {kept}, dropped {sum(counts.values())} ({gone})")

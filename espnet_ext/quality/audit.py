@@ -244,6 +244,8 @@ def examine(task: Task) -> Outcome:
     if not task.entry:
         return Outcome(None, (("unreadable", "found no recording for its line of segments"),))
     plain = not task.entry.endswith("|") and ark_offset(task.entry)[1] is None
+    if plain and not Path(task.entry).is_file():
+        return Outcome(None, (("unreadable", f"{task.entry}: no such file"),))
     faults = list(header_faults(task.entry)) if plain else []
     try:
         measures, samples = measure(task.entry, task.utt, start=task.start, end=task.end)

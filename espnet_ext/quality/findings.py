@@ -6,40 +6,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from espnet_ext.errors import UserError
 
 
+def _limit(value: float, meaning: str) -> float:
+    found: float = field(default=value, metadata={"help": meaning})
+    return found
+
+
 @dataclass(frozen=True)
 class Limits:
-    """Beyond these an utterance is worth a look; none of them stops a training but the last.
+    """Beyond these an utterance is worth a look; only the last one refuses it."""
 
-    Attributes:
-        min_snr: dB; both estimates below it.
-        max_clipped: share of samples cut off at the top.
-        min_level, max_noise: dBFS.
-        max_dc: magnitude of the mean sample, 1 = full scale.
-        min_speech: share of frames that stand out from the noise.
-        min_band: bandwidth as a share of what the sampling rate could carry.
-        min_cps, max_cps: characters of the text (spaces counted) per second.
-        min_seconds, max_seconds: an utterance is usually within.
-        endless_seconds: longer than any training step can hold.
-    """
-
-    min_snr: float = 10.0
-    max_clipped: float = 0.001
-    min_level: float = -45.0
-    max_noise: float = -30.0
-    max_dc: float = 0.02
-    min_speech: float = 0.15
-    min_band: float = 0.6
-    min_cps: float = 3.0
-    max_cps: float = 30.0
-    min_seconds: float = 0.3
-    max_seconds: float = 35.0
-    endless_seconds: float = 600.0
+    min_snr: float = _limit(10.0, "dB; noisy where both estimates are below")
+    max_clipped: float = _limit(0.001, "share of samples cut off at the top")
+    min_level: float = _limit(-45.0, "dBFS; quieter is quiet")
+    max_noise: float = _limit(-30.0, "dBFS of the noise floor")
+    max_dc: float = _limit(0.02, "magnitude of the mean sample, 1 = full scale")
+    min_speech: float = _limit(0.15, "share of frames that stand out from the noise")
+    min_band: float = _limit(0.6, "bandwidth as a share of what the sampling rate could carry")
+    min_cps: float = _limit(3.0, "characters of the text, spaces counted, per second")
+    max_cps: float = _limit(30.0, "characters of the text, spaces counted, per second")
+    min_seconds: float = _limit(0.3, "shorter is short")
+    max_seconds: float = _limit(35.0, "longer is long")
+    endless_seconds: float = _limit(600.0, "longer than any training step can hold")
 
 
 #: Kind -> what it means. Those of REFUSED stop a training or spoil it silently.

@@ -26,7 +26,7 @@ _PLOTS = (
     ("noise", "Noise floor", "dBFS", "level of the quiet frames"),
     ("level", "Level", "dBFS", "root mean square"),
     ("speech", "Speech", "share", "frames that stand out from the noise"),
-    ("bandwidth", "Bandwidth", "Hz", "where the spectrum falls off, or half the sampling rate"),
+    ("bandwidth", "Bandwidth", "Hz", "where the spectrum falls off"),
 )
 #: Kinds that ears can judge, and how many of each get a player.
 _AUDIBLE = (
@@ -115,11 +115,15 @@ def _groups(what: str, spread: Spread) -> str:
 
 def _worst(found: Audit, texts: dict[str, str]) -> str:
     players = Players()
-    parts = []
+    parts, heard = [], set[str]()
     for kind in (k for k in _AUDIBLE if k in found.findings):
         parts.append(f"<h3>{esc(kind)}</h3>{note(KINDS[kind])}")
         for finding in found.findings[kind][:_PLAYERS]:
-            parts.append(_heard(found, finding, players, texts.get(finding.utt, "")))
+            if finding.utt in heard:
+                parts.append(f"<p><code>{esc(finding.utt)}</code>, see above</p>")
+            else:
+                parts.append(_heard(found, finding, players, texts.get(finding.utt, "")))
+            heard.add(finding.utt)
     if not parts:
         parts.append(note("There is nothing to listen to."))
     return section("worst", "The worst, to listen to", *parts)
