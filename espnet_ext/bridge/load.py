@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from espnet_ext.bridge.device import choose_device
 from espnet_ext.bridge.tasks import TASKS, Config
 from espnet_ext.bridge.weights import load_weights
 from espnet_ext.errors import UserError
@@ -63,7 +64,11 @@ def load_model(
 
     Returns:
         The model in evaluation mode on `device`, and its configuration.
+
+    Raises:
+        UserError: if the device or a file is not there, or they do not fit each other.
     """
+    device = choose_device(device)
     settings = read_model_config(task_name, config)
     model = TASKS[TASKS[task_name].speaks_as or task_name].build(settings)
     if weights is not None:

@@ -14,6 +14,7 @@ import torch
 
 from espnet_ext.audio.read import opened
 from espnet_ext.bridge.choices import find_class
+from espnet_ext.bridge.device import choose_device
 from espnet_ext.bridge.hook import import_class
 from espnet_ext.bridge.tasks import TASKS, Task, sampling_rate
 from espnet_ext.bridge.weights import read_weights
@@ -241,7 +242,7 @@ def train_model(
         UserError: for a configuration or data that cannot be trained on.
     """
     task = TASKS[task_name]
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device(device, training=True)
     pipeline = TextPipeline.from_dir(places.tokens)
     config = fill_in(read_config(task, places.config, places.overrides), pipeline, places.stats_dir)
     pitch = config.get("pitch_extract") is not None
