@@ -1,4 +1,5 @@
-"""Read audio: wav, flac, mp3, ogg, NIST sphere, parts of Kaldi arks, pipes, headerless PCM.
+"""Read audio: what libsndfile knows (wav, flac, mp3, ogg, opus, NIST sphere, ...), parts of Kaldi arks, pipes,
+headerless PCM; shorten inside sphere, m4a and the like through espnet_ext.audio.foreign.
 
 Arrays are (T, C): T samples of C channels, float32 in [-1, 1] or int16.
 """
@@ -42,15 +43,29 @@ def opened(entry: str, utt: str = "") -> Iterator[soundfile.SoundFile]:
     import soundfile
 
     try:
-        with soundfile.SoundFile(_source(entry)) as stream:
+        with _opened(_source(entry)) as stream:
             yield stream
     except (soundfile.SoundFileError, OSError, EOFError, AssertionError) as error:
         if isinstance(error, OSError) and error.filename is None:
             raise
         raise AudioError(
             f"{_who(utt, entry)}: found unreadable audio ({_reason(error)}), expected wav, flac, "
-            "mp3, ogg or sphere: check the file, or remove the utterance"
+            "mp3, ogg, opus or sphere: check the file, or remove the utterance"
         ) from None
+
+
+def _opened(source: str | BinaryIO) -> soundfile.SoundFile:
+    import soundfile
+
+    try:
+        return soundfile.SoundFile(source)
+    except soundfile.SoundFileError:
+        from espnet_ext.audio.foreign import decode, foreign_format
+
+        kind = foreign_format(source) if isinstance(source, str) else None
+        if kind is None:
+            raise
+        return soundfile.SoundFile(BytesIO(decode(str(source), kind)))
 
 
 def _reason(error: BaseException) -> str:
@@ -181,30 +196,34 @@ def seconds_of(entry: str, utt: str = "") -> float:
         return float(stream.frames) / float(stream.samplerate)
 
 
-def read_raw(path: str | Path, rate: int, endian: str | None = None) -> tuple[np.ndarray, int]:
-    """Read headerless 16-bit mono PCM.
+def read_raw(
+    path: str | Path, rate: int, endian: str | None = None, channels: int = 1
+) -> tuple[np.ndarray, int]:
+    """Read headerless 16-bit PCM.
 
     Args:
         path: the file.
         rate: its sampling rate, returned as it is.
         endian: "big" or "little"; None: whichever gives the smoother signal (see endianness).
+        channels: how many are interleaved.
 
     Returns:
-        int16 samples (T,) in the machine's byte order, and the rate.
+        int16 samples (T,), or (T, C) of several channels, in the machine's byte order, and the rate.
 
     Raises:
-        AudioError: empty, or an odd number of bytes.
+        AudioError: empty, or not a whole number of samples.
     """
     import numpy as np
 
     data = Path(path).read_bytes()
-    if not data or len(data) % 2:
+    if not data or len(data) % (2 * channels):
         raise AudioError(
-            f"{path}: found {len(data)} bytes, expected 16-bit samples without a header (an even "
-            "number, more than none): check the file"
+            f"{path}: found {len(data)} bytes, expected 16-bit samples of {channels} channels without "
+            f"a header (a multiple of {2 * channels}, more than none): check the file"
         )
     order = endian or endianness([data])
-    return np.frombuffer(data, ">i2" if order == "big" else "<i2").astype(np.int16), rate
+    samples = np.frombuffer(data, ">i2" if order == "big" else "<i2").astype(np.int16)
+    return samples if channels == 1 else samples.reshape(-1, channels), rate
 
 
 def endianness(pieces: Iterable[bytes]) -> str:
