@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class ByteDropout(nn.Module):
-    """Dropout whose random numbers are single bytes, drawn eight at a time on a CPU.
+    """Dropout whose random numbers are single bytes, drawn seven at a time on a CPU.
 
     torch draws a double from a sequential generator for each element there, which took 25 % of a step of a
     4 M parameter encoder; this takes 4 %. The probability is rounded to a multiple of 1/256, and the scaling

@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 from espnet2.asr.specaug.abs_specaug import AbsSpecAug
-from espnet2.asr.specaug.specaug import SpecAug
 from torch import Tensor
+
+from espnet_ext.bridge.choices import find_class
 
 
 class LateSpecAug(AbsSpecAug):
@@ -24,7 +25,7 @@ class LateSpecAug(AbsSpecAug):
     def __init__(self, begin: int = 500, **conf: Any) -> None:
         super().__init__()
         self.begin = begin
-        self.masks = SpecAug(**conf)
+        self.masks = find_class("asr", "specaug", "specaug")(**conf)
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
 
     def forward(self, x: Tensor, x_lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:

@@ -17,6 +17,7 @@ import torch
 from espnet_ext.bridge.choices import find_class
 from espnet_ext.bridge.imports import espnet2
 from espnet_ext.errors import UserError
+from espnet_ext.text.tokens import read_token_list
 
 Config = dict[str, Any]
 
@@ -111,9 +112,7 @@ class Task:
 def _tokens(config: Config) -> list[str]:
     tokens = config["token_list"]
     if isinstance(tokens, str):
-        with open(tokens, encoding="utf-8") as stream:
-            # only the line end goes: a token may itself be a space
-            tokens = config["token_list"] = [line[0] + line[1:].rstrip() for line in stream]
+        tokens = config["token_list"] = read_token_list(tokens)
     if not isinstance(tokens, (list, tuple)):
         raise UserError(
             f"token_list: found {type(tokens).__name__}, expected a list of tokens or a file's name"
@@ -131,9 +130,26 @@ def _component(task: str, config: Config, key: str, kind: str | None = None, **g
     try:
         return cls(**given, **conf)
     except (TypeError, ValueError, AssertionError) as error:
+        if _is_a_bug(cls, {**given, **conf}, error):
+            raise
         raise UserError(
             f"{key}_conf does not fit {key}: {name} ({error}); it was given {sorted(conf)}"
         ) from error
+
+
+def _is_a_bug(cls: Any, arguments: Config, error: Exception) -> bool:
+    """Whether a constructor failed over its own code, whose author needs the traceback, not over the YAML.
+
+    A ValueError speaks of a value. ESPnet's classes assert what a configuration must be.
+    """
+    if isinstance(error, ValueError) or cls.__module__.partition(".")[0] in ("espnet", "espnet2"):
+        return False
+    try:
+        inspect.signature(cls).bind(**arguments)
+    except TypeError:
+        return False
+    # a class may hand its **conf on to another
+    return not any(f"unexpected keyword argument '{name}'" in str(error) for name in arguments)
 
 
 def sampling_rate(task: str, config: Config) -> int | None:
