@@ -11,8 +11,9 @@ import struct
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-#: Lengths that a program writes when it does not know the end yet (it wrote to a pipe).
-_UNKNOWN = frozenset({0, 0x7FFFFFFF, 0xFFFFFFFF})
+#: A program that writes to a pipe does not know the length and puts down 0 or about the largest there
+#: is (espeak-ng and sox 0x7FFFF000, ffmpeg 0xFFFFFFFF).
+_UNKNOWN = 0x7FFF0000
 _SIGNS = {b"RIFF": "wav", b"fLaC": "flac", b"OggS": "ogg", b"NIST": "sphere", b"ID3": "mp3"}
 _SUFFIXES = {
     "wav": {".wav", ".wv1", ".wv2"},
@@ -88,7 +89,7 @@ def _format(body: bytes) -> list[Fault]:
 
 
 def _data(length: int, there: int) -> list[Fault]:
-    if length in _UNKNOWN or length <= there:
+    if length <= there or length >= _UNKNOWN:
         return []
     lost = f" ({100 * (length - there) / length:.0f} % lost)"
     return [

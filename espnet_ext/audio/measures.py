@@ -195,7 +195,7 @@ class Meter:
         import numpy as np
 
         self.rate, self.channels, self.samples = rate, channels, 0
-        self.size = max(16, 1 << round(math.log2(0.032 * rate)))  # samples of a frame
+        self.size = 1 << max(4, round(math.log2(0.032 * rate)))  # samples of a frame
         self.window = np.hanning(self.size).astype(np.float32)
         self.spectrum = np.zeros(self.size // 2 + 1)
         self.levels = np.zeros(_BINS, dtype=np.int64)
