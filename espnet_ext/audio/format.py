@@ -274,7 +274,8 @@ def _format(
             print(f"{label}: left out {len(broken)} unusable utterances:{lines}", file=sys.stderr)
             return
         raise UserError(
-            f"{label}: {len(broken)} unusable utterances (--skip_broken leaves them out):{lines}"
+            f"{label}: {len(broken)} unusable utterances (--skip_broken leaves them out, in a recipe "
+            f'--format_opts "--skip_broken"):{lines}'
         )
 
 
