@@ -20,6 +20,16 @@ def _search_class(scorers: Iterable[Any]) -> Any:
     return legacy("nets.beam_search").BeamSearch
 
 
+def _scorers(asr: Any, lm: Any) -> dict[str, Any]:
+    """What scores a hypothesis, by the name of its weight."""
+    scorers = {
+        "decoder": asr.decoder,
+        "ctc": legacy("nets.scorers.ctc").CTCPrefixScorer(ctc=asr.ctc, eos=asr.eos),
+        "length_bonus": legacy("nets.scorers.length_bonus").LengthBonus(len(asr.token_list)),
+    }
+    return scorers if lm is None else {**scorers, "lm": lm.lm}
+
+
 def beam_search(asr: Any, lm: Any, options: Any, device: str) -> Any:
     """The search that stock `Speech2Text` would build: batched over hypotheses, unless a part scores only one.
 
@@ -37,13 +47,7 @@ def beam_search(asr: Any, lm: Any, options: Any, device: str) -> Any:
             "found a model without attention decoder, expected a hybrid CTC/attention model"
         )
     size = len(asr.token_list)
-    scorers = {
-        "decoder": asr.decoder,
-        "ctc": legacy("nets.scorers.ctc").CTCPrefixScorer(ctc=asr.ctc, eos=asr.eos),
-        "length_bonus": legacy("nets.scorers.length_bonus").LengthBonus(size),
-    }
-    if lm is not None:
-        scorers["lm"] = lm.lm
+    scorers = _scorers(asr, lm)
     search = _search_class(scorers.values())(
         scorers=scorers,
         weights={

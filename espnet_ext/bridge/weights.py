@@ -74,21 +74,14 @@ def load_weights(
     ]
     missing = [name for name in own if name not in state]
     unexpected = [name for name in state if name not in own]
-    problems = [
-        text
-        for names, text in (
-            (shapes, f"other shapes: {_some(shapes)}"),
-            (missing, f"missing: {_some(missing)}"),
-            (unexpected, f"not in the model: {_some(unexpected)}"),
-        )
-        if names
-    ]
+    differences = {"other shapes": shapes, "missing": missing, "not in the model": unexpected}
+    problems = "; ".join(f"{what}: {_some(names)}" for what, names in differences.items() if names)
     if shapes or (strict and problems):
         raise UserError(
-            f"{path} does not fit the model of its config.yaml; {'; '.join(problems)}. "
+            f"{path} does not fit the model of its config.yaml; {problems}. "
             "Check that both come from the same training"
         )
     if problems:
-        logging.warning("%s: %s", path, "; ".join(problems))
+        logging.warning("%s: %s", path, problems)
     model.load_state_dict(state, strict=False)
     return missing, unexpected

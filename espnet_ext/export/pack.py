@@ -133,6 +133,22 @@ def result_files(directory: Path) -> list[Path]:
     return sorted([*found, *directory.glob("*/scores.json")])
 
 
+def _known_task(task: str, with_lm: bool) -> str:
+    """Which of TASKS a task is packed as.
+
+    Raises:
+        UserError: for another one, or a language model where none belongs.
+    """
+    task = "tts" if task == "gan_tts" else task  # one inference class serves both
+    if task not in TASKS:
+        raise UserError(f"found task {task!r}, expected one of {', '.join(TASKS)}")
+    if with_lm and task != "asr":
+        raise UserError(
+            f"found a language model for {task}, expected one only for asr: drop --lm_dir"
+        )
+    return task
+
+
 def pack(
     task: str,
     model_dir: str | Path,
@@ -158,13 +174,7 @@ def pack(
     Raises:
         UserError: if something is missing, or the task has no language model.
     """
-    task = "tts" if task == "gan_tts" else task  # one inference class serves both
-    if task not in TASKS:
-        raise UserError(f"found task {task!r}, expected one of {', '.join(TASKS)}")
-    if lm_dir is not None and task != "asr":
-        raise UserError(
-            f"found a language model for {task}, expected one only for asr: drop --lm_dir"
-        )
+    task = _known_task(task, lm_dir is not None)
     contents = Contents()
     add_model(contents, TASKS[task], Path(model_dir), model)
     if lm_dir is not None:

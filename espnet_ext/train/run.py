@@ -245,28 +245,27 @@ def train_model(
     device = choose_device(device, training=True)
     pipeline = TextPipeline.from_dir(places.tokens)
     config = fill_in(read_config(task, places.config, places.overrides), pipeline, places.stats_dir)
-    pitch = config.get("pitch_extract") is not None
-    train, valid = read_data(task, places, pipeline, pitch)
-    check_rate(task, config, train)
-    train.preprocessor, valid.preprocessor = (
-        _preprocessor(config, True),
-        _preprocessor(config, False),
-    )
+    train, valid = data = _checked_data(task, places, pipeline, config)
     model = _new_model(task, config).to(device)
-    trainer = _trainer(task, places, config, model, (train, valid), device, anew)
+    trainer = _trainer(task, places, config, model, data, device, anew)
     print(describe(model, train, len(trainer.sampler.batches(1))), flush=True)
     averaged = trainer.fit()
     model.load_state_dict(torch.load(averaged[0], map_location=device, weights_only=True))
-    save_attention(
-        model,
-        valid,
-        trainer.collate,
-        places.output_dir,
-        config["num_att_plot"],
-        pipeline,
-        device,
-    )
+    number, folder = config["num_att_plot"], places.output_dir
+    save_attention(model, valid, trainer.collate, folder, number, pipeline, device)
     return averaged
+
+
+def _checked_data(
+    task: Task, places: Places, pipeline: TextPipeline, config: Config
+) -> tuple[Utterances, Utterances]:
+    """Training and validation data as the configuration wants them."""
+    pitch = config.get("pitch_extract") is not None
+    train, valid = read_data(task, places, pipeline, pitch)
+    check_rate(task, config, train)
+    train.preprocessor = _preprocessor(config, True)
+    valid.preprocessor = _preprocessor(config, False)
+    return train, valid
 
 
 def _new_model(task: Task, config: Config) -> torch.nn.Module:

@@ -138,26 +138,36 @@ class AlignedFastSpeech(AbsTTS):
     ) -> None:
         super().__init__()
         self.eos, self.odim = idim - 1, odim
-        self.spks = spks if spks and spks > 1 else None
-        self.langs = langs if langs and langs > 1 else None
-        self.spk_embed_dim = spk_embed_dim
         self.align_weight, self.binarise_weight = align_weight, binarise_weight
         self.binarise_after = binarise_after
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         self.embed = nn.Embedding(idim, width, padding_idx=0)
-        self.speaker = nn.Embedding(self.spks, width) if self.spks else None
-        self.language = nn.Embedding(self.langs, width) if self.langs else None
-        self.voice = nn.Linear(spk_embed_dim, width) if spk_embed_dim else None
+        self._make_voices(width, spks, langs, spk_embed_dim)
         self.encoder = Stack(encoder_blocks, width, heads, encoder_inner, kernel, dropout)
         self.aligner = Aligner(width, odim)
         self.prior = Prior()
+        self._make_variance(width, use_pitch, use_energy)
+        self.decoder = Stack(decoder_blocks, width, heads, decoder_inner, kernel, dropout)
+        self.out = nn.Linear(width, odim)
+
+    def _make_voices(
+        self, width: int, spks: int | None, langs: int | None, spk_embed_dim: int | None
+    ) -> None:
+        """What is added to the encoded text for speaker, language and outside embedding."""
+        self.spks = spks if spks and spks > 1 else None
+        self.langs = langs if langs and langs > 1 else None
+        self.spk_embed_dim = spk_embed_dim
+        self.speaker = nn.Embedding(self.spks, width) if self.spks else None
+        self.language = nn.Embedding(self.langs, width) if self.langs else None
+        self.voice = nn.Linear(spk_embed_dim, width) if spk_embed_dim else None
+
+    def _make_variance(self, width: int, use_pitch: bool, use_energy: bool) -> None:
+        """Predictors of duration, pitch and energy; embeddings of the latter two."""
         self.duration = VariancePredictor(width)
         self.pitch = VariancePredictor(width) if use_pitch else None
         self.energy = VariancePredictor(width) if use_energy else None
         self.pitch_embed = nn.Conv1d(1, width, 9, padding=4) if use_pitch else None
         self.energy_embed = nn.Conv1d(1, width, 9, padding=4) if use_energy else None
-        self.decoder = Stack(decoder_blocks, width, heads, decoder_inner, kernel, dropout)
-        self.out = nn.Linear(width, odim)
 
     # -- parts -----------------------------------------------------------------------------------------------
 
@@ -233,24 +243,25 @@ class AlignedFastSpeech(AbsTTS):
         durations = best_durations(log_p, text_lengths, feats_lengths)
         path = hard_path(durations, feats.shape[1])
         self.aligner.attn = path
-        targets = {
-            name: token_means(values[:, : feats.shape[1]], path)[..., 0]
-            for name, values, used in (
-                ("pitch", pitch, self.pitch),
-                ("energy", energy, self.energy),
-            )
-            if used is not None and values is not None
-        }
+        targets = self._targets(pitch, energy, path)
         stats = self._variance_losses(x, durations, targets, text_mask)
         x = self._adapt(x, targets.get("pitch"), targets.get("energy"))
         stats["mel"] = _masked_mean((self._decode(x, path, mel_mask) - feats).abs(), mel_mask)
-        stats["forward_sum"] = self.align_weight * forward_sum_loss(
-            log_p, text_lengths, feats_lengths
-        )
-        stats["binarise"] = self._binarise_loss(log_p, path)
+        stats |= self._alignment_losses(log_p, path, text_lengths, feats_lengths)
         loss = torch.stack(list(stats.values())).sum()
         found = {name: value.detach() for name, value in {"loss": loss, **stats}.items()}
         return loss, found, torch.tensor(len(text), device=loss.device)
+
+    def _targets(
+        self, pitch: Tensor | None, energy: Tensor | None, path: Tensor
+    ) -> dict[str, Tensor]:
+        """Means (B, N) over the frames of each token, of what is given and used; path (B, T, N)."""
+        given = (("pitch", pitch, self.pitch), ("energy", energy, self.energy))
+        return {
+            name: token_means(values[:, : path.shape[1]], path)[..., 0]
+            for name, values, used in given
+            if used is not None and values is not None
+        }
 
     def _variance_losses(
         self, x: Tensor, durations: Tensor, targets: dict[str, Tensor], mask: Tensor
@@ -267,6 +278,15 @@ class AlignedFastSpeech(AbsTTS):
             assert predictor is not None
             losses[name] = _masked_mean((predictor(x, mask) - target).square(), mask)
         return losses
+
+    def _alignment_losses(
+        self, log_p: Tensor, path: Tensor, text_lengths: Tensor, feats_lengths: Tensor
+    ) -> dict[str, Tensor]:
+        forward_sum = forward_sum_loss(log_p, text_lengths, feats_lengths)
+        return {
+            "forward_sum": self.align_weight * forward_sum,
+            "binarise": self._binarise_loss(log_p, path),
+        }
 
     def _binarise_loss(self, log_p: Tensor, path: Tensor) -> Tensor:
         """-log probability of the hard path, a mean over frames (paper, eq. 7)."""
