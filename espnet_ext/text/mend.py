@@ -1,0 +1,227 @@
+"""What NeMo's English grammars read wrongly or not at all, rewritten so that any engine reads it right.
+
+`RULES` is the table: a name, a pattern, and what to write instead, from the specific to the general.
+Most rewrite one notation to another ("No. 7" -> "number 7") and leave the numbers to the engine.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+
+from espnet_ext.text import numbers
+from espnet_ext.text.lexicon import (
+    CURRENCIES,
+    CURRENCY_CODES,
+    MONTHS,
+    NUMBERED,
+    OPERATORS,
+    READ_UNITS,
+    REFERENCES,
+    REIGNS,
+    SHORT_MONTHS,
+    SHORT_WORDS,
+    STREETS,
+    TITLES,
+    UNREAD_UNITS,
+    WEEKDAYS,
+)
+
+Match = re.Match[str]
+Rule = tuple[str, re.Pattern[str], str | Callable[[Match], str]]
+RULES: list[Rule] = []
+
+#: stands for a straight quotation mark that closes after a number, which is no inch
+CLOSING_QUOTE = "”"
+
+_NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?"
+_FREE = r"(?<![\w.,:/+-])"  # nothing that belongs to a number or a word stands before
+_SENTENCE = (  # what begins a sentence more often than a saint's name does
+    r"\s+(?:A|An|And|At|But|For|He|Her|His|I|If|In|It|Its|My|No|On|Our|She|So|That|The|Then|There|"
+    r"They|This|To|We|When|You)\b"
+)
+_ROMAN = r"(?=[IVXLC])(XC|XL|L?X{0,3})(IX|IV|V?I{0,3})"
+
+
+def _any(words: Iterable[str]) -> str:
+    return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
+
+
+def _add(name: str, pattern: str, say: str | Callable[[Match], str], flags: int = 0) -> None:
+    RULES.append((name, re.compile(pattern, flags), say))
+
+
+def _as(word: str, like: str) -> str:
+    """`word` with a capital if `like` begins with one."""
+    return word[:1].upper() + word[1:] if like[:1].isupper() else word
+
+
+def _table(words: dict[str, str]) -> Callable[[Match], str]:
+    """What the first group stands for in a table of lower-case keys, in the case it has."""
+    return lambda m: _as(words[m[1].lower()], m[1])
+
+
+def plain(words: str) -> str:
+    """Number words as the grammars write them, without hyphens."""
+    return words.replace("-", " ")
+
+
+# -- abbreviations ---------------------------------------------------------------------------------
+
+_add("with", r"(?<!\S)w/(o)?(?=\s|[A-Za-z])", lambda m: "without " if m[1] else "with ")
+_add("number", r"\b([Nn]os?)\.\s*(?=[0-9])", lambda m: _table(REFERENCES)(m) + " ")
+_add("number sign", r"(?<!\S)#\s?(?=[0-9])", "number ")
+_add("reference", rf"\b({_any(REFERENCES)})\.\s*(?=[0-9])",
+     lambda m: _table(REFERENCES)(m) + " ", re.I)  # fmt: skip
+_add("drive", r"(?<=[a-z] )Dr\.(?!\s+[A-Z])|(?<=[a-z] )Dr\.(?=" + _SENTENCE + ")", "Drive")
+_add("street", rf"(?<=[\w'] )St\.(?=\s*$|[,;:!?)]|\s+[^A-Z\s]|{_SENTENCE})", "Street")
+_add("saint", r"\bSt\.\s+(?=[A-Z])", "Saint ")
+_add("way", rf"(?<=[a-z] )({_any(set(STREETS) - {'Dr'})})\.", lambda m: STREETS[m[1]])
+_add("title", rf"\b({_any(set(TITLES) - {'Mrs', 'Mr', 'Ms'})})\.(?=\s+[A-Z])",
+     lambda m: TITLES[m[1]])  # fmt: skip
+_add("weekday", rf"\b({_any(set(WEEKDAYS) - {'Sat', 'Sun'})})\.", lambda m: WEEKDAYS[m[1]])
+_add("weekend", rf"\b(Sat|Sun)\.(?=,|\s+(?:[0-9]|{_any(SHORT_MONTHS)}))",
+     lambda m: WEEKDAYS[m[1]])  # fmt: skip
+_add("sentence ends", rf"\b({_any(SHORT_WORDS)})\.(?=\s*$)",
+     lambda m: _table(SHORT_WORDS)(m) + ".", re.I)  # fmt: skip
+_add("short word", rf"\b({_any(SHORT_WORDS)})\.(?!\w)", _table(SHORT_WORDS), re.I)
+_add("initials", r"\b(?:[A-Z]\.\s?){2,}(?=\s?[A-Z][a-z])",
+     lambda m: " ".join(re.findall("[A-Z]", m[0])) + " ")  # fmt: skip
+_add("one initial", r"(?<=[a-z] )([A-Z])\.(?=\s[A-Z][a-z])", r"\1")
+_add("country", r"\bU\.\s?([SK])\.(?!\s?[A-Z]\.)(?=\s|$|[,;:!?)'’])", r"U \1")
+
+# -- roman numerals --------------------------------------------------------------------------------
+
+
+def roman(text: str) -> int:
+    """ "XIV" -> 14, for numerals up to 99."""
+    values = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
+    found = [values[c] for c in text]
+    return sum(-v if v < next_ else v for v, next_ in zip(found, [*found[1:], 0], strict=True))
+
+
+def _reign(m: Match) -> str:
+    return f"{m[1]} the {plain(numbers.ordinal(str(roman(m[2] + m[3]))))}"
+
+
+_add("king", rf"\b((?:King|Queen|Pope|Emperor|Tsar)\s+[A-Z][a-z]+)\s+{_ROMAN}\b(?!\.\w)", _reign)
+_add("reign", rf"\b({_any(REIGNS)})\s+(?!I\b){_ROMAN}\b(?!\.\w)", _reign)
+_add("numbered", rf"\b((?i:{_any(NUMBERED)}))\s+{_ROMAN}\b(?!['’.]\w)",
+     lambda m: f"{m[1]} {roman(m[2] + m[3])}")  # fmt: skip
+
+# -- dates and times -------------------------------------------------------------------------------
+
+_MONTH = _any([*MONTHS, *SHORT_MONTHS])
+
+
+def _month_range(m: Match) -> str:
+    month = SHORT_MONTHS.get(m[1], m[1])
+    return f"{month} {plain(numbers.ordinal(m[2]))} to {plain(numbers.ordinal(m[3]))}"
+
+
+def _season(m: Match) -> str:
+    if (int(m[1]) + 1) % 100 != int(m[2]):
+        return m[0]
+    return plain(f"{numbers.year(m[1])} {numbers.cardinal(str(int(m[2])))}")
+
+
+_add("month range", rf"\b({_MONTH})\.?\s+([0-9]{{1,2}})\s?[-–]\s?([0-9]{{1,2}})(?![\w/-])",
+     _month_range)  # fmt: skip
+_add("season", r"(?<![\w/.-])((?:19|20)[0-9]{2})/([0-9]{2})(?![\w/])", _season)
+_add("may", r"^May ([0-9]{1,2})(?= (?!(?:at|by|for|from|in|is|or|and|on|to|until|was|will)\b)[a-z])",
+     lambda m: f"May {plain(numbers.cardinal(m[1]))}")  # fmt: skip
+_add("half", r"(?<=[0-9])\s?([ap])\.\s?m\.(?=\s+[A-Z]\b)", lambda m: f" {m[1]}m")
+
+# -- money -----------------------------------------------------------------------------------------
+
+_add("cents", rf"{_FREE}({_NUMBER})\s?¢", r"\1 cents")
+_add("currency code", rf"{_FREE}({_NUMBER})\s?({_any(CURRENCY_CODES)})\b",
+     lambda m: f"{m[1]} {CURRENCY_CODES[m[2]]}")  # fmt: skip
+_add("sign after cents", r"(?<![\w.,])([0-9]+)[.,]([0-9]{2})\s?([€£$])(?![0-9])", r"\3\1.\2")
+_add("sign after", rf"(?<![\w.,€£$])({_NUMBER})\s?([€£])(?![0-9])", r"\2\1")
+_add("thousands", r"([$€£])([0-9]+(?:\.[0-9]+)?)\s?(?:[kK]|thousand)\b",
+     lambda m: f"{m[2]} thousand {CURRENCIES[m[1]][0]}s")  # fmt: skip
+_add("each", r"\$([0-9]+)-a-(?=[a-z])", r"\1 dollar a ")
+
+# -- units -----------------------------------------------------------------------------------------
+
+_UNITS = READ_UNITS | UNREAD_UNITS
+
+
+def _unit(m: Match) -> str:
+    return f"{m[1]} {UNREAD_UNITS[m[2]][m[1] != '1']}"
+
+
+def _rate(m: Match) -> str:
+    per = f"{m[3]} {_UNITS[m[4]][1]}" if m[3] else _UNITS[m[4]][0]
+    return f"{m[1]} {_UNITS[m[2]][m[1] != '1']} per {per}"
+
+
+_add("height", r"(?<![\w.,'])([0-9]{1,2})['’′]\s?([0-9]{1,2})(?:[\"”″]|'')", r"\1 feet \2 inches")
+_add("feet", r"(?<=[0-9] ft [0-9] )in\b|(?<=[0-9] ft [0-9]{2} )in\b", "inches")
+_add("rate", rf"(?<![\w.,])({_NUMBER})\s?({_any(_UNITS)})/([0-9]+)?\s?({_any(_UNITS)})(?![\w/²³^])",
+     _rate)  # fmt: skip
+_add("unit", rf"(?<![A-Za-z.,])({_NUMBER})\s?({_any(UNREAD_UNITS)})(?![\w/²³^'’-])", _unit)
+_add("closing quote", r'^(?!.*”)((?:[^"]*"[^"]*")*[^"]*"[^"]*[0-9])"', rf"\1{CLOSING_QUOTE}")
+
+# -- telephones, versions and codes ----------------------------------------------------------------
+
+
+def _spelled(m: Match) -> str:
+    plus = "plus " if m[0].startswith("+") else ""
+    return plus + numbers.spell(m[0])
+
+
+_add("emergency", r"(?i:(?<=call )|(?<=dial )|(?<=ring )|(?<=phone ))(?:911|999|112)\b", _spelled)
+_add("international", r"(?<!\S)\+[0-9]{1,3}(?:[ -]\(?[0-9]{1,4}\)?){2,5}(?![\w-])", _spelled)
+_add("local number", r"(?<![\w.,/+)-])(?<![0-9)] )[0-9]{3}-[0-9]{4}(?![\w/-])", _spelled)
+_add("zip code", r"(?<![\w.,/+-])[0-9]{5}-[0-9]{4}(?![\w/-])", _spelled)
+_add("version", r"(?<![\w.,])[0-9]{1,2}(?:\.[0-9]{1,2}){2}(?![\w]|\.[0-9])",
+     lambda m: m[0].replace(".", " point "))  # fmt: skip
+_add("code", r"(?<![\w@.-])([a-z]{2,})([0-9]{4,})(?![\w@.-])",
+     lambda m: f"{m[1]} {numbers.spell(m[2])}")  # fmt: skip
+_add("round thousands", r"(?<![\w.,$€£¥-])([1-9][0-9]{1,2})000(?=\s[a-z])", r"\g<1>,000")
+
+# -- ranges, ratios and signs ----------------------------------------------------------------------
+
+
+def _range(m: Match) -> str:
+    return f"{m[1]} to {m[2]}"
+
+
+_add("range", r"(?<![\w.,:/+(-])(?<!from )([0-9]{1,3})\s?[-–]\s?([0-9]{1,3})(?![\w,/:–-]|\.[0-9]|\s?=)"
+     r"(?<!-0)", _range)  # fmt: skip
+_add("range of years", r"(?<![\w.,:/+-])([0-9]{4})–([0-9]{2,4})(?![\w,/:–-]|\.[0-9])", _range)
+_add("may after a number", r"(?<![\w.,-])([0-9]{1,2})(?= may [a-z])",
+     lambda m: plain(numbers.cardinal(m[1])))  # fmt: skip
+_add("even", r"(?<![\w./])([0-9]{1,2})/\1(?![\w./])", r"\1 \1")
+_add("always", r"(?<![\w./])24/7(?![\w/])", "24 7")
+_add("ratio", r"(?<![\w:.])([0-9]{1,2}):([0-9])(?![\w:])", r"\1 to \2")
+_add(
+    "equation", rf"(?<=[\w)])(\s?[{''.join(OPERATORS)}]\s?[\w.(]+)\s?=\s?(?=[\w(−-])", r"\1 equals "
+)
+_add("operator", rf"(?<=[\w)])\s?([{''.join(OPERATORS)}])\s?(?=[\w(])",
+     lambda m: f" {OPERATORS[m[1]]} ")  # fmt: skip
+_add("greater", r"(?<=\w\s)>(?=\s\w)", "greater than")
+_add("less", r"(?<=\w\s)<(?=\s\w)", "less than")
+_add("squared", r"(?<=[0-9])\^2\b", " squared")
+_add("cubed", r"(?<=[0-9])\^3\b", " cubed")
+_add("power", r"(?<=[0-9])\^(-?)([0-9]+)\b",
+     lambda m: f" to the power of {'minus ' if m[1] else ''}{m[2]}")  # fmt: skip
+_add("about", r"(?<![\w~])~(?=[0-9$€£])", "approximately ")
+_add("mark", r"(?<=\w)[®™©]", "")
+
+
+def mend(text: str) -> str:
+    """`text` with all rules applied; digits of other scripts become 0-9."""
+    if not text.isascii():
+        text = "".join(_digit(c) for c in text)
+    for _, pattern, say in RULES:
+        text = pattern.sub(say, text)
+    return text
+
+
+def _digit(character: str) -> str:
+    value = unicodedata.decimal(character, None)
+    return character if value is None else str(value)
