@@ -66,6 +66,8 @@ def keep(tables: Tables, utterances: Collection[str]) -> Tables:
             kept[name] = {r: v for r, v in table.items() if r in recordings}
         elif name in BY_SPEAKER - {"spk2utt"}:
             kept[name] = {s: v for s, v in table.items() if s in speakers}
+    for name in [n for n in kept if n in PARTIAL and not kept[n]]:
+        del kept[name]  # nobody is left of whom it told
     return kept
 
 
@@ -103,8 +105,20 @@ def fix(directory: str | Path, *, min_seconds: float | None = None) -> dict[str,
             f"{directory}: found no utterance that all of {', '.join(tables)} share, expected at "
             "least one: check that the ids agree; nothing was changed"
         )
-    write_all(directory, keep(tables, common))
+    kept = keep(tables, common)
+    _leave_out_incomplete(kept, dropped)
+    write_all(directory, kept)
     return dropped
+
+
+def _leave_out_incomplete(tables: Tables, dropped: dict[str, str]) -> None:
+    """Tables of speakers that lack some of them: Kaldi and training want all or none."""
+    speakers = set(tables["utt2spk"].values())
+    for name in sorted(BY_SPEAKER - PARTIAL - {"spk2utt"}):
+        lacking = sorted(speakers - tables.get(name, dict.fromkeys(speakers)).keys())
+        if lacking:
+            dropped[name] = f"left out, for it lacks {len(lacking)} speakers, such as {lacking[0]}"
+            del tables[name]
 
 
 def seconds_in(table: Mapping[str, str], path: Path) -> dict[str, float]:

@@ -19,6 +19,11 @@ RATE = 8000
 UTTS = [f"s{i % 2}-{i}" for i in range(6)]
 
 
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch):
+    monkeypatch.setattr("espnet_ext.files.os.fsync", lambda descriptor: None)
+
+
 def voice(seed, seconds=1.0, rate=RATE):
     random = np.random.default_rng(seed)
     pauses = np.sin(2 * np.pi * 2 * np.arange(round(seconds * rate)) / rate) > 0
