@@ -29,7 +29,8 @@ esac
 export LC_ALL=C            # Kaldi's sorting order, for sort and for bash
 export PYTHONUTF8=1        # text is UTF-8 all the same
 export PYTHONIOENCODING=UTF-8
-export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(nproc)}"
+# Not nproc: it does not know how many cores a container's quota allows.
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$("$ROOT/.venv/bin/python" -S -I "$ROOT/espnet_ext/machine.py")}"
 # A thread that waits sleeps: with busy waiting, two jobs that share the cores are ten times slower, not twice.
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
 export TOKENIZERS_PARALLELISM=false  # tokenizers' threads do not survive a fork

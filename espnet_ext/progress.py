@@ -1,7 +1,11 @@
-"""Progress of long work: a bar on a terminal, a plain line now and then in a log."""
+"""Progress of long work: a bar on a terminal, a plain line now and then in a log.
+
+A job of a recipe writes into a pipe; ESPNET_EXT_PROGRESS=bar tells it that a terminal is at the other end.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -50,7 +54,7 @@ def progress(
         quiet_end: say nothing at the end, because the caller does.
     """
     out = stream or sys.stderr
-    terminal = out.isatty()
+    terminal = out.isatty() or os.environ.get("ESPNET_EXT_PROGRESS") == "bar"
     started = last = time.monotonic()
     done = 0
     for item in items:

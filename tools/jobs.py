@@ -14,6 +14,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+sys.path.append(ROOT)  # for the parts of espnet_ext that need nothing but the standard library
+
 OPTIONS = {
     "backend": "local",
     "num_threads": "",
@@ -103,16 +106,10 @@ def parse_options(rest: list[str]) -> dict[str, str]:
 
 
 def cores() -> int:
-    """Cores this process may use: its affinity, or less where a container's quota is lower."""
-    count = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    try:
-        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as stream:
-            quota, period = stream.read().split()
-        return max(1, min(count, round(int(quota) / int(period))))
-    except (OSError, ValueError):
-        return count
+    """Cores this process may use."""
+    from espnet_ext.machine import cores as found
+
+    return found()
 
 
 def catch_signals() -> None:

@@ -22,6 +22,8 @@ def environment(request: jobs.Request, together: int) -> dict[str, str]:
         threads = max(1, jobs.cores() // together)
     if threads:
         env.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)))
+    shown = len(request.tasks) < 2 and sys.stdout.isatty()
+    env["ESPNET_EXT_PROGRESS"] = "bar" if shown else "lines"  # a job itself sees a pipe
     return env
 
 
@@ -55,22 +57,47 @@ def command_name(command: list[str]) -> str:
     return os.path.basename(command[0])
 
 
+class Lines:
+    """A log without progress bars: of a line that was written over itself, what was left at its end."""
+
+    def __init__(self, log) -> None:  # type: ignore[no-untyped-def]
+        self.log, self.rest = log, b""
+
+    def write(self, piece: bytes) -> None:
+        """Write the lines that are whole."""
+        *lines, self.rest = (self.rest + piece).split(b"\n")
+        if lines:
+            self.log.write(b"".join(self.kept(line) + b"\n" for line in lines))
+
+    def end(self) -> None:
+        """Write what has no end of line, unless it is a bar."""
+        if self.rest and b"\r" not in self.rest:
+            self.log.write(self.rest + b"\n")
+
+    @staticmethod
+    def kept(line: bytes) -> bytes:
+        """What one sees of a line on a terminal."""
+        return line.rstrip(b"\r").rpartition(b"\r")[2].removeprefix(b"\033[K")
+
+
 def copy(reading: int, log, process) -> None:  # type: ignore[no-untyped-def]
     """Copy a job's output until it ends; a child that it left behind does not hold us up."""
     import select
 
+    lines = Lines(log)
     with open(reading, "rb", buffering=0) as source:
         while True:
             ready = select.select([source], [], [], 0.5)[0]
             if not ready and process.poll() is not None:
-                return
+                break
             piece = source.read(65536) if ready else None
             if piece == b"":
-                return
+                break
             if piece:
-                log.write(piece)
+                lines.write(piece)
                 sys.stdout.buffer.write(piece)
                 sys.stdout.buffer.flush()
+    lines.end()
 
 
 def devices() -> list[str]:
@@ -89,7 +116,8 @@ def devices() -> list[str]:
 class Array:
     """Jobs of an array: which wait, which run, how many are done.
 
-    With --gpu N each running job has N devices to itself; without devices they run on the CPU.
+    With --gpu N each running job has N devices to itself. Where there are fewer than N, jobs start all the
+    same, and say themselves that they found no device.
     """
 
     def __init__(self, request: jobs.Request) -> None:

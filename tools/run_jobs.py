@@ -53,7 +53,6 @@ def main(argv: list[str]) -> int:
 
 def refused(error: OSError) -> int:
     """One line for a full disk, a directory without permission and the like."""
-    sys.path.append(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
     from espnet_ext.bin.command import explain
 
     print(f"run_jobs: error: {explain(error)}", file=sys.stderr)

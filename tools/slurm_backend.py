@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -25,18 +26,28 @@ def run(request: jobs.Request) -> int:
     settings = read_settings(request.options["config"] or default_config())
     tasks: list[int | None] = list(request.tasks) or [None]
     for task in tasks:
-        os.makedirs(os.path.dirname(request.of(task)[0]) or ".", exist_ok=True)
+        clear(request.of(task)[0])
     directory = prepare(request, settings)
     job = ""
     try:
         with jobs.signals_held():
             job = submit(os.path.join(directory, "job.sh"))
         print(f"slurm job {job}: {len(tasks)} submitted", flush=True)
-        return watch(request, Watch(job, directory, tasks, settings))
+        status = watch(request, Watch(job, directory, tasks, settings))
     except BaseException:
         if job:
             subprocess.run(["scancel", job], check=False)
         raise
+    if status == 0:  # after a failure it holds what Slurm itself said
+        shutil.rmtree(directory, ignore_errors=True)
+    return status
+
+
+def clear(log: str) -> None:
+    """Make a log's directory, and remove an earlier run's log, which would be taken for this one's."""
+    os.makedirs(os.path.dirname(log) or ".", exist_ok=True)
+    if os.path.isfile(log):
+        os.remove(log)
 
 
 def default_config() -> str:
@@ -98,7 +109,11 @@ def prepare(request: jobs.Request, settings: dict[str, str]) -> str:
         options.append(f"--array={spread}")
     lines = ["#!/usr/bin/env bash"]
     lines += [f"#SBATCH {option}" for option in options + resources(request, settings)]
-    for variable in ("PATH", "PYTHONPATH"):  # some sites do not pass the environment on
+    for variable in (
+        "PATH",
+        "PYTHONPATH",
+        "ESPNET_EXT_ANEW",
+    ):  # some sites do not pass the environment on
         lines.append(f"export {variable}={shlex.quote(os.environ.get(variable, ''))}")
     threads = request.options["num_threads"] or "1"
     lines.append(f"export OMP_NUM_THREADS={threads} MKL_NUM_THREADS={threads}")
@@ -211,9 +226,11 @@ def watch(request: jobs.Request, job: Watch) -> int:
 
 
 def follow(log: str, seen: int) -> int:
-    """Print what a log has got since byte `seen`; returns the new position."""
+    """Print what a log has got since byte `seen`, or all of one that began again; the new position."""
     try:
         with open(log, "rb") as stream:
+            if stream.seek(0, os.SEEK_END) < seen:
+                seen = 0
             stream.seek(seen)
             piece = stream.read()
     except FileNotFoundError:

@@ -45,7 +45,6 @@ def record(number: str, name: str, directory: str) -> None:
     for path in sorted(glob.glob(os.path.join(directory, "exp", ".stages", "*.json"))):
         with open(path, encoding="utf-8") as stream:
             digest.update(json.load(stream)["run_id"].encode())
-    sys.path.append(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
     from espnet_ext.files import write_json
 
     state: dict[str, object] = {"number": int(number), "name": name, "state": {}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -96,6 +97,57 @@ def test_bad_usage_exits_2(tmp_path, words, message):
 def test_a_full_disk_is_one_line(tmp_path):
     text = run_jobs(tmp_path, "/dev/full", "true", status=1)
     assert "the disk is full" in text and len(text.splitlines()) == 1
+
+
+# Progress
+
+BAR = """
+import sys, time
+from espnet_ext.progress import progress
+print("epoch 1", flush=True)
+for _ in progress(range(9), 9, "train"):
+    time.sleep(0.05 if sys.argv[1:] else 0.1)
+print("loss 3\\r", flush=True)
+"""
+
+
+def on_a_terminal(directory, *words):
+    """What a person sees of run_jobs.py: it writes to a terminal, not into a pipe."""
+    controller, terminal = pty.openpty()
+    command = [sys.executable, "-S", "-E", str(RUN_JOBS), *words]
+    env = {**os.environ, "PYTHONPATH": str(RUN_JOBS.parents[1])}
+    running = subprocess.Popen(command, cwd=directory, env=env, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    seen = b""
+    try:
+        while piece := os.read(controller, 65536):
+            seen += piece
+    except OSError:  # what Linux says when the other end is closed
+        pass
+    os.close(controller)
+    assert running.wait(20) == 0, seen
+    return seen.decode()
+
+
+def test_a_job_draws_its_bar_on_a_terminal_and_not_in_its_log(tmp_path):
+    (tmp_path / "job.py").write_text(BAR)
+    seen = on_a_terminal(tmp_path, "x.log", sys.executable, "job.py")
+    assert "\r███" in seen.replace("░", "") and "epoch 1" in seen
+    log = (tmp_path / "x.log").read_bytes().decode()
+    assert [line for line in log.split("\n") if line[:1] != "#"][:3] == [
+        "epoch 1",
+        "train: 9 done in 1s",
+        "loss 3",
+    ]
+    assert "\r" not in log and "\033" not in log
+
+
+def test_jobs_without_a_terminal_or_of_an_array_draw_no_bar(tmp_path):
+    env = {"PYTHONPATH": str(RUN_JOBS.parents[1]), "ESPNET_EXT_PROGRESS": "bar"}
+    assert "█" not in run_jobs(tmp_path, "x.log", sys.executable, "-c", BAR, **env)
+    seen = on_a_terminal(tmp_path, "JOB=1:2", "y.JOB.log", sys.executable, "-c", BAR, "quick")
+    assert "2 of 2 jobs done" in seen
+    assert "█" not in (tmp_path / "x.log").read_text() + (tmp_path / "y.1.log").read_text()
 
 
 # Local jobs
@@ -217,6 +269,7 @@ def test_slurm_array(cluster):
     assert "#SBATCH --partition=cpu\n" in script and "gres" not in script
     log = (cluster.directory / "l/x.2.log").read_text()
     assert "\nn-2\n" in log and "# Ended (code 0)" in log
+    assert not list(cluster.directory.glob("l/.slurm-*"))
 
 
 def test_slurm_single_gpu_job_is_shown_while_it_runs(cluster):
@@ -225,6 +278,27 @@ def test_slurm_single_gpu_job_is_shown_while_it_runs(cluster):
     script = (cluster.directory / "script").read_text()
     assert "--partition=gpu\n" in script and "--gres=gpu:2\n" in script
     assert "--partition=cpu" not in script and "--mem" not in script
+
+
+def test_slurm_shows_no_line_of_an_earlier_runs_log(cluster):
+    """The new job's log begins as the old one did, and is longer by the time it is looked at first."""
+    (cluster.directory / "x.log").write_text("# old\nepoch 1 of the old run\n")
+    text = cluster("x.log", "sh", "-c", "sleep 0.3; echo epoch 1; sleep 0.3; echo epoch 2")
+    assert "old run" not in text
+    assert "\nepoch 1\n" in text and "\nepoch 2\n" in text
+
+
+def test_slurm_log_that_begins_again_is_shown_from_its_start(cluster):
+    """What a requeued job does: its node opens the log anew."""
+    again = 'for i in 1 2 3 4 5 6; do echo "try 1 line $i"; done; sleep 0.3; echo try 2 > x.log; sleep 0.3'
+    assert "try 2\n" in cluster("x.log", "sh", "-c", again)
+
+
+def test_slurm_lost_job_is_not_blamed_with_an_earlier_runs_words(cluster):
+    (cluster.directory / "x.log").write_text("no phoneme of the old run\n")
+    (cluster.directory / "lost.all").touch()
+    text = cluster("x.log", "true", status=1)
+    assert "left the queue without a word" in text and "old run" not in text
 
 
 def test_slurm_failure_shows_the_task_and_cancels_the_rest(cluster):
