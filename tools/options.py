@@ -12,13 +12,11 @@ import re
 import shlex
 import sys
 
+from jobs import BadUsage
+
 OPTION = re.compile(r"([a-z][a-z0-9_]*)=(\"[^\"]*\"|'[^']*'|\S*)[^#]*(?:\s#\s*(.*))?$")
 STAGE = re.compile(r'\s*run_(?:stage|recipe) (\d+) (\w+) "([^"]*)"(?: after "?([\w,]*)"?)?')
 COMMON = os.path.join(os.path.dirname(os.path.realpath(__file__)), "recipe.sh")
-
-
-class BadUsage(Exception):
-    """The command line (or a recipe) names something that does not exist; exit status 2."""
 
 
 class Option:
@@ -67,24 +65,32 @@ def option_lines(path: str) -> dict[str, Option]:
     return found
 
 
-def stages(template: str) -> dict[int, tuple[str, str]]:
-    """Stage number -> (name, title) of a template.
+def stages(*scripts: str) -> dict[int, tuple[str, str]]:
+    """Stage number -> (name, title) of a template, and of a recipe that adds some.
 
     Raises:
         BadUsage: if two stages share a number or a name, or one comes after an unknown one.
     """
     found: dict[int, tuple[str, str]] = {}
     names: list[str] = []
-    for match in filter(None, map(STAGE.match, read(template))):
+    lines = [line for script in scripts for line in read(script)]
+    for match in filter(None, map(STAGE.match, lines)):
         number, name = int(match[1]), match[2]
         if number in found or name in names:
-            raise BadUsage(f"{template}: stage {number} {name} is there twice")
+            raise BadUsage(f"{scripts[-1]}: stage {number} {name} is there twice")
         unknown = set(filter(None, (match[4] or "").split(","))) - set(names)
         if unknown:
-            raise BadUsage(f"{template}: stage {name} comes after {unknown}, not an earlier stage")
+            raise BadUsage(
+                f"{scripts[-1]}: stage {name} comes after {unknown}, not an earlier stage"
+            )
         found[number] = (name, match[3])
         names.append(name)
     return found
+
+
+def scripts(recipe: str, template: str) -> list[str]:
+    """The template and the recipe, once where a recipe is its own template."""
+    return list(dict.fromkeys((template, recipe)))
 
 
 def close_to(word: str, known: list[str], dashes: str = "") -> str:
@@ -192,7 +198,7 @@ def help_text(recipe: str, name: str, options: dict[str, Option], template: str)
         left = f"  --{option.name} {shown(option.default)}"
         lines.append(f"{left:<34}  {option.comment}".rstrip())
     lines += ["", "Stages:"]
-    for number, (stage, title) in stages(template).items():
+    for number, (stage, title) in stages(*scripts(recipe, template)).items():
         lines.append(f"  {number:>2} {stage:<15} {title}")
     return "\n".join(lines)
 
@@ -218,7 +224,7 @@ def main(recipe: str, template: str, name: str, *arguments: str) -> int:
             return 0
         values = parse(list(arguments), options)
         command = again(name, values)
-        resolve_stages(values, stages(template))
+        resolve_stages(values, stages(*scripts(recipe, template)))
     except BadUsage as error:
         print(f"{name}: error: {error}", file=sys.stderr)
         return 2

@@ -19,6 +19,7 @@ _names=$(sed -nE 's/^([a-z][a-z0-9_]*)=.*/\1/p' "$_recipe")
 _kept=$([ -z "$_names" ] || declare -p $_names 2>/dev/null | sed -E 's/^declare -([a-zA-Z]*)-?/declare -g\1/' || true)
 _would_run=''
 _again=''
+_seen=''
 _waiting=()
 
 # parse_options "$@": the template's options, then the recipe's, then the command line's.
@@ -27,11 +28,13 @@ parse_options() {
   eval "$(_tool options.py "$_recipe" "$_template" "${RUN_AS:-$0}" "$@" || echo 'exit 2')"
 }
 
-# run_stage NUMBER NAME "TITLE" [after NAME,NAME] -- COMMAND...: run it unless it is up to date.
+# run_stage NUMBER NAME "TITLE" [after NAME,NAME] [makes "PATH PATH"] [reads PATH] -- COMMAND...: run it unless it is up
+# to date. Without what it makes it is not; of a directory it `reads`, every file counts.
 run_stage() {
   local status=0
   _tool stage.py "first=$stage" "last=$stop_stage" "skip=$skip_stages" "dry=$dry_run" \
-    "would_run=$_would_run" "again=$_again" -- "$@" || status=$?
+    "would_run=$_would_run" "seen=$_seen" "again=$_again" -- "$@" || status=$?
+  _seen+=" $2"
   case $status in
     0) ;;
     100) _would_run+=" $2" ;;  # a dry run: what depends on this one would run, too
@@ -60,5 +63,8 @@ wait_recipes() {
   [ ${#_waiting[@]} = 0 ] || _tool together.py "${_waiting[@]}" || { local status=$?; echo "   or: $_again" >&2; exit "$status"; }
   _waiting=()
 }
+
+# under DIRECTORY NAME...: DIRECTORY/NAME DIRECTORY/NAME...
+under() { printf "$1/%s " "${@:2}"; }
 
 _tool() { python3 -S -E "$ROOT/tools/$1" "${@:2}"; }  # no site-packages: starts in 30 ms

@@ -46,10 +46,13 @@ def published(readme: str) -> str:
 
 
 def measured(directory: str) -> str:
-    """Word error rates in the newest scores.json below a recipe's exp/; "" without one."""
+    """Word error rates in the newest exp/MODEL/DECODING/scores.json of a recipe; "" without one.
+
+    Scores of sets that are not the recipe's own lie elsewhere, such as in exp/more.
+    """
     import json
 
-    paths = glob.glob(f"{directory}/exp/**/scores.json", recursive=True)
+    paths = glob.glob(f"{directory}/exp/*/*/scores.json")
     if not paths:
         return ""
     with open(max(paths, key=os.path.getmtime), encoding="utf-8") as stream:

@@ -1,9 +1,9 @@
 """One stage of a recipe: decide whether it is up to date, run it, record it.
 
-    stage.py KEY=VALUE... -- NUMBER NAME TITLE [after NAME,NAME] -- COMMAND...
+    stage.py KEY=VALUE... -- NUMBER NAME TITLE [after NAME,NAME] [makes PATH...] [reads PATH...] -- COMMAND...
 
-A stage is up to date when its record (exp/.stages/NAME.json) shows the state it is in now; see
-fingerprint.py for what counts. The launcher (train_cmd and the log) does not.
+A stage is up to date when its record (exp/.stages/NAME.json) shows the state it is in now and what it
+makes is there; see fingerprint.py for what counts. The launcher (train_cmd and the log) does not.
 
 Exit status: 0 done or up to date, 100 would run (a dry run), else that of the command.
 """
@@ -18,9 +18,11 @@ import sys
 import time
 
 import jobs
-from fingerprint import State, digests, normal
+from attempts import Attempts
+from fingerprint import State, codes, digests, normal
 
 RECORDS = os.path.join("exp", ".stages")
+DECLARED = os.path.join(RECORDS, ".declared")  # the stages that a recipe has as it was last run
 TOOLS = os.path.dirname(os.path.realpath(__file__))
 WOULD_RUN = 100
 
@@ -34,12 +36,19 @@ class Stage:
         rest = arguments[cut + 1 :]
         cut = rest.index("--")
         self.number, self.name, self.title = int(rest[0]), rest[1], rest[2]
-        self.after = rest[4].replace(",", " ").split() if rest[3:4] == ["after"] else []
+        clauses = dict(zip(rest[3:cut:2], rest[4:cut:2], strict=True))
+        self.after = clauses.pop("after", "").replace(",", " ").split()
+        self.makes = clauses.pop("makes", "").split()
+        self.reads = [clauses.pop("reads")] if "reads" in clauses else []
+        if clauses:
+            raise jobs.BadUsage(
+                f"stage {self.name}: found {min(clauses)}, expected after, makes or reads"
+            )
         self.command = rest[cut + 1 :]
         self.first, self.last = wanted["first"], wanted["last"]
         self.skipped = str(self.number) in wanted["skip"].split()
         self.dry = wanted["dry"] == "true"
-        self.would_run = wanted["would_run"].split()
+        self.seen, self.would_run = wanted["seen"].split(), wanted["would_run"].split()
         self.go_on = f"{wanted['again']} --stage {self.number}"
         self.label = f"stage {self.number} {self.name}"
         self.launched, self.log, self.words = launch(self.name, self.command)
@@ -89,7 +98,7 @@ def load(name: str) -> dict | None:  # type: ignore[type-arg]
 def current(stage: Stage) -> State:
     """What the stage depends on, now."""
     runs = {name: str((load(name) or {}).get("run_id", "")) for name in stage.after}
-    return State(stage.words, digests(stage.words), runs)
+    return State(stage.words, digests(stage.words, stage.reads), runs, code=codes(stage.words))
 
 
 def why_stale(stage: Stage, old: State | None, new: State) -> str:
@@ -99,7 +108,29 @@ def why_stale(stage: Stage, old: State | None, new: State) -> str:
     if old is None:
         return "has not finished yet"
     again = [f"stage {name} would run again" for name in stage.after if name in stage.would_run]
-    return old.difference(new) or " ".join(again[:1])
+    return old.difference(new) or " ".join([*missing(stage)[:1], *again[:1]])
+
+
+def missing(stage: Stage) -> list[str]:
+    """What of all that the stage makes is not there."""
+    return [f"{path} is missing" for path in stage.makes if not os.path.exists(path)]
+
+
+def declare(stage: Stage) -> None:
+    """Note that the recipe has this stage; forget those before it that it does not have any more."""
+    os.makedirs(RECORDS, exist_ok=True)
+    try:
+        with open(DECLARED, encoding="utf-8") as stream:
+            before = json.load(stream)
+    except (OSError, ValueError):
+        before = {}
+    here = {*stage.seen, stage.name}
+    now = {name: n for name, n in before.items() if name in here or n > stage.number}
+    now[stage.name] = stage.number
+    if now != before:
+        from espnet_ext.files import write_json
+
+        write_json(DECLARED, now)
 
 
 def run(stage: Stage, old: State | None, new: State, reason: str) -> int:
@@ -112,31 +143,49 @@ def run(stage: Stage, old: State | None, new: State, reason: str) -> int:
         print(
             f"== {stage.label}: {stage.title}  [{time.strftime('%H:%M:%S')}, {reason}]", flush=True
         )
-        started = time.monotonic()
-        status = execute(stage.launched)
-        seconds = time.monotonic() - started
-        if status == 0:
-            write_record(stage, new.after_run(old), seconds)
-            print(f"== {stage.label}: done in {clock(seconds)}, log {stage.log}", flush=True)
-        else:
-            tell_failure(stage, status, seconds)
-        return status
+        attempts = Attempts(os.path.join(RECORDS, f".{stage.name}.attempts"), new.inputs())
+        with attempts:
+            status = execute(stage.launched, anew=bool(stage.first and old))
+        if status == 0 and missing(stage):
+            status = 1
+            print(not_made(stage), file=sys.stderr)
+        if status:
+            tell_failure(stage, status, attempts.last)
+            return status
+        write_record(stage, new.after_run(old), attempts.spans)
+        attempts.forget()
+        print(f"== {stage.label}: done in {clock(attempts.last)}, log {stage.log}", flush=True)
+        return 0
     finally:
         os.remove(lock)
 
 
-def execute(command: list[str]) -> int:
-    """Run the launcher; when a signal stops us, pass it on and wait until its jobs have ended."""
+def not_made(stage: Stage) -> str:
+    """What to say when a command succeeded without its result."""
+    lost = [path for path in stage.makes if not os.path.exists(path)]
+    return (
+        f"{stage.label}: error: found no {' '.join(lost)}, expected that {stage.command[0]} makes it: "
+        "do the recipe's options name what it makes?"
+    )
+
+
+def execute(command: list[str], anew: bool) -> int:
+    """Run the launcher; when a signal stops us, pass it on and wait until its jobs have ended.
+
+    With `anew` a training that is finished starts again: its stage was asked for.
+    """
     import subprocess
 
     sys.stdout.flush()
     if os.path.basename(command[0]) == "run_jobs.py":
         command = [sys.executable, "-S", "-E", *command]
     jobs.catch_signals()
-    process = None
+    process, env = None, {**os.environ, "ESPNET_EXT_ANEW": "1" if anew else "0"}
     try:
         with jobs.signals_held():
-            process = subprocess.Popen(command, start_new_session=True, preexec_fn=parent_dies)
+            process = subprocess.Popen(
+                command, env=env, start_new_session=True, preexec_fn=parent_dies
+            )
         return jobs.exit_status(process.wait())
     except FileNotFoundError:
         print(f"no program {command[0]}: see local/cmd.sh", file=sys.stderr)
@@ -196,9 +245,8 @@ def take_lock(stage: Stage) -> str:
     return path
 
 
-def write_record(stage: Stage, new: State, seconds: float) -> None:
-    """Write exp/.stages/NAME.json, whole or not at all."""
-    sys.path.append(os.path.dirname(TOOLS))
+def write_record(stage: Stage, new: State, spans: list[list[float]]) -> None:
+    """Write exp/.stages/NAME.json, whole or not at all; `spans` are the times at which it was at work."""
     from espnet_ext.files import write_json
 
     write_json(
@@ -207,7 +255,8 @@ def write_record(stage: Stage, new: State, seconds: float) -> None:
             "number": stage.number,
             "name": stage.name,
             "title": stage.title,
-            "seconds": round(seconds, 3),
+            "seconds": round(sum(end - start for start, end in spans), 3),
+            "spans": spans,
             "command": shlex.join(stage.command),
             "log": stage.log,
             "fingerprint": new.fingerprint(),
@@ -220,7 +269,6 @@ def write_record(stage: Stage, new: State, seconds: float) -> None:
 
 def clock(seconds: float) -> str:
     """Seconds as people read them, with tenths when they are few."""
-    sys.path.append(os.path.dirname(TOOLS))
     from espnet_ext.progress import clock as whole
 
     return f"{seconds:.1f}s" if seconds < 10 else whole(seconds)
@@ -235,6 +283,8 @@ def tell_failure(stage: Stage, status: int, seconds: float) -> None:
 
 def process(stage: Stage) -> int:
     """Skip, print or run a stage."""
+    if not stage.dry:
+        declare(stage)
     if not stage.selected:
         return 0
     if stage.skipped:
@@ -267,7 +317,6 @@ def main(argv: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
-        sys.path.append(os.path.dirname(TOOLS))
         from espnet_ext.bin.command import explain
 
         print(f"{stage.label if stage else argv}: error: {explain(error)}", file=sys.stderr)

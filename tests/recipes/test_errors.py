@@ -168,6 +168,30 @@ def test_zero_length_audio(tones: Tones, name: str):
 
 
 @EVERY
+def test_what_the_message_says_leaves_broken_audio_out(tones: Tones, name: str):
+    (tones.train / "wav/2.wav").write_bytes(b"RIFF and then nothing that makes sense" * 40)
+    assert '--format_opts "--skip_broken"' in tones.fails("spk-train-2")
+    tones.run(*FORMAT, "--format_opts", "--skip_broken")
+    kept = (tones.directory / "dump/raw/train/text").read_text()
+    assert "spk-train-1 " in kept and "spk-train-2 " not in kept
+
+
+@EVERY
+def test_lost_data_is_made_again(tones: Tones, name: str):
+    """rm -rf data, or dump, and the same command: no stage has to be named."""
+    (tones.directory / "data").rename(tones.directory / "kept")
+    script = tones.directory / "local/data.sh"
+    script.write_text("#!/bin/sh\nmkdir -p data && cp -r kept/* data\n")
+    to_filter = ("--stop_stage", "filter")
+    tones.run(*to_filter)
+    for lost, reason in (("data", "data/train"), ("dump", "dump/raw/org"), ("dump/raw/dev", "dev")):
+        shutil.rmtree(tones.directory / lost)
+        assert f"{reason} is missing" in tones.run(*to_filter)
+        assert (tones.directory / "dump/raw/dev/wav.scp").exists()
+    assert "is missing" not in tones.run(*to_filter)
+
+
+@EVERY
 def test_another_sampling_rate_is_brought_to_the_recipes(tones: Tones, name: str):
     """Half of the set at 8 kHz: resampled, as everything is at the recipe's --fs afterwards."""
     soundfile.write(tones.train / "wav/2.wav", 0.3 * np.sin(np.arange(8000) * 0.1), 8000)

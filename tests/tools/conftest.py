@@ -49,6 +49,7 @@ speed=2
 WORK = """
 echo "$1" >> ran.txt
 echo "$1 at work with $2"
+echo "$1 $ESPNET_EXT_ANEW" >> anew.txt
 [ "$1" = score ] && date +%N > exp/scores.json
 [ -e slow.$1 ] && { sleep 60 & echo $! > pid.$1; wait; }
 [ -e bad.$1 ] && { echo "$1 cannot go on: no such phoneme"; exit 3; }
@@ -95,6 +96,13 @@ class Recipe:
     def record(self, name: str) -> dict[str, object]:
         """A stage's record."""
         return json.loads((self.directory / "exp" / ".stages" / f"{name}.json").read_text())
+
+    def edit_template(self, old: str, new: str) -> None:
+        """Put `new` for `old` in the template, where `old` is there once."""
+        path = self.root / "egs2" / "TEMPLATE" / "toy" / "toy.sh"
+        text = path.read_text()
+        assert text.count(old) == 1
+        path.write_text(text.replace(old, new))
 
 
 @pytest.fixture

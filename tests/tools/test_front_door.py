@@ -52,6 +52,9 @@ def test_list_is_read_from_the_recipes(root, recipe):
     sets = {"test": {"wer": {"error_rate": 7.12}}}
     recipe.write("exp/asr/decode/scores.json", json.dumps({"task": "asr", "sets": sets}))
     assert "WER test 7.1 % (run here)" in door(root, "--list")
+    other = {"task": "asr", "sets": {"more": {"wer": {"error_rate": 1.0}}}}
+    recipe.write("exp/more/scores.json", json.dumps(other))  # newer, and not the recipe's own sets
+    assert "WER test 7.1 % (run here)" in door(root, "--list")
     recipe.write("README.md", "# Toy\n\nScore: WER 5.1 % on test\n")
     assert "WER 5.1 % on test" in door(root, "--list")
 

@@ -16,6 +16,7 @@ local_data_opts=         # options for local/data.sh
 speed_perturb_factors=   # speeds to copy the training set at, for example "0.9 1.0 1.1"
 fs=16000                 # sampling rate in Hz
 audio_format=flac        # flac, wav, flac.ark or wav.ark
+format_opts=             # more options for format_audio: "--skip_broken", "--no_resample", "--ref_channels 0"
 min_seconds=0.1          # utterances of train and valid that are shorter are left out
 max_seconds=20           # and those that are longer
 
@@ -66,7 +67,8 @@ lm_opts=
 if $use_lm; then lm_opts="--lm_dir $lm_exp"; fi
 decoded=$asr_exp/${inference_tag:-$(basename "$inference_config" .yaml)${lm_opts:+_lm}}
 
-run_stage 1 data "Prepare the corpus as Kaldi data directories" -- \
+run_stage 1 data "Prepare the corpus as Kaldi data directories" \
+  makes "$(under data $train_set $valid_set $test_sets)" -- \
   local/data.sh "$corpus" $local_data_opts
 
 if [ -n "$speed_perturb_factors" ]; then
@@ -74,12 +76,14 @@ if [ -n "$speed_perturb_factors" ]; then
     $bin.speed_perturb --factors "$speed_perturb_factors" "data/$train_set" "data/$train"
 fi
 
-run_stage 3 format "Write audio in one form" after data,speed_perturb -- \
+run_stage 3 format "Write audio in one form" after data,speed_perturb \
+  makes "$(under dump/raw/org $train $valid_set $test_sets)" -- \
   $train_cmd JOB=1:$nj $logs/format.JOB.log \
-  $bin.format_audio --job JOB/$nj --fs $fs --audio_format $audio_format \
+  $bin.format_audio --job JOB/$nj --fs $fs --audio_format $audio_format $format_opts \
   data dump/raw/org $train $valid_set $test_sets
 
-run_stage 4 filter "Leave out utterances that are too short, too long or empty" after format -- \
+run_stage 4 filter "Leave out utterances that are too short, too long or empty" after format \
+  makes "$(under dump/raw $train $valid_set $test_sets)" -- \
   $bin.filter_data --min_seconds $min_seconds --max_seconds $max_seconds --keep "$test_sets" \
   dump/raw/org dump/raw $train $valid_set $test_sets
 

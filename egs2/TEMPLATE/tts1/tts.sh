@@ -15,6 +15,7 @@ test_sets="test"         # sets whose text is synthesised and scored
 local_data_opts=         # options for local/data.sh
 fs=22050                 # sampling rate in Hz
 audio_format=flac        # flac, wav, flac.ark or wav.ark
+format_opts=             # more options for format_audio: "--skip_broken", "--no_resample", "--ref_channels 0"
 min_seconds=0.5          # utterances of train and valid that are shorter are left out
 max_seconds=20           # and those that are longer
 use_sid=false            # number the speakers, for a model of several
@@ -57,12 +58,14 @@ tts_stats=exp/tts_stats_${tokens##*/}
 made=$tts_exp/${inference_tag:-$(basename "$inference_config" .yaml)}
 packed=$tts_exp/${tts_exp##*/}.zip
 
-run_stage 1 data "Prepare the corpus as Kaldi data directories" -- \
+run_stage 1 data "Prepare the corpus as Kaldi data directories" \
+  makes "$(under data $train_set $valid_set $test_sets)" -- \
   local/data.sh "$corpus" $local_data_opts
 
-run_stage 2 format "Write audio in one form" after data -- \
+run_stage 2 format "Write audio in one form" after data \
+  makes "$(under dump/raw/org $train_set $valid_set $test_sets)" -- \
   $train_cmd JOB=1:$nj $logs/format.JOB.log \
-  $bin.format_audio --job JOB/$nj --fs $fs --audio_format $audio_format \
+  $bin.format_audio --job JOB/$nj --fs $fs --audio_format $audio_format $format_opts \
   data dump/raw/org $train_set $valid_set $test_sets
 
 if $use_sid; then
@@ -70,7 +73,8 @@ if $use_sid; then
     $bin.speaker_ids --train $train_set dump/raw/org $train_set $valid_set $test_sets
 fi
 
-run_stage 4 filter "Leave out utterances that are too short, too long or empty" after format,speaker_ids -- \
+run_stage 4 filter "Leave out utterances that are too short, too long or empty" after format,speaker_ids \
+  makes "$(under dump/raw $train_set $valid_set $test_sets)" -- \
   $bin.filter_data --min_seconds $min_seconds --max_seconds $max_seconds --keep "$test_sets" \
   dump/raw/org dump/raw $train_set $valid_set $test_sets
 

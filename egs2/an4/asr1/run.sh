@@ -16,10 +16,24 @@ nj=2
 export OMP_NUM_THREADS=1  # so small a model gains nothing from a second thread, and this one is never waited for
 . "$ROOT/egs2/TEMPLATE/asr1/asr.sh"
 
-# AN4_TEST=<dir>: the trained recogniser on another directory of AN4's kind
+# AN4_TEST=<dir>: the trained recogniser on another directory of AN4's kind; its scores lie in exp/more
+# shellcheck disable=SC2086  # lm_opts and train_cmd hold several words
 if [ -n "$AN4_TEST" ]; then
-  # shellcheck disable=SC2086  # lm_opts holds several words
-  run_stage 13 score_more "Score $AN4_TEST" after lm_train,asr_train -- \
-    local/score_more.sh "$AN4_TEST" $tokens "$asr_exp/more" --config $inference_config \
-    --model_dir "$asr_exp" --model $inference_model $lm_opts
+  run_stage 16 more_data "Prepare what AN4_TEST names" reads "$AN4_TEST" makes data/more -- \
+    $bin.prepare_corpus an4 "$AN4_TEST" data/more --as_test more
+
+  run_stage 17 more_format "Write its audio in one form" after more_data makes dump/more/more -- \
+    $train_cmd JOB=1:$nj $logs/more_format.JOB.log \
+    $bin.format_audio --job JOB/$nj --fs $fs --audio_format $audio_format $format_opts data/more dump/more more
+
+  run_stage 18 more_decode "Recognise it" after more_format,lm_train,asr_train -- \
+    $decode_cmd --gpu $gpu JOB=1:$nj exp/more/logs/decode.JOB.log \
+    $bin.asr_decode --job JOB/$nj --device $device --config $inference_config --model_dir "$asr_exp" \
+    --model $inference_model $lm_opts --output_dir exp/more dump/more more
+
+  run_stage 19 more_score "Score it" after more_decode -- \
+    $bin.score_asr --hyp exp/more --ref dump/more --tokens $tokens more
+elif [ "${stage:-1}" -gt 15 ]; then
+  echo "stage $stage: found no AN4_TEST, expected a directory laid out as AN4: AN4_TEST=<dir> $0 --stage $stage" >&2
+  exit 2
 fi
