@@ -72,12 +72,13 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "--download", action="store_true", help="fetch the corpus first if it is not there"
             )
     args = parser.parse_args(argv)
+    options = {name: getattr(args, name) for name in names}
     if getattr(args, "download", False):
-        module.download(args.corpus_dir)
+        asked = inspect.signature(module.download).parameters
+        module.download(args.corpus_dir, **{n: v for n, v in options.items() if n in asked})
 
     from espnet_ext.datadir import read_table
 
-    options = {name: getattr(args, name) for name in names}
     for directory in module.prepare(args.corpus_dir, args.data_dir, **options):
         count = len(read_table(directory / "utt2spk"))
         print(f"{directory}: {count} utterances")

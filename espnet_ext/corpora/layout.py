@@ -1,9 +1,13 @@
-"""Finding a corpus where the user says it is."""
+"""Finding a corpus where the user says it is, and writing what every corpus writes."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from espnet_ext.datadir import validate
+from espnet_ext.datadir.edit import Tables, write_all
 from espnet_ext.errors import UserError
 
 
@@ -13,7 +17,7 @@ def corpus_root(given: str | Path, name: str, witness: str, variable: str, sourc
     Args:
         given: what the user named; "" if nothing.
         name: the directory's usual name.
-        witness: a file that every copy of the corpus holds.
+        witness: a file or directory that every copy of the corpus holds.
         variable: the environment variable of local/db.sh that names the directory.
         source: where the corpus can be had.
 
@@ -26,7 +30,51 @@ def corpus_root(given: str | Path, name: str, witness: str, variable: str, sourc
     if not str(given):
         raise UserError(f"found no {variable}, expected the directory of {name}: {advice}")
     for root in (Path(given), Path(given) / name):
-        if (root / witness).is_file():
+        if (root / witness).exists():
             return root
     state = "a directory without it" if Path(given).is_dir() else "nothing there"
     raise UserError(f"{given}: found {state}, expected {name} with its {witness}: {advice}")
+
+
+def write_sets(data: str | Path, sets: Mapping[str, Tables]) -> list[Path]:
+    """Write data directories and validate each.
+
+    Raises:
+        UserError: a set is empty or not valid; nothing is written of an empty one.
+    """
+    written = []
+    for name, tables in sets.items():
+        if not tables["utt2spk"]:
+            raise UserError(
+                f"set {name!r}: found no utterance, expected some: the corpus is not whole"
+            )
+        write_all(Path(data) / name, tables)
+        validate(Path(data) / name)
+        written.append(Path(data) / name)
+    return written
+
+
+def choose(tables: Tables, wanted: Callable[[str], bool]) -> Tables:
+    """The tables with the utterances for which `wanted` holds, and their speakers.
+
+    Tables named spk2... are keyed by speaker, all others by utterance.
+    """
+    utts = {u: s for u, s in tables["utt2spk"].items() if wanted(u)}
+    speakers = set(utts.values())
+    return {
+        name: {
+            key: value
+            for key, value in table.items()
+            if key in (speakers if name.startswith("spk2") else utts)
+        }
+        for name, table in tables.items()
+    }
+
+
+def left_out(where: str | Path, what: str, names: Iterable[str]) -> None:
+    """Say on standard error which utterances a preparation left out; nothing if none."""
+    found = list(names)
+    if found:
+        more = ", ..." if len(found) > 3 else ""
+        shown = ", ".join(found[:3])
+        print(f"{where}: left out {len(found)} {what}: {shown}{more}", file=sys.stderr)

@@ -5,17 +5,32 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
-from espnet_ext.corpora.layout import corpus_root
-from espnet_ext.datadir import validate
-from espnet_ext.datadir.edit import write_all
+from espnet_ext.corpora.fetch import Archive, obtain
+from espnet_ext.corpora.layout import corpus_root, left_out, write_sets
 from espnet_ext.datadir.tables import read_lines
 from espnet_ext.errors import UserError
 
 VARIABLE = "LJSPEECH"
 SOURCE = "https://keithito.com/LJ-Speech-Dataset"
+NAME = "LJSpeech-1.1"
+#: 2.6 GB; the author publishes no checksum, this is the one that torchaudio verifies.
+ARCHIVE = Archive(
+    f"https://data.keithito.com/data/speech/{NAME}.tar.bz2",
+    NAME,
+    "sha256:be1a30453f28eb8dd26af4101ae40cbf2c50413b1bb21936cbcdc6fae3de8aa5",
+    ("metadata.csv", "wavs/LJ001-0001.wav", "wavs/LJ050-0278.wav"),
+)
+
+
+def download(corpus: str | Path) -> None:
+    """Fetch the corpus to `corpus/LJSpeech-1.1` (or `corpus`, if that is its name), verified.
+
+    Raises:
+        UserError: if it cannot be fetched or is not what is expected.
+    """
+    obtain(ARCHIVE, Path(corpus) if Path(corpus).name == NAME else Path(corpus) / NAME)
 
 
 def prepare(
@@ -38,7 +53,7 @@ def prepare(
         UserError: the corpus is missing, a line has no three fields, or dev and eval1 leave nothing
             for train.
     """
-    root = corpus_root(corpus, "LJSpeech-1.1", "metadata.csv", VARIABLE, SOURCE)
+    root = corpus_root(corpus, NAME, "metadata.csv", VARIABLE, SOURCE)
     rows = _rows(root)
     utts = sorted(rows)
     if dev < 1 or eval1 < 1 or len(utts) <= dev + eval1:
@@ -48,17 +63,19 @@ def prepare(
         )
     cut = len(utts) - dev - eval1
     sets = {"train": utts[:cut], "dev": utts[cut : cut + dev], "eval1": utts[cut + dev :]}
-    for name, mine in sets.items():
-        tables = {
-            "wav.scp": {u: f"{os.path.abspath(root)}/wavs/{u}.wav" for u in mine},
-            "text": {u: rows[u][1] for u in mine},
-            "raw_text": {u: rows[u][0] for u in mine},
-            "utt2spk": dict.fromkeys(mine, "LJ"),
-            "spk2gender": {"LJ": "f"},
-        }
-        write_all(Path(data) / name, tables)
-        validate(Path(data) / name)
-    return [Path(data) / name for name in sets]
+    return write_sets(
+        data,
+        {
+            name: {
+                "wav.scp": {u: f"{os.path.abspath(root)}/wavs/{u}.wav" for u in mine},
+                "text": {u: rows[u][1] for u in mine},
+                "raw_text": {u: rows[u][0] for u in mine},
+                "utt2spk": dict.fromkeys(mine, "LJ"),
+                "spk2gender": {"LJ": "f"},
+            }
+            for name, mine in sets.items()
+        },
+    )
 
 
 def _rows(root: Path) -> dict[str, tuple[str, str]]:
@@ -77,7 +94,5 @@ def _rows(root: Path) -> dict[str, tuple[str, str]]:
             rows[fields[0]] = (" ".join(fields[1].split()), " ".join(fields[2].split()))
         else:
             silent.append(fields[0])
-    if silent:
-        shown = ", ".join(silent[:3])
-        print(f"{root}: left out {len(silent)} clips without audio: {shown} ...", file=sys.stderr)
+    left_out(root, "clips without audio", silent)
     return rows

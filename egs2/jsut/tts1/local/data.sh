@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Stage 1: JSUT -> data/{train,dev,eval1}. The first argument is where the corpus lies; below the recipe it is
+# fetched if it is not there. Options go to the command; `prepare_corpus jsut --help` lists them.
+set -euo pipefail
+# shellcheck source=path.sh
+. ../../../path.sh
+fetch=
+if [ "$1" = downloads ]; then fetch=--download; fi
+# shellcheck disable=SC2086  # no word if there is nothing to fetch
+exec python -m espnet_ext.bin.prepare_corpus jsut "$1" data $fetch "${@:2}"

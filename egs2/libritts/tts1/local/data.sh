@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Stage 1: LibriTTS(-R) -> data/{train,dev,eval1,dev_clean,test_clean}. The first argument is where the corpus lies; below the recipe it is
+# fetched if it is not there. Options go to the command; `prepare_corpus libritts --help` lists them.
+set -euo pipefail
+# shellcheck source=path.sh
+. ../../../path.sh
+fetch=
+if [ "$1" = downloads ]; then fetch=--download; fi
+# shellcheck disable=SC2086  # no word if there is nothing to fetch
+exec python -m espnet_ext.bin.prepare_corpus libritts "$1" data $fetch "${@:2}"
