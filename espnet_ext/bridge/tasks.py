@@ -63,6 +63,8 @@ _LM: Config = {
     "lm_conf": {},
     "model": "lm",
     "model_conf": {"ignore_id": 0},
+    "preprocessor": "default",  # stock ESPnet has this for recognition only
+    "preprocessor_conf": {},
 }
 
 _TTS: Config = {
@@ -84,6 +86,8 @@ _TTS: Config = {
     "energy_normalize": None,
     "energy_normalize_conf": {},
     "model_conf": {},
+    "preprocessor": "default",  # stock ESPnet has this for recognition only
+    "preprocessor_conf": {},
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import signal
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,7 +60,7 @@ class Utterances(torch.utils.data.Dataset):  # type: ignore[type-arg]
             item[name] = _extra(table[utt])
         if self.preprocessor is None:
             return utt, item
-        with drawing_from(*self.seed, index):
+        with drawing_from(*self.seed, zlib.crc32(utt.encode())):
             return utt, self.preprocessor(utt, item)
 
     def lengths(self, batch_type: str) -> list[float]:
