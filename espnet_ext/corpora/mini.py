@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from espnet_ext.corpora.sentences import Sentence, sentences
 from espnet_ext.corpora.voices import SPEAKER, VOICES, Voice, require_engines, speak
 from espnet_ext.errors import UserError
 from espnet_ext.files import write_json, write_text
+from espnet_ext.machine import cores
 from espnet_ext.progress import progress
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def render(corpus_dir: str | Path, task: str, counts: dict[str, int] | None = No
     require_engines([line.voice for line in lines])
     _start(root, plan, keep=done.get("plan") == plan)
     todo = [line for line in lines if not (root.parent / line.path).exists()]
-    with ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(2 * cores()) as pool:
         jobs = pool.map(lambda line: _write(root.parent, line), todo)
         for _ in progress(jobs, len(todo), f"speak {root.name}"):
             pass
