@@ -5,6 +5,7 @@ On the fly it is a preprocessor (espnet_ext.train.augment); as stage 2 it is aug
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -48,6 +49,7 @@ class Augmentation:
         codec: quality of the lossy ones from 0 to 1.
         codecs: which are drawn from.
         volume: dB.
+        seed: another one gives other files in stage 2; on the fly the training's own seed is used.
         token_drop: share of tokens that is left out (for language models and recognisers' text).
         token_unk: share of tokens that becomes <unk>.
     """
@@ -63,6 +65,7 @@ class Augmentation:
     codec: Chance = field(default=Chance(0.0, 0.2, 0.8))
     codecs: tuple[str, ...] = ("mulaw", "alaw", "gsm", "mp3", "opus")
     volume: Chance = field(default=Chance(0.0, -10, 10))
+    seed: int = 0
     token_drop: float = 0.0
     token_unk: float = 0.0
 
@@ -264,6 +267,29 @@ def _sound(entry: str, rate: int) -> np.ndarray:
 
     samples, found = read(entry, end=60.0)
     return resample(samples[:, 0].copy(), found, rate)
+
+
+def augmented(
+    samples: np.ndarray, rate: int, options: Augmentation, utt: str, draw: str
+) -> np.ndarray:
+    """`augment` for a file of 16 bits, by an utterance's numbered draw; lowered where it would clip."""
+    import numpy as np
+
+    found, _ = augment(samples, rate, options, seed_of(options.seed, draw, utt))
+    highest = float(np.abs(found).max(initial=0.0))
+    return found / np.float32(highest) if highest > 1 else found
+
+
+def read_augmentation(data: Path) -> Augmentation:
+    """What augment_audio left in a data directory beside `utt2augment`.
+
+    Raises:
+        UserError: if it is not there.
+    """
+    path = data / "augment.json"
+    if not path.is_file():
+        raise UserError(f"{path}: not found, expected it beside utt2augment: run augment_audio")
+    return augmentation(json.loads(path.read_text(encoding="utf-8")), str(path))
 
 
 def change_tokens(tokens: np.ndarray, options: Augmentation, seed: int, unk: int) -> np.ndarray:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from espnet_ext.audio.augment import Augmentation, augmented, read_augmentation
 from espnet_ext.audio.clean import AS_IT_IS, Cleaning, clean
 from espnet_ext.audio.headers import header_faults
 from espnet_ext.audio.measures import (
@@ -40,6 +41,7 @@ TOO_MANY = 20
 CONSUMED = (
     "segments",
     "utt2speed",
+    "utt2augment",
     "reco2dur",
     "feats.scp",
     "utt2num_samples",
@@ -60,6 +62,7 @@ class Form:
         skip_broken: leave unusable utterances out instead of failing.
         copy: write audio that has the right form already, too, instead of referring to it.
         clean: what is done to the sound beside that.
+        augment: what may happen to utterances of `utt2augment` after that; format_set reads it from the data directory.
     """
 
     rate: int | None = 16000
@@ -69,23 +72,32 @@ class Form:
     skip_broken: bool = False
     copy: bool = False
     clean: Cleaning = AS_IT_IS
+    augment: Augmentation | None = None
 
 
 class Source(NamedTuple):
-    """Where an utterance comes from: a wav.scp entry, a stretch of it in seconds, a speed."""
+    """Where an utterance comes from: a wav.scp entry, a stretch of it in seconds, a speed, the number of a draw."""
 
     entry: str
     start: float
     end: float | None
     speed: float
+    draw: str = "0"  # which is none: it is not augmented
+
+
+#: an entry as it is, behind its path
+WHOLE = (0.0, None, 1.0, "0")
 
 
 def sources(tables: Tables, segments_path: Path) -> dict[str, Source]:
     """Every utterance of a data directory, by id."""
-    speeds = tables.get("utt2speed", {})
+    speeds, draws = tables.get("utt2speed", {}), tables.get("utt2augment", {})
     scp = tables["wav.scp"]
     if "segments" not in tables:
-        return {u: Source(e, 0.0, None, float(speeds.get(u, 1))) for u, e in scp.items()}
+        return {
+            u: Source(e, 0.0, None, float(speeds.get(u, 1)), draws.get(u, "0"))
+            for u, e in scp.items()
+        }
     found = {}
     for utt, part in read_segments(segments_path).items():
         if part.recording not in scp:
@@ -94,7 +106,8 @@ def sources(tables: Tables, segments_path: Path) -> dict[str, Source]:
                 "one of wav.scp: run fix_data on the directory"
             )
         entry = scp[part.recording]
-        found[utt] = Source(entry, part.start, part.end, float(speeds.get(utt, 1)))
+        speed = float(speeds.get(utt, 1))
+        found[utt] = Source(entry, part.start, part.end, speed, draws.get(utt, "0"))
     return found
 
 
@@ -106,10 +119,12 @@ def key_of(source: Source, form: Form) -> str:
         file = (state.st_size, state.st_mtime_ns)
     except OSError:
         file = (0, 0)
-    what: tuple[object, ...] = (*source, *file, form.rate, form.audio_format, form.channels)
+    what: tuple[object, ...] = (*source[:4], *file, form.rate, form.audio_format, form.channels)
     what = (*what, form.copy)
     if form.clean != AS_IT_IS:
         what = (*what, form.clean)
+    if source.draw != "0":
+        what = (*what, source.draw, form.augment)
     return hashlib.sha1(repr(what).encode()).hexdigest()[:16]
 
 
@@ -119,7 +134,7 @@ def has_form(utt: str, source: Source, form: Form) -> bool:
     Raises:
         AudioError: unreadable.
     """
-    if form.copy or source[1:] != (0.0, None, 1.0) or form.audio_format.endswith(".ark"):
+    if form.copy or source[1:] != WHOLE or form.audio_format.endswith(".ark"):
         return False
     if form.clean != AS_IT_IS:
         return False
@@ -150,7 +165,7 @@ def samples_of(utt: str, source: Source, form: Form) -> tuple[np.ndarray, int, M
             f"utterance {utt!r}, {source.entry}: found {rate} Hz, expected {wanted} Hz: drop "
             f"--no_resample to have it resampled, or set --fs {rate}"
         )
-    untouched = wanted == rate and source.speed == 1.0 and form.clean == AS_IT_IS
+    untouched = (wanted, source.speed, source.draw) == (rate, 1.0, "0") and form.clean == AS_IT_IS
     if untouched and samples.dtype.kind == "i":
         return samples, rate, measures
     if samples.dtype.kind == "i":
@@ -162,6 +177,8 @@ def samples_of(utt: str, source: Source, form: Form) -> tuple[np.ndarray, int, M
         samples = resample(samples, rate * source.speed, wanted)
     if form.clean != AS_IT_IS:
         samples = clean(samples, wanted, form.clean, utt)
+    if source.draw != "0" and form.augment:
+        samples = augmented(samples, wanted, form.augment, utt, source.draw)
     return to_int16(samples), wanted, measures
 
 
@@ -184,7 +201,7 @@ def sound_of(utt: str, source: Source, form: Form) -> tuple[bytes, Record]:
         raise AudioError(f"utterance {utt!r}, {source.entry}: found no samples after resampling")
     record = Record(utt, "", rate, len(samples), 0, "", measures.packed())
     container = form.audio_format.removesuffix(".ark")
-    whole = source[1:] == (0.0, None, 1.0) and form.channels is None
+    whole = source[1:] == WHOLE and form.channels is None
     whole = whole and form.clean == AS_IT_IS
     if whole and container == "flac" and ark_offset(source.entry)[1] is None:
         original = _flac_16(source.entry, rate)
@@ -224,6 +241,8 @@ def format_set(data: Path, out: Path, job: int, jobs: int, form: Form) -> bool:
             `form.rate` is None.
     """
     tables = read_all(data)
+    if "utt2augment" in tables:
+        form = replace(form, augment=read_augmentation(data))
     for name in ("wav.scp", "utt2spk"):
         if name not in tables:
             raise UserError(

@@ -24,6 +24,7 @@ BY_UTTERANCE = (
     "utt2dur",
     "utt2num_samples",
     "utt2speed",
+    "utt2augment",
     "utt2gender",
     "utt2accent",
     "utt2age",
