@@ -69,7 +69,7 @@ def plain(words: str) -> str:
 
 # -- abbreviations ---------------------------------------------------------------------------------
 
-_add("with", r"(?<!\S)w/(o)?(?=\s|[A-Za-z])", lambda m: "without " if m[1] else "with ")
+_add("with", r"(?<!\S)w/(o\b)?\s*(?=\w)", lambda m: "without " if m[1] else "with ")
 _add("number", r"\b([Nn]os?)\.\s*(?=[0-9])", lambda m: _table(REFERENCES)(m) + " ")
 _add("number sign", r"(?<!\S)#\s?(?=[0-9])", "number ")
 _add("reference", rf"\b({_any(REFERENCES)})\.\s*(?=[0-9])",
@@ -213,8 +213,15 @@ _add("about", r"(?<![\w~])~(?=[0-9$€£])", "approximately ")
 _add("mark", r"(?<=\w)[®™©]", "")
 
 
+# most lines of most corpora: words, and full stops after words that are not shortened
+_NOTHING = re.compile(r"(?:[A-Za-z\s,;:?!'\"()-]|(?<=[a-z]{5})(?<!pprox)(?<!essrs)\.)*", re.ASCII)
+_NUMERAL = re.compile(r"\b(?:[IVXLC]{2,}|[VXLC])\b|[A-Za-z] I\b")
+
+
 def mend(text: str) -> str:
     """`text` with all rules applied; digits of other scripts become 0-9."""
+    if _NOTHING.fullmatch(text) and not _NUMERAL.search(text):
+        return text
     if not text.isascii():
         text = "".join(_digit(c) for c in text)
     for _, pattern, say in RULES:

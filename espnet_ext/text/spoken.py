@@ -25,7 +25,7 @@ ENGINES = ("auto", "wfst", "regex")
 
 #: a sentence without any of these is said as it is written
 _TO_READ = re.compile(
-    r"[^\W\D]|[$£€¥₩¢%&@#+=<>/*^_~°§|\\”−-]\w|\w[$£€¥₩¢%&@#+=<>/*^_~°§|\\]|(?<!\S)[$£€¥&@%#+=<>/](?!\S)"
+    r"[^\W\D]|[$£€¥₩¢%&@#+=<>/*^_~°§|\\]\w|\w[$£€¥₩¢%&@#+=<>/*^_~°§|\\]|(?<!\S)[$£€¥&@%#+=<>/](?!\S)"
     r"|\w\.\w|\b[A-Z]\.|\b(?:Dr|Mrs?|Ms|Mt|Ft|Jr|Sr|Inc|Ltd|Co|Corp|St|Gen|Rep|vs|al)\."
     r"|§"
 )
@@ -205,6 +205,8 @@ def restore_case(sentence: str, said: str) -> str:
         low = word.lower()
         if low in said and not re.search(rf"\b(?:{low}|{low[:3]})\b", sentence):
             said = re.sub(rf"\b{low}\b", word.capitalize(), said)
+    if not re.search(r"[.!?] [a-z]", sentence):
+        said = re.sub(r"(?<=[a-z]{2}[.!?] )[a-z]", lambda m: m[0].upper(), said)
     first = re.search(r"\w|[$£€¥#§~]", sentence)
     if first and not first[0].islower():
         said = re.sub(r"[^\W\d_]", lambda m: m[0].upper(), said, count=1)

@@ -1,0 +1,93 @@
+"""Rules for what grammars misread, by themselves."""
+
+import re
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from espnet_ext.text.mend import RULES, mend, roman
+
+MENDED = {
+    # Saint and Street, Doctor and Drive
+    "St. Paul lives on Baker St. near St. Ann": "Saint Paul lives on Baker Street near Saint Ann",
+    "down Main St. He left": "down Main Street He left",
+    "Dr. Who of Elm Dr. came": "Dr. Who of Elm Drive came",
+    "Park Ave. or Mill Rd.": "Park Avenue or Mill Road",
+    # No. the number and No. the answer
+    "No. 7 and nos. 3 and 4": "Number 7 and numbers 3 and 4",
+    "No. I won't. I like it. No one does.": "No. I won't. I like it. No one does.",
+    "#1 but #tag": "number 1 but #tag",
+    "w/ milk, w/o sugar": "with milk, without sugar",
+    "pp. 3-5 of vol. 2": "pages 3 to 5 of volume 2",
+    "It is approx. right, etc.": "It is approximately right, et cetera.",
+    # initials
+    "J. R. R. Tolkien and J.K. Rowling": "J R R Tolkien and J K Rowling",
+    "George W. Bush of the U.S. today": "George W Bush of the U S today",
+    # roman numerals
+    "Henry VIII and Pope Pius XII": "Henry the eighth and Pope Pius the twelfth",
+    "Chapter IV of Act I, World War II": "Chapter 4 of Act 1, World War 2",
+    "Malcolm X, an IV drip, and I": "Malcolm X, an IV drip, and I",
+    # dates, times
+    "Aug. 3-5": "August third to fifth",
+    "in 2023/24 but 2023/11": "in twenty twenty three twenty four but 2023/11",
+    "May 5 people come? On May 5 at noon": "May five people come? On May 5 at noon",
+    # money and units
+    "50¢, 12 EUR, 3,50 €": "50 cents, 12 euros, €3.50",
+    "$60k and $100-a-day": "60 thousand dollars and 100 dollar a day",
+    "5 km/h, 1 m/s, 7 l/100 km": "5 kilometers per hour, 1 meter per second, 7 liters per 100 kilometers",
+    "8GB, 60 W, 5 m but 5'5": "8 gigabytes, 60 watts, 5 meters but 5'5",
+    "6'2\" tall, 5 ft 6 in tall": "6 feet 2 inches tall, 5 ft 6 inches tall",
+    "80 kg, 5 mg/kg": "80 kg, 5 milligrams per kilogram",
+    # telephones and codes
+    "call 911 or 555-1234": "call nine one one or five five five, one two three four",
+    "+44 20 7946 0958": "plus four four, two zero, seven nine four six, zero nine five eight",
+    "Python 3.11.4 on 1.2.2020": "Python 3 point 11 point 4 on 1.2.2020",
+    # ranges and signs
+    "6-12 may go, 3–4 days, 5-3-1": "6 to twelve may go, 3 to 4 days, 5-3-1",
+    "2010–2015": "2010 to 2015",
+    "3:1 at 3:15, 24/7 and 50/50": "3 to 1 at 3:15, 24 7 and 50 50",
+    "10^3, 5^2, 2^-8": "10 cubed, 5 squared, 2 to the power of minus 8",
+    "1≤2=3, x > 5": "1 less than or equal to 2 equals 3, x greater than 5",
+    "~50 Gizmo™": "approximately 50 Gizmo",
+    'She said "I am 5" and left a 12" pipe': 'She said "I am 5” and left a 12" pipe',
+    "١٢ and ２": "12 and 2",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("written", MENDED)
+def test_what_a_rule_writes_instead(written):
+    assert mend(written) == MENDED[written]
+
+
+def test_each_rule_has_a_name_of_its_own():
+    names = [name for name, _, _ in RULES]
+    assert len(set(names)) == len(names)
+
+
+@given(st.integers(1, 99))
+def test_roman_numerals(value):
+    tens = ["", "X", "XX", "XXX", "XL", "L", "LX", "LXX", "LXXX", "XC"][value // 10]
+    ones = ["", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX"][value % 10]
+    assert roman(tens + ones) == value
+    assert mend(f"Chapter {tens}{ones} ends") == f"Chapter {value} ends"
+
+
+@given(st.lists(st.sampled_from("the cat may don't May, said well-known Mary? (no)".split())))
+def test_plain_words_stay(words):
+    assert mend(" ".join(words)) == " ".join(words)
+
+
+PIECES = [
+    *"approx. etc. Dr. St. Baker Act I V Messrs. said, No Henry may plain. Fri. end. J.".split(),
+    "\n",
+]
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(PIECES), max_size=8).map(" ".join))
+def test_the_short_way_for_plain_lines_leaves_out_no_rule(monkeypatch, text):
+    quick = mend(text)
+    with monkeypatch.context() as patch:
+        patch.setattr("espnet_ext.text.mend._NOTHING", re.compile("(?!)"))
+        assert mend(text) == quick
