@@ -8,7 +8,8 @@ import torch
 from espnet2.asr.specaug.abs_specaug import AbsSpecAug
 from torch import Tensor
 
-from espnet_ext.bridge.choices import find_class
+from espnet_ext.bridge.choices import choices
+from espnet_ext.bridge.hook import import_class
 
 
 class LateSpecAug(AbsSpecAug):
@@ -25,7 +26,8 @@ class LateSpecAug(AbsSpecAug):
     def __init__(self, begin: int = 500, **conf: Any) -> None:
         super().__init__()
         self.begin = begin
-        self.masks = find_class("asr", "specaug", "specaug")(**conf)
+        # not find_class, which would change how a stock process that uses this class imports ESPnet
+        self.masks = import_class(choices("asr")["specaug"]["specaug"])(**conf)
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
 
     def forward(self, x: Tensor, x_lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
