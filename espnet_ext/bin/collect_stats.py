@@ -13,12 +13,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument(
         "--task", choices=("asr", "lm", "tts", "gan_tts"), required=True, help="kind of model"
     )
+    options.add_argument(
+        "--nj", type=int, default=0, help="processes that share the work on a CPU; 0: one a thread"
+    )
     args = vars(options.parse_args(argv))
-    task, device = args.pop("task"), args.pop("device")
+    task, device, processes = (args.pop(name) for name in ("task", "device", "nj"))
+    import torch
+
     from espnet_ext.train.run import Places
     from espnet_ext.train.stats import collect_stats
 
-    collect_stats(task, Places(**args), device or "cpu")
+    collect_stats(task, Places(**args), device or "cpu", processes or torch.get_num_threads())
     return 0
 
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +16,17 @@ import torch
 
 from espnet_ext.bridge.tasks import TASKS
 from espnet_ext.datadir import write_table
+from espnet_ext.errors import UserError
 from espnet_ext.files import atomic_open
 from espnet_ext.progress import progress
 from espnet_ext.text.tokens import TextPipeline
 from espnet_ext.train.config import Config
-from espnet_ext.train.data import Collate, Utterances, loader
+from espnet_ext.train.data import Collate, Utterances
 from espnet_ext.train.run import Places, read_config, read_data
 from espnet_ext.train.sampler import BucketSampler
+
+#: Seconds of audio in a batch. On a CPU a small one stays in the cache.
+CPU_BATCH, GPU_BATCH = 30.0, 120.0
 
 
 @dataclass
@@ -34,6 +43,12 @@ class Moments:
         self.count += len(feats)
         self.total = self.total + feats.sum(0)
         self.squares = self.squares + (feats**2).sum(0)
+
+    def merge(self, other: Moments) -> None:
+        """Add all that another has added."""
+        self.count += other.count
+        self.total = self.total + other.total
+        self.squares = self.squares + other.squares
 
     def save(self, path: Path) -> None:
         """Write `<name>_stats.npz`."""
@@ -55,8 +70,7 @@ def _write_shapes(data: Utterances, folder: Path, token_type: str) -> None:
 class _Collector:
     """Adds up features of one split and, where asked, keeps the pitch of each utterance."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self) -> None:
         self.moments: dict[str, Moments] = {}
         self.pitch: dict[str, np.ndarray] = {}
 
@@ -68,11 +82,16 @@ class _Collector:
                 if name == "pitch":
                     self.pitch[utt] = array
 
-    def save(self) -> None:
+    def merge(self, other: _Collector) -> None:
+        for name, moments in other.moments.items():
+            self.moments.setdefault(name, Moments()).merge(moments)
+        self.pitch.update(other.pitch)
+
+    def save(self, folder: Path) -> None:
         for name, moments in self.moments.items():
-            moments.save(self.folder / f"{name}_stats.npz")
+            moments.save(folder / f"{name}_stats.npz")
         if self.pitch:
-            _write_ark(self.folder / "collect_feats" / "pitch", self.pitch)
+            _write_ark(folder / "collect_feats" / "pitch", self.pitch)
 
 
 def _write_ark(stem: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -89,7 +108,7 @@ def _write_ark(stem: Path, arrays: dict[str, np.ndarray]) -> None:
     write_table(stem.with_suffix(".scp"), table)
 
 
-def collect_stats(task_name: str, places: Places, device: str = "cpu") -> None:
+def collect_stats(task_name: str, places: Places, device: str = "cpu", processes: int = 1) -> None:
     """Write `<output_dir>/{train,valid}/<feature>_stats.npz` and lengths.
 
     Features are those that the model of the configuration computes from the waveform. Pitch, which is slow
@@ -99,6 +118,7 @@ def collect_stats(task_name: str, places: Places, device: str = "cpu") -> None:
         task_name: "asr", "lm" (lengths only), "tts" or "gan_tts".
         places: inputs; `output_dir` receives the statistics.
         device: where the features are computed.
+        processes: on the CPU, how many share the utterances; the result is the same for any number.
     """
     task = TASKS[task_name]
     pipeline = TextPipeline.from_dir(places.tokens)
@@ -110,18 +130,79 @@ def collect_stats(task_name: str, places: Places, device: str = "cpu") -> None:
         return
     config = _without_normalisation({**config, "token_list": pipeline.token_list})
     model = task.build(config).to(device).eval()
-    for split, data in splits.items():
-        _collect(model, data, Collate(task.text_pad), places.output_dir / split, split, device)
+    with _one_thread(device):
+        for split, data in splits.items():
+            work = _Work(model, data, Collate(task.text_pad), device)
+            _collect(work, split, processes).save(places.output_dir / split)
 
 
-@torch.no_grad()
-def _collect(
-    model: Any, data: Utterances, collate: Collate, folder: Path, split: str, device: str
-) -> None:
-    batches = BucketSampler(data.lengths("seconds"), 120.0).batches(1, shuffle=False)
-    collector = _Collector(folder)
-    for ids, batch in progress(
-        loader(data, batches, collate, 0), len(batches), f"statistics of {split}"
-    ):
-        collector.add(ids, model.collect_feats(**{name: t.to(device) for name, t in batch.items()}))
-    collector.save()
+@contextmanager
+def _one_thread(device: str) -> Iterator[None]:
+    """On a CPU one thread a process: an utterance's frames are too little work to share."""
+    before = torch.get_num_threads()
+    if device == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass
+class _Work:
+    """What a process needs to collect some batches of a split."""
+
+    model: Any
+    data: Utterances
+    collate: Collate
+    device: str
+
+    @torch.no_grad()
+    def __call__(self, batch: list[int]) -> _Collector:
+        found = _Collector()
+        ids, tensors = self.collate([self.data[index] for index in batch])
+        found.add(
+            ids, self.model.collect_feats(**{n: t.to(self.device) for n, t in tensors.items()})
+        )
+        return found
+
+
+def _collect(work: _Work, split: str, processes: int) -> _Collector:
+    """Statistics of a split, added up in the order of its batches."""
+    seconds = CPU_BATCH if work.device == "cpu" else GPU_BATCH
+    batches = BucketSampler(work.data.lengths("seconds"), seconds).batches(1, shuffle=False)
+    whole = _Collector()
+    with _mapped(work, batches, processes if work.device == "cpu" else 1) as found:
+        for part in progress(found, len(batches), f"statistics of {split}"):
+            whole.merge(part)
+    return whole
+
+
+@contextmanager
+def _mapped(
+    work: _Work, batches: list[list[int]], processes: int
+) -> Iterator[Iterable[_Collector]]:
+    """`work` done on each batch, in order."""
+    global _inherited
+    if processes < 2 or len(batches) < 2:
+        yield map(work, batches)
+        return
+    _inherited = work  # children have it by being forked; nothing is sent to them
+    try:
+        with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool:
+            yield pool.map(_in_child, batches)
+    except BrokenProcessPool:
+        raise UserError(
+            f"one of {processes} processes was killed, expected it to end by itself (is the memory used "
+            "up?): run it again with --nj 1"
+        ) from None
+    finally:
+        _inherited = None
+
+
+_inherited: _Work | None = None
+
+
+def _in_child(batch: list[int]) -> _Collector:
+    assert _inherited is not None
+    return _inherited(batch)
