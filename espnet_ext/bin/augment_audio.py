@@ -1,7 +1,7 @@
 """Add augmented copies to a data directory; tables only, format_audio makes the sound.
 
-Ids and speakers get the prefix `aug1-`, `aug2-`, ...; `utt2augment` numbers the draws (0: as it is) and `augment.json` says what may
-happen: the fields of espnet_ext.audio.augment.Augmentation, given as YAML, e.g.
+Ids and speakers get the prefix `aug1-`, `aug2-`, ...; `utt2augment` numbers the draws (0: as it is) and `augment.json`
+says what may happen: the fields of espnet_ext.audio.augment.Augmentation, given as YAML, e.g.
 
     reverb: 0.5                                       # a prob; the range is the usual one
     noise: {prob: 0.8, low: 5, high: 20}
