@@ -143,7 +143,7 @@ def _densities(unit: Tensor, mask: Tensor, scores: Tensor) -> tuple[Tensor, Tens
     shape = torch.einsum("kft,ftc,ftd->kfcd", weights, unit, unit.conj())
     shape = channels * shape / mask.sum(-1)[..., None, None]
     trace = shape.diagonal(dim1=-2, dim2=-1).real.sum(-1)[..., None, None]
-    shape = shape + 1e-3 * trace / channels * torch.eye(channels)
+    shape = shape + (1e-3 * trace / channels + 1e-10) * torch.eye(channels)
     inverse = torch.linalg.inv(shape)
     forms = torch.einsum("ftc,kfcd,ftd->kft", unit.conj(), inverse, unit).real.clamp(min=1e-6)
     return forms, -torch.linalg.slogdet(shape)[1][..., None] - channels * forms.log()

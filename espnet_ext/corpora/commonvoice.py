@@ -100,8 +100,9 @@ def _read(root: Path, name: str, task: str) -> Tables:
     for line in lines[1:]:
         row = dict(zip(header, line.rstrip("\r").split("\t"), strict=False))
         clip = row["path"] if "." in row["path"] else f"{row['path']}.mp3"
-        text = spoken(row.get("sentence", "")) if task == "asr" else _shown(row.get("sentence", ""))
-        if clip not in there or not text or "{" in text:
+        sentence = row.get("sentence", "")
+        text = spoken(sentence) if task == "asr" else _shown(sentence)
+        if clip not in there or not text or "{" in sentence:
             absent.append(clip)
             continue
         utt = f"{row['client_id']}-{Path(clip).stem}"

@@ -1,15 +1,19 @@
 """Fetching a corpus: resumed, verified, whole or not at all, from a server of our own."""
 
+import hashlib
 import io
 import re
 import tarfile
 import threading
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from espnet_ext.corpora import an4
-from espnet_ext.corpora.fetch import fetch, unpack
+from espnet_ext.bin.command import call
+from espnet_ext.bin.prepare_corpus import main
+from espnet_ext.corpora import an4, jsut, librispeech, libritts, ljspeech, vctk
+from espnet_ext.corpora.fetch import Archive, fetch, obtain, unpack
 from espnet_ext.errors import UserError
 
 LISTS = [f"etc/an4_{p}.{k}" for p in ("train", "test") for k in ("fileids", "transcription")]
@@ -30,7 +34,7 @@ def server():
     """A file server; `breaks` is how many answers stop after half of what they announce."""
 
     class Handler(BaseHTTPRequestHandler):
-        data, breaks, ranges, asked = b"", 0, True, []
+        data, breaks, ranges, asked, stops = b"", 0, True, [], False
 
         def do_GET(self):
             wanted = self.headers.get("Range")
@@ -43,6 +47,8 @@ def server():
             self.send_response(206 if start else 200)
             self.send_header("Content-Length", str(len(rest)))
             self.end_headers()
+            if Handler.stops:
+                return
             if Handler.breaks:
                 Handler.breaks -= 1
                 rest = rest[: len(rest) // 2]
@@ -126,3 +132,153 @@ def test_an4_that_cannot_be_fetched_names_the_variable(tmp_path, monkeypatch):
     monkeypatch.setattr(an4, "URL", "http://127.0.0.1:9/an4.tar.gz")
     with pytest.raises(UserError, match=r"set AN4=/path/to/an4 in local/db\.sh"):
         an4.download(tmp_path / "an4")
+
+
+# -- archives of corpora --------------------------------------------------------------------------
+
+
+def zipped(names):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in names:
+            packed.writestr(name, b"text" * 500)
+    return out.getvalue()
+
+
+def checksum(data, kind="md5"):
+    return f"{kind}:{hashlib.new(kind, data).hexdigest()}"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr("espnet_ext.corpora.fetch.PAUSE", 0.0)
+
+
+@pytest.mark.parametrize("breaks", [1, 3, 9])
+def test_breaks_are_mended_as_long_as_something_comes(tmp_path, server, breaks):
+    server.data, server.breaks = bytes(range(256)) * 40, breaks
+    fetch(server.url, tmp_path / "a", checksum(server.data, "sha256"))
+    assert (tmp_path / "a").read_bytes() == server.data
+    assert len(server.asked) == breaks + 1
+
+
+def test_a_server_that_sends_nothing_more_ends_it(tmp_path, server):
+    server.data, server.stops = bytes(range(256)) * 40, True
+    (tmp_path / "a.part").write_bytes(server.data[:100])
+    with pytest.raises(UserError, match="kept and continued"):
+        fetch(server.url, tmp_path / "a", tries=3)
+    assert len(server.asked) == 3 and (tmp_path / "a.part").stat().st_size == 100
+
+
+def test_another_file_than_published_is_removed(tmp_path, server):
+    server.data = b"x" * 5000
+    with pytest.raises(
+        UserError, match=r"found md5 [0-9a-f]{32}, expected 0123: the file was damaged"
+    ):
+        fetch(server.url, tmp_path / "a", "md5:0123")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_part_of_another_file_is_found_out_and_fetched_anew(tmp_path, server):
+    server.data = bytes(range(256)) * 40
+    (tmp_path / "a.part").write_bytes(b"y" * 3000)
+    with pytest.raises(UserError, match="run it again"):
+        fetch(server.url, tmp_path / "a", checksum(server.data))
+    fetch(server.url, tmp_path / "a", checksum(server.data))
+    assert (tmp_path / "a").read_bytes() == server.data
+
+
+def test_a_disk_that_is_too_small_is_told_before(tmp_path, server, monkeypatch):
+    server.data = b"x" * 5000
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 4000}))
+    with pytest.raises(UserError, match="name a larger disk"):
+        fetch(server.url, tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_obtain_fetches_verifies_unpacks_and_tidies_up(tmp_path, server, kind):
+    names = ["Corpus/part/a.txt", "Corpus/LIST.TXT"]
+    server.data = zipped(names) if kind == "zip" else archive(names, "")
+    wanted = Archive(
+        server.url, "Corpus/part", checksum(server.data), ("a.txt",), ("LIST.TXT", "NONE.TXT")
+    )
+    for _ in range(2):
+        obtain(wanted, tmp_path / "mine/part")
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")) == [
+        *("mine", "mine/LIST.TXT", "mine/part", "mine/part/a.txt"),
+    ]
+    assert len(server.asked) == 1
+
+
+def test_a_zip_of_loose_files_becomes_a_directory(tmp_path, server):
+    server.data = zipped(["speaker-info.txt", "txt/p1/a.txt"])
+    obtain(Archive(server.url, "", witnesses=("speaker-info.txt",)), tmp_path / "VCTK")
+    assert (tmp_path / "VCTK/txt/p1/a.txt").is_file()
+
+
+def test_a_flipped_bit_in_a_zip_is_found_without_a_checksum(tmp_path, server):
+    whole = bytearray(zipped(["c/a", "c/b"]))
+    whole[40] ^= 255
+    server.data = bytes(whole)
+    with pytest.raises(UserError, match="found a damaged archive"):
+        obtain(Archive(server.url, "c"), tmp_path / "c")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_zip_members_that_lead_outside_are_refused(tmp_path):
+    (tmp_path / "a.zip").write_bytes(zipped(["../evil"]))
+    with pytest.raises(UserError, match="leads outside"):
+        unpack(tmp_path / "a.zip", "", tmp_path / "c", ())
+    assert [p.name for p in tmp_path.iterdir()] == ["a.zip"]
+
+
+def test_librispeech_fetches_the_parts_that_are_asked_for(tmp_path, server, monkeypatch):
+    server.data = archive(["dev-clean/1/2/1-2.trans.txt", "SPEAKERS.TXT"], "LibriSpeech/")
+    parts = {"dev-clean": (1, checksum(server.data)[4:]), "test-clean": (1, "")}
+    monkeypatch.setattr(librispeech, "PARTS", parts)
+    monkeypatch.setattr(librispeech, "URL", server.url.rpartition("/")[0])
+    librispeech.download(tmp_path, sets="dev=dev-clean")
+    assert (tmp_path / "LibriSpeech/SPEAKERS.TXT").is_file()
+    assert [p.name for p in (tmp_path / "LibriSpeech").iterdir() if p.is_dir()] == ["dev-clean"]
+    with pytest.raises(UserError, match="found the parts x, expected some of dev-clean"):
+        librispeech.download(tmp_path, sets="dev=x")
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "member"),
+    [(ljspeech, "LJSpeech-1.1", "metadata.csv"), (jsut, "jsut_ver1.1", jsut.WITNESS)],
+)
+def test_single_archives(tmp_path, server, monkeypatch, module, name, member):
+    server.data = archive([member], f"{name}/")
+    monkeypatch.setattr(module, "ARCHIVE", Archive(server.url, name, "", (member,)))
+    module.download(tmp_path / "downloads")
+    module.download(tmp_path / "downloads" / name)
+    assert (tmp_path / "downloads" / name / member).is_file() and len(server.asked) == 1
+
+
+def test_vctk_and_libritts_know_their_versions(tmp_path, server, monkeypatch):
+    server.data = zipped(["speaker-info.txt"])
+    monkeypatch.setitem(vctk.ARCHIVES, "0.92", Archive(server.url, ""))
+    vctk.download(tmp_path)
+    vctk.download(tmp_path, version="0.80")  # there is one already
+    assert [p.name for p in tmp_path.iterdir()] == ["VCTK-Corpus-0.92"]
+    with pytest.raises(UserError, match=r"found version '1', expected 0.92 or 0.80"):
+        vctk.download(tmp_path, version="1")
+    with pytest.raises(UserError, match="found edition 'x', expected libritts or libritts_r"):
+        libritts.download(tmp_path, edition="x")
+
+
+def test_options_of_the_command_reach_the_download(monkeypatch, tmp_path):
+    asked = {}
+    monkeypatch.setattr(librispeech, "download", lambda corpus, *, sets="": asked.update(sets=sets))
+    arguments = ["librispeech", str(tmp_path), str(tmp_path / "d"), "--download", "--sets", "a=b"]
+    assert call(main, arguments) == 1  # nothing was fetched
+    assert asked == {"sets": "a=b"}
+
+
+@pytest.mark.parametrize("module", [librispeech, libritts])
+def test_checksums_are_checksums(module):
+    digests = [d for row in module.PARTS.values() for d in row if isinstance(d, str)]
+    assert len(digests) >= 7 and len(set(digests)) == len(digests)
+    assert all(re.fullmatch("[0-9a-f]{32}", digest) for digest in digests)
