@@ -8,6 +8,7 @@ the whole sentence, so that the result is the same as without.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -29,33 +30,36 @@ class CachedG2p:
 
     def __init__(self, g2p: G2p, limit: int = 1_000_000) -> None:
         self.g2p, self.limit = g2p, limit
-        self._known: dict[str, str] = {}  # phonemes joined by tabs: a fifth of a list's memory
+        self._known: dict[
+            str, tuple[str, ...] | str
+        ] = {}  # a line of the file until it is asked for
 
     def __call__(self, text: str) -> list[str]:
         """`text` -> phonemes; the list is the caller's own."""
         found = self._known.get(text)
         if found is None:
-            phonemes = self.g2p(text)
-            self.add(text, phonemes)
-            return list(phonemes)
-        return found.split("\t") if found else []
+            found = tuple(self.g2p(text))
+            self.add(text, found)
+        elif isinstance(found, str):
+            found = _shared(found.split("\t") if found else ())
+            self._known[text] = found
+        return list(found)
 
     def __len__(self) -> int:
         return len(self._known)
 
     def add(self, text: str, phonemes: Sequence[str]) -> None:
         """Remember the phonemes of a sentence, unless the memory is full."""
-        joined = "\t".join(phonemes)
-        same = joined.split("\t") if joined else []
-        if len(self._known) < self.limit and same == list(phonemes):
-            self._known[text] = joined
+        if len(self._known) < self.limit:
+            self._known[text] = _shared(phonemes)
 
     def convert_all(self, texts: Iterable[str], jobs: int = 1) -> list[list[str]]:
         """The phonemes of many sentences, each different one converted once.
 
         Args:
             texts: sentences.
-            jobs: processes to share the new sentences; pays from some thousand sentences on.
+            jobs: processes to share the new sentences; each takes a second or two to start, so they pay from
+                some ten thousand sentences on.
         """
         texts = list(texts)
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
@@ -68,9 +72,10 @@ class CachedG2p:
         """Write all that is remembered; `settings` says what the phonemes depend on."""
         with atomic_open(path) as stream:
             stream.write(f"{_HEAD}\t{digest(settings)}\n")
-            for text, phonemes in self._known.items():
-                if text.split() and "\n" not in text + phonemes and "\t" not in text:
-                    stream.write(f"{text}\t{phonemes}\n")
+            for text in self._known:
+                phonemes = self(text)
+                if _fits_a_line(text, phonemes):
+                    stream.write("\t".join((text, *phonemes)) + "\n")
 
     def load(self, path: str | Path, settings: str) -> int:
         """Remember what `save` wrote under the same settings.
@@ -87,6 +92,17 @@ class CachedG2p:
             known = {text: phonemes for text, _, phonemes in found}
         self._known.update(known)
         return len(known)
+
+
+def _shared(phonemes: Iterable[str]) -> tuple[str, ...]:
+    """The phonemes, each of them the one object that stands for it in all sentences: 8 bytes a piece."""
+    return tuple(map(sys.intern, phonemes))
+
+
+def _fits_a_line(text: str, phonemes: Sequence[str]) -> bool:
+    """Whether a line of the file holds them: other sentences are converted again."""
+    parts = (text, *phonemes)
+    return bool(text.strip()) and all(p and not set(p) & set("\t\n\r") for p in parts)
 
 
 def digest(settings: str) -> str:

@@ -295,7 +295,10 @@ def test_the_file_gives_back_what_was_written(tmp_path_factory, texts):
     read = CachedG2p(Counting())
     assert read.load(file, "other settings") == 0 and len(read) == 0
     assert read.load(file, "settings") == len(read)
-    assert all(read._known[text] == written._known[text] for text in read._known)
+    assert {t.strip() for t in texts} - {""} <= {t.strip() for t in read._known} | {
+        t.strip() for t in texts if "\r" in t
+    }
+    assert all(read(text) == text.split() for text in list(read._known)) and read.g2p.calls == 0
 
 
 @needs_espeak

@@ -1,0 +1,72 @@
+"""The commands phonemize and analyse_text."""
+
+import json
+import shutil
+
+import pytest
+
+from espnet_ext.bin import analyse_text, phonemize
+from espnet_ext.bin.command import call
+
+
+@pytest.fixture
+def text(tmp_path):
+    file = tmp_path / "text"
+    file.write_text("﻿u1 hello world\r\nu2\nu3 blorptastic hello\n", encoding="utf-8")
+    return str(file)
+
+
+def test_phonemes_of_a_kaldi_text(text, tmp_path, capsys):
+    (tmp_path / "lexicon").write_text("world W ER1 L\n")
+    options = ["--kaldi", "--g2p", "g2p_en", "--lexicon", str(tmp_path / "lexicon"), "--no-stress"]
+    options += ["--syllables", "--oov_list", str(tmp_path / "oov")]
+    assert call(phonemize.main, [text, *options]) == 0
+    lines = capsys.readouterr().out.split("\n")
+    assert lines[0] == "u1 HH AH . L OW   W ER L"
+    assert lines[1].rstrip() == "u2" and lines[2].endswith("   HH AH . L OW") and lines[3:] == [""]
+    assert (tmp_path / "oov").read_text() == "blorptastic\t1\n"
+
+
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+def test_phonemes_as_characters(capfd, tmp_path):
+    (tmp_path / "text").write_text("hello\n\nhello\n")
+    assert call(phonemize.main, [str(tmp_path / "text"), "--no_stress"]) == 0
+    assert capfd.readouterr().out == "h ə l o ʊ\n\nh ə l o ʊ\n"
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--g2p", "klingon"], "espeak:<code>"),
+        (["--g2p", "espeak:sv", "--syllables"], "g2p_en"),
+        (["--g2p", "espeak:sv", "--oov_list", "oov"], "leave --oov_list out"),
+        (["--lexicon", "nowhere"], "no such lexicon"),
+        (["--g2p", "g2p_en", "--kaldi", "--oov", "error"], "blorptastic"),
+    ],
+)
+def test_errors_are_one_line(text, options, words, capsys):
+    assert call(phonemize.main, [text, *options]) == 1
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+
+
+def test_analysis_is_a_json_object_a_line(tmp_path, capsys):
+    file = tmp_path / "text"
+    file.write_text('I *did*.\n\n<speak><prosody volume="silent">x</prosody></speak>\n')
+    assert call(analyse_text.main, [str(file), "--tags", "no"]) == 0
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [w["emphasis"] for w in first["words"]] == [False, True]
+    assert second["spans"][0]["volume"] is None
+
+
+def test_malformed_markup_is_named_with_its_line(tmp_path, capsys):
+    (tmp_path / "text").write_text("fine\n<speak>a\n")
+    assert call(analyse_text.main, [str(tmp_path / "text"), "--tags", "no"]) == 1
+    assert "line 2 of the input: SSML: line 1" in capsys.readouterr().err
+
+
+def test_tags_that_are_demanded_and_missing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("espnet_ext.text.tagging.tagger_name", lambda: "")
+    (tmp_path / "text").write_text("fine\n")
+    assert call(analyse_text.main, [str(tmp_path / "text"), "--tags", "yes"]) == 1
+    assert "pip install spacy" in capsys.readouterr().err
