@@ -51,7 +51,7 @@ def test_stages_1_to_5(name: str, new_checkout: Callable[[], Checkout], realdata
     mine = new_checkout()
     small = ("--gpu", "0", "--nj", "1", "--min_seconds", "0", "--stop_stage", "tokens")
     if name.endswith("asr1"):
-        small += ("--speed_perturb_factors", "", "--nbpe", "300", "--max_seconds", "40")
+        small += ("--speed_perturb_factors", "", "--nbpe", "100", "--max_seconds", "40")
     mine.run(
         "--recipe",
         name,

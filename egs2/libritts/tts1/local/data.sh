@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Stage 1: LibriTTS(-R) -> data/{train,dev,eval1,dev_clean,test_clean}. The first argument is where the corpus lies; below the recipe it is
-# fetched if it is not there. Options go to the command; `prepare_corpus libritts --help` lists them.
+# Stage 1: LibriTTS(-R) -> data/{train,dev,eval1,dev_clean,test_clean}. The first argument is where the corpus lies;
+# below the recipe it is fetched if it is not there. Options go to the command; `prepare_corpus libritts --help` lists
+# them.
 set -euo pipefail
 # shellcheck source=path.sh
 . ../../../path.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Stage 1: WSJ0 and WSJ1 (DIR0:DIR1) -> data/{train_si284,test_dev93,test_eval92}. The first argument is where the corpus lies. Options go to the
-# command; `prepare_corpus wsj --help` lists them.
+# Stage 1: WSJ0 and WSJ1 (DIR0:DIR1) -> data/{train_si284,test_dev93,test_eval92}. The first argument is where the
+# corpus lies. Options go to the command; `prepare_corpus wsj --help` lists them.
 set -euo pipefail
 # shellcheck source=path.sh
 . ../../../path.sh
