@@ -199,6 +199,7 @@ UNREAD_UNITS = {
     "m": ("meter", "meters"),
     "l": ("liter", "liters"),
     "L": ("liter", "liters"),
+    "mL": ("milliliter", "milliliters"),
     "ha": ("hectare", "hectares"),
     "ms": ("millisecond", "milliseconds"),
     "h": ("hour", "hours"),

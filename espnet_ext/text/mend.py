@@ -32,8 +32,8 @@ Match = re.Match[str]
 Rule = tuple[str, re.Pattern[str], str | Callable[[Match], str]]
 RULES: list[Rule] = []
 
-#: stands for a straight quotation mark that closes after a number, which is no inch
-CLOSING_QUOTE = "”"
+#: stand for the straight quotation marks of a pair, which are no inches
+QUOTES = "“”"
 
 _NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?"
 _FREE = r"(?<![\w.,:/+-])"  # nothing that belongs to a number or a word stands before
@@ -71,6 +71,7 @@ def plain(words: str) -> str:
 
 _add("with", r"(?<!\S)w/(o\b)?\s*(?=\w)", lambda m: "without " if m[1] else "with ")
 _add("number", r"\b([Nn]os?)\.\s*(?=[0-9])", lambda m: _table(REFERENCES)(m) + " ")
+_add("numero", r"(№|¶)\s?(?=[0-9])", lambda m: {"№": "number ", "¶": "paragraph "}[m[1]])
 _add("number sign", r"(?<!\S)#\s?(?=[0-9])", "number ")
 _add("reference", rf"\b({_any(REFERENCES)})\.\s*(?=[0-9])",
      lambda m: _table(REFERENCES)(m) + " ", re.I)  # fmt: skip
@@ -107,6 +108,8 @@ def _reign(m: Match) -> str:
 
 _add("king", rf"\b((?:King|Queen|Pope|Emperor|Tsar)\s+[A-Z][a-z]+)\s+{_ROMAN}\b(?!\.\w)", _reign)
 _add("reign", rf"\b({_any(REIGNS)})\s+(?!I\b){_ROMAN}\b(?!\.\w)", _reign)
+_add("first of a name", rf"\b({_any(REIGNS)}) I(?=[,;:)]|'s\b|\.?$| (?:of|was|died|reigned|ruled)\b)",
+     r"\1 the first")  # fmt: skip
 _add("numbered", rf"\b((?i:{_any(NUMBERED)}))\s+{_ROMAN}\b(?!['’.]\w)",
      lambda m: f"{m[1]} {roman(m[2] + m[3])}")  # fmt: skip
 
@@ -131,6 +134,9 @@ _add("month range", rf"\b({_MONTH})\.?\s+([0-9]{{1,2}})\s?[-–]\s?([0-9]{{1,2}}
 _add("season", r"(?<![\w/.-])((?:19|20)[0-9]{2})/([0-9]{2})(?![\w/])", _season)
 _add("may", r"^May ([0-9]{1,2})(?= (?!(?:at|by|for|from|in|is|or|and|on|to|until|was|will)\b)[a-z])",
      lambda m: f"May {plain(numbers.cardinal(m[1]))}")  # fmt: skip
+_add("decade", r"(?<![\w.,])((?:1[0-9]|20)[0-9]0)['’]s\b", r"\1s")
+_add("superlative", r"(?<=[0-9])(st|nd|rd|th)-(?=[a-z])", r"\1 ")
+_add("dash of times", r"(?<=[ap]m)–(?=[0-9])|(?<=:[0-9]{2})–(?=[0-9]{1,2}:[0-9]{2})", "-", re.I)
 _add("half", r"(?<=[0-9])\s?([ap])\.\s?m\.(?=\s+[A-Z]\b)", lambda m: f" {m[1]}m")
 
 # -- money -----------------------------------------------------------------------------------------
@@ -163,7 +169,9 @@ _add("feet", r"(?<=[0-9] ft [0-9] )in\b|(?<=[0-9] ft [0-9]{2} )in\b", "inches")
 _add("rate", rf"(?<![\w.,])({_NUMBER})\s?({_any(_UNITS)})/([0-9]+)?\s?({_any(_UNITS)})(?![\w/²³^])",
      _rate)  # fmt: skip
 _add("unit", rf"(?<![A-Za-z.,])({_NUMBER})\s?({_any(UNREAD_UNITS)})(?![\w/²³^'’-])", _unit)
-_add("closing quote", r'^(?!.*”)((?:[^"]*"[^"]*")*[^"]*"[^"]*[0-9])"', rf"\1{CLOSING_QUOTE}")
+_add("two scales", r"(?<=°[CF])/(?=\s?[0-9])", " or ")
+_add("seconds", r"(?<![\w.,])([0-9]+\.[0-9]+)\s?s\b(?!['’])", r"\1 seconds")
+_add("quotation", r'(?<![^\s(\[])"([^"\s](?:[^"]*[^"\s])?)"(?![^\s.,;:!?)\]])', r"“\1”")
 
 # -- telephones, versions and codes ----------------------------------------------------------------
 
@@ -177,6 +185,8 @@ _add("emergency", r"(?i:(?<=call )|(?<=dial )|(?<=ring )|(?<=phone ))(?:911|999|
 _add("international", r"(?<!\S)\+[0-9]{1,3}(?:[ -]\(?[0-9]{1,4}\)?){2,5}(?![\w-])", _spelled)
 _add("local number", r"(?<![\w.,/+)-])(?<![0-9)] )[0-9]{3}-[0-9]{4}(?![\w/-])", _spelled)
 _add("zip code", r"(?<![\w.,/+-])[0-9]{5}-[0-9]{4}(?![\w/-])", _spelled)
+_add("numbered version", r"\bv\.?([0-9]+(?:\.[0-9]+)+)\b",
+     lambda m: "version " + m[1].replace(".", " point "))  # fmt: skip
 _add("version", r"(?<![\w.,])[0-9]{1,2}(?:\.[0-9]{1,2}){2}(?![\w]|\.[0-9])",
      lambda m: m[0].replace(".", " point "))  # fmt: skip
 _add("code", r"(?<![\w@.-])([a-z]{2,})([0-9]{4,})(?![\w@.-])",
@@ -187,22 +197,26 @@ _add("round thousands", r"(?<![\w.,$€£¥-])([1-9][0-9]{1,2})000(?=\s[a-z])", 
 
 
 def _range(m: Match) -> str:
+    if int(m[1]) > int(m[2]) > 99:  # Boeing 747-400
+        return m[0]
     return f"{m[1]} to {m[2]}"
 
 
 _add("range", r"(?<![\w.,:/+(-])(?<!from )([0-9]{1,3})\s?[-–]\s?([0-9]{1,3})(?![\w,/:–-]|\.[0-9]|\s?=)"
-     r"(?<!-0)", _range)  # fmt: skip
+     r"(?<!\d\d\d-0)", _range)  # fmt: skip
+_add("range of shares", rf"{_FREE}({_NUMBER}%)\s?[-–]\s?(?={_NUMBER}%)", r"\1 to ")
 _add("range of years", r"(?<![\w.,:/+-])([0-9]{4})–([0-9]{2,4})(?![\w,/:–-]|\.[0-9])", _range)
 _add("may after a number", r"(?<![\w.,-])([0-9]{1,2})(?= may [a-z])",
      lambda m: plain(numbers.cardinal(m[1])))  # fmt: skip
 _add("even", r"(?<![\w./])([0-9]{1,2})/\1(?![\w./])", r"\1 \1")
-_add("always", r"(?<![\w./])24/7(?![\w/])", "24 7")
+_add("saying", r"(?<![\w./])(24|9)/(7|11)(?![\w/]|,? [0-9])", r"\1 \2")
 _add("ratio", r"(?<![\w:.])([0-9]{1,2}):([0-9])(?![\w:])", r"\1 to \2")
 _add(
     "equation", rf"(?<=[\w)])(\s?[{''.join(OPERATORS)}]\s?[\w.(]+)\s?=\s?(?=[\w(−-])", r"\1 equals "
 )
 _add("operator", rf"(?<=[\w)])\s?([{''.join(OPERATORS)}])\s?(?=[\w(])",
      lambda m: f" {OPERATORS[m[1]]} ")  # fmt: skip
+_add("equals", r"(?<!\S)([A-Za-z](?:\([a-z]\))?)=(?=-?[0-9])", r"\1 equals ")
 _add("greater", r"(?<=\w\s)>(?=\s\w)", "greater than")
 _add("less", r"(?<=\w\s)<(?=\s\w)", "less than")
 _add("squared", r"(?<=[0-9])\^2\b", " squared")

@@ -54,16 +54,15 @@ class Speaker:
             raise UserError(f"found engine {self.engine!r}, expected one of {', '.join(ENGINES)}")
 
     def __call__(self, text: str) -> str:
-        text = " ".join(text.replace("\ufeff", "").split())
-        straight = mend.CLOSING_QUOTE not in text
+        text = original = " ".join(text.replace("\ufeff", "").split())
+        straight = not any(quote in text for quote in mend.QUOTES)
         text = mend.mend(text)
         if self.day_first:
             text = _DAY_FIRST.sub(self._date, text)
-        if not to_read(text):
-            return text
-        read = _reader(self)
-        said = " ".join(read(piece) for piece in pieces(text))
-        return said.replace(mend.CLOSING_QUOTE, '"') if straight else said
+        if to_read(text):
+            read = _reader(self)
+            text = capital(original, " ".join(read(piece) for piece in pieces(text)))
+        return text.replace("“", '"').replace("”", '"') if straight else text
 
     def lines(self, lines: Iterable[str]) -> Iterator[str]:
         """One spoken line for each written one; a line that was met before is not read again."""
@@ -144,7 +143,8 @@ _MENDS = [
     (re.compile(r"(?<=\w) ['’] ?(?=s\b)"), "'"),  # Mary ' s
     (re.compile(rf"\b((?:{_TEENS}|{_TENS}|{_DIGIT})) o (?={_DIGIT})"), r"\1 oh "),
     (re.compile(r"\betcetera\b"), "et cetera"),
-    (re.compile(r"\s+([,;:!?)\]])"), r"\1"),
+    (re.compile(r"\s+([,;:!?)\]”])"), r"\1"),
+    (re.compile(r"“\s+"), "“"),
 ]
 _AND = [
     re.compile(rf"\b(hundred) (?=(?:{_DIGIT}|{_TEENS}|{_TENS})\b)"),
@@ -207,7 +207,12 @@ def restore_case(sentence: str, said: str) -> str:
             said = re.sub(rf"\b{low}\b", word.capitalize(), said)
     if not re.search(r"[.!?] [a-z]", sentence):
         said = re.sub(r"(?<=[a-z]{2}[.!?] )[a-z]", lambda m: m[0].upper(), said)
-    first = re.search(r"\w|[$£€¥#§~]", sentence)
+    return capital(sentence, said)
+
+
+def capital(sentence: str, said: str) -> str:
+    """`said` with a capital, unless the sentence begins with a small letter."""
+    first = re.search(r"\w|[$£€¥#§№¶~]", sentence)
     if first and not first[0].islower():
         said = re.sub(r"[^\W\d_]", lambda m: m[0].upper(), said, count=1)
     return said

@@ -28,6 +28,7 @@ MENDED = {
     "Henry VIII and Pope Pius XII": "Henry the eighth and Pope Pius the twelfth",
     "Chapter IV of Act I, World War II": "Chapter 4 of Act 1, World War 2",
     "Malcolm X, an IV drip, and I": "Malcolm X, an IV drip, and I",
+    "Charles I, Mary I. Smith and Paul I of Y": "Charles the first, Mary I Smith and Paul the first of Y",
     # dates, times
     "Aug. 3-5": "August third to fifth",
     "in 2023/24 but 2023/11": "in twenty twenty three twenty four but 2023/11",
@@ -46,11 +47,14 @@ MENDED = {
     # ranges and signs
     "6-12 may go, 3–4 days, 5-3-1": "6 to twelve may go, 3 to 4 days, 5-3-1",
     "2010–2015": "2010 to 2015",
+    "a 747-400, 5%-10% and 9/11": "a 747-400, 5% to 10% and 9 11",
+    "v2.1 in 9.8s, 80 s": "version 2 point 1 in 9.8 seconds, 80 s",
+    "the 1990's 2nd-largest": "the 1990s 2nd largest",
     "3:1 at 3:15, 24/7 and 50/50": "3 to 1 at 3:15, 24 7 and 50 50",
     "10^3, 5^2, 2^-8": "10 cubed, 5 squared, 2 to the power of minus 8",
-    "1≤2=3, x > 5": "1 less than or equal to 2 equals 3, x greater than 5",
+    "1≤2=3, x > 5, y=-3": "1 less than or equal to 2 equals 3, x greater than 5, y equals -3",
     "~50 Gizmo™": "approximately 50 Gizmo",
-    'She said "I am 5" and left a 12" pipe': 'She said "I am 5” and left a 12" pipe',
+    'She said "I am 5" and left a 12" pipe': 'She said “I am 5” and left a 12" pipe',
     "١٢ and ２": "12 and 2",
 }  # fmt: skip
 

@@ -40,7 +40,7 @@ def test_any_text_with_regular_expressions(text):
 
 @grammars
 @pytest.mark.slow
-@settings(deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=120, suppress_health_check=list(HealthCheck))
 @given(WILD)
 def test_any_text_with_grammars(text):
     check(Speaker("wfst", british=True), text)
