@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -141,3 +143,42 @@ def _padded(found: Stretches, length: float, pad: float) -> Stretches:
         start = max(0.0, start - min(pad, (start - before) / 2))
         wider.append((start, min(length, end + min(pad, (after - end) / 2))))
     return wider
+
+
+def cut(found: Stretches, longest: float, shortest: float, pause: float = 0.5) -> Stretches:
+    """Stretches joined over pauses, from the shortest pause on, as long as no segment gets longer than `longest`.
+
+    Args:
+        found: from `speech`.
+        longest: seconds; a stretch without a pause that is longer is cut into equal parts.
+        shortest: seconds; what is shorter in the end is left out.
+        pause: longer ones always part.
+
+    Returns:
+        (start, end) in seconds, in order.
+    """
+    groups: list[Stretches] = []
+    for start, end in found:
+        number = math.ceil((end - start) / longest)
+        step = (end - start) / number
+        parts = [(start + k * step, start + (k + 1) * step) for k in range(number)]
+        if groups and start - groups[-1][-1][1] <= pause:
+            groups[-1] += parts
+        else:
+            groups.append(parts)
+    joined = [part for group in groups for part in _joined(group, longest)]
+    return [part for part in joined if part[1] - part[0] >= shortest]
+
+
+def _joined(parts: Stretches, longest: float) -> Stretches:
+    """Neighbours become one, the nearest first, while none gets longer than `longest`."""
+    while True:
+        gaps = [
+            (after[0] - before[1], k)
+            for k, (before, after) in enumerate(itertools.pairwise(parts))
+            if after[1] - before[0] <= longest
+        ]
+        if not gaps:
+            return parts
+        _, k = min(gaps)
+        parts = [*parts[:k], (parts[k][0], parts[k + 1][1]), *parts[k + 2 :]]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from espnet_ext.audio import silero
 from espnet_ext.audio.read import load
-from espnet_ext.audio.vad import Vad, neural_probabilities, speech, stretches
+from espnet_ext.audio.vad import Vad, cut, neural_probabilities, speech, stretches
 from espnet_ext.errors import UserError
 
 needs_silero = pytest.mark.skipif(not silero.available(), reason="silero-vad is not installed")
@@ -112,3 +112,23 @@ def test_neural_probabilities_take_any_rate(sentence):
     assert (
         np.abs(found[:-1] - silero.probabilities(sentence, 16000)[: len(found) - 1]).mean() < 0.02
     )
+
+
+@given(st.lists(st.floats(0.01, 3), max_size=30), st.floats(0.5, 10), st.floats(0, 2))
+def test_cuts_are_no_longer_than_asked(steps, longest, shortest):
+    edges = np.cumsum(steps).tolist()
+    found = list(zip(edges[::2], edges[1::2], strict=False))
+    parts = cut(found, longest, shortest)
+    assert all(shortest <= b - a <= longest + 1e-6 for a, b in parts)
+    flat = [edge for part in parts for edge in part]
+    assert flat == sorted(flat)
+    if shortest == 0:
+        for start, end in found:
+            inside = sum(max(0, min(b, end) - max(a, start)) for a, b in parts)
+            assert inside == pytest.approx(end - start)
+
+
+def test_short_pauses_are_bridged_first():
+    found = [(0.0, 2.0), (2.4, 4.0), (4.1, 6.0), (9.0, 10.0)]
+    assert cut(found, 4.0, 0.5) == [(0.0, 2.0), (2.4, 6.0), (9.0, 10.0)]
+    assert cut(found, 10.0, 1.5) == [(0.0, 6.0)]

@@ -1,0 +1,69 @@
+"""Cut long recordings at their pauses: OUT gets a `segments` table with the stretches in which somebody speaks.
+
+For recordings without text (text, if there, is left out). format_audio cuts the sound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from espnet_ext.bin.command import Parser, run
+from espnet_ext.errors import UserError
+
+
+def segment(data: Path, out: Path, longest: float, shortest: float, method: str) -> int:
+    """Write the tables of OUT; returns the number of segments.
+
+    Args:
+        data: a data directory with a recording per utterance.
+        out: the data directory to write.
+        longest: pauses are parted until no segment is longer, in seconds.
+        shortest: shorter ones are joined to a neighbour or, far from all, left out, in seconds.
+        method: see espnet_ext.audio.vad.
+
+    Raises:
+        UserError: for a directory that has segments, or recordings in which nobody speaks.
+    """
+    from espnet_ext.audio.read import load
+    from espnet_ext.audio.vad import Vad, cut, speech
+    from espnet_ext.datadir.edit import read_all, write_all
+    from espnet_ext.progress import progress
+
+    tables = read_all(data)
+    if "segments" in tables or "wav.scp" not in tables or "utt2spk" not in tables:
+        found = "segments" if "segments" in tables else "no wav.scp or no utt2spk"
+        raise UserError(f"{data}: found {found}, expected whole recordings and their speakers")
+    segments, speakers = {}, {}
+    scp = tables["wav.scp"]
+    for name, entry in progress(scp.items(), len(scp), f"segment {out.name}"):
+        samples, rate = load(entry, 16000)
+        for start, end in cut(speech(samples, rate, Vad(method)), longest, shortest):
+            utt = f"{name}-{round(start * 100):07d}-{round(end * 100):07d}"
+            segments[utt] = f"{name} {start:.2f} {end:.2f}"
+            speakers[utt] = tables["utt2spk"][name]
+    if not segments:
+        raise UserError(f"{data}: found nobody speaking, expected speech: try --vad energy")
+    write_all(out, {"wav.scp": scp, "segments": segments, "utt2spk": speakers})
+    return len(segments)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(__doc__)
+    parser.add_argument("data", type=Path, help="the data directory")
+    parser.add_argument("out", type=Path, help="the data directory to write")
+    parser.add_argument("--longest", type=float, default=20.0, help="seconds of a segment")
+    parser.add_argument("--shortest", type=float, default=1.0, help="seconds of a segment")
+    parser.add_argument(
+        "--vad", choices=("auto", "silero", "energy"), default="auto", help="how speech is found"
+    )
+    args = parser.parse_args(argv)
+    if not 0 <= args.shortest <= args.longest:
+        parser.error(f"found --shortest {args.shortest}, expected 0 to --longest {args.longest}")
+    count = segment(args.data, args.out, args.longest, args.shortest, args.vad)
+    print(f"{args.out}: {count} segments")
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)
