@@ -54,9 +54,9 @@ def recognise(asked: dict, waves: list) -> list:
     ]
 
 
-def speak(asked: list, texts: list) -> list:
+def speak(asked: list, texts: list, what: str = "feat_gen") -> list:
     engine = Text2Speech(train_config=asked[0], model_file=asked[1], always_fix_seed=True)
-    return [engine(text)["feat_gen"] for text in texts]
+    return [engine(text)[what] for text in texts]
 
 
 def encoded(asked: list, wave: np.ndarray) -> torch.Tensor:
@@ -88,6 +88,7 @@ def main(work: Path) -> None:
         n: [str(work / f"stock_{n}/config.yaml"), str(work / f"stock_{n}/model.pth")]
         for n in asked["build"]
     }
+    kinds = {"tts": "feat_gen", "gan_tts": "wav"}
     answers = {
         "parser": refusals(),
         "ours": recognise(asked["ours"], waves),
@@ -95,9 +96,9 @@ def main(work: Path) -> None:
         "ours_speech": speak(asked["ours"]["tts"], asked["texts"]),
         "stock": recognise(stock, waves),
         **{
-            n: speak(stock[n], asked["texts"])
+            n: speak(stock[n], asked["texts"], kinds[asked["build"][n][0]])
             for n in asked["build"]
-            if asked["build"][n][0] == "tts"
+            if asked["build"][n][0] in kinds
         },
     }
     torch.save(answers, work / "answers.pt")

@@ -14,6 +14,7 @@ import torch
 from espnet_ext.bridge.load import load_model
 from espnet_ext.inference.speech2text import DecodeOptions, Speech2Text
 from espnet_ext.inference.text2speech import SynthesisOptions, Text2Speech
+from tests.train.test_gan import VITS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -59,6 +60,27 @@ BUILD = {
             "tts_conf": {
                 "embed_dim": 8, "eunits": 8, "econv_chans": 8, "dunits": 8, "prenet_units": 8,
                 "postnet_chans": 8, "adim": 8, "aconv_chans": 4, "reduction_factor": 2,
+            },
+        },
+    ],
+    "vits": ["gan_tts", {**COMMON, "normalize": None, **VITS}],
+    "jets": [
+        "gan_tts",
+        {
+            **SPEECH,
+            "feats_extract": "fbank",
+            "tts": "jets",
+            "tts_conf": {
+                "sampling_rate": 8000,
+                "generator_params": {
+                    "adim": 8, "aheads": 2, "elayers": 1, "eunits": 8, "dlayers": 1, "dunits": 8,
+                    "duration_predictor_chans": 8, "energy_predictor_chans": 8, "pitch_predictor_chans": 8,
+                    "generator_channels": 16, "generator_upsample_scales": [8, 10],
+                    "generator_upsample_kernel_sizes": [16, 20], "generator_resblock_kernel_sizes": [3],
+                    "generator_resblock_dilations": [[1]],
+                },
+                "discriminator_type": VITS["tts_conf"]["discriminator_type"],
+                "discriminator_params": VITS["tts_conf"]["discriminator_params"],
             },
         },
     ],
@@ -137,6 +159,17 @@ def test_the_same_mel(tiny, both, name):
             found = engine.model.inference(text=ids, **engine._inference_options())["feat_gen"]
         assert found.shape == expected.shape and torch.allclose(found, expected, atol=1e-6)
         assert len(engine(text).wave) > 0
+
+
+@pytest.mark.parametrize("name", ["vits", "jets"])
+def test_the_same_waveform(both, name):
+    work, _, answers = both
+    options = SynthesisOptions(seed=777)
+    engine = Text2Speech(*_files(work / f"stock_{name}", "model.pth"), "gan_tts", options)
+    for text, expected in zip(TEXTS, answers[name], strict=True):
+        found = torch.from_numpy(engine(text).wave)
+        assert found.shape == expected.shape and torch.allclose(found, expected, atol=1e-6)
+        assert found.abs().max() > 0
 
 
 def test_stocks_parser_knows_paths_and_still_refuses_mistakes(both):
