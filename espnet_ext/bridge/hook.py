@@ -1,8 +1,9 @@
-"""Teach stock ESPnet dotted paths and our text cleaner, without importing it.
+"""Teach stock ESPnet dotted paths, our text cleaner and our phoneme converters, without importing it.
 
 ESPnet's `ClassChoices` maps short names to classes. A post-import hook changes that one class when (and only
 when) somebody imports it, so `encoder: my_package.my_module:MyEncoder` works in every stock ESPnet command of
-a process in which `espnet_ext` has been imported. In the same way its `TextCleaner` learns `normalize`.
+a process in which `espnet_ext` has been imported. In the same way its `TextCleaner` learns `normalize`, and its
+`PhonemeTokenizer` the converters that only we have: `espeak:<code>` and a user's own lexicon.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import os
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -81,6 +83,25 @@ def _teach_cleaner(module: ModuleType) -> None:
     cls.__init__, cls.__call__ = init, call
 
 
+def _teach_phonemes(module: ModuleType) -> None:
+    """Let `PhonemeTokenizer` know `espeak:<code>` and lexicon files."""
+    cls = module.PhonemeTokenizer
+    if hasattr(cls, "knows_ours"):
+        return
+    cls.knows_ours = True
+    stock_init = cls.__init__
+
+    def init(self: Any, g2p_type: str | None, *args: Any, **more: Any) -> None:
+        ours = g2p_type is not None and (":" in g2p_type or os.path.isfile(g2p_type))
+        stock_init(self, None if ours else g2p_type, *args, **more)
+        if ours:
+            from espnet_ext.text.phonemes import make_g2p
+
+            self.g2p, self.g2p_type = make_g2p(g2p_type), g2p_type
+
+    cls.__init__ = init
+
+
 def _teach_choices(module: ModuleType) -> None:
     """Give `ClassChoices` its new ability."""
     cls = module.ClassChoices
@@ -114,6 +135,7 @@ def _keep_dotted(stock_type: Callable[[str], Any]) -> Callable[[str], Any]:
 _LESSONS: dict[str, Callable[[ModuleType], None]] = {
     "espnet2.train.class_choices": _teach_choices,
     "espnet2.text.cleaner": _teach_cleaner,
+    "espnet2.text.phoneme_tokenizer": _teach_phonemes,
 }
 
 

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from espnet_ext.errors import UserError
 from espnet_ext.text import japanese
 from espnet_ext.text.arpabet import Arpabet, check_arpabet
 from espnet_ext.text.phoneme_cache import CachedG2p, G2p
-from espnet_ext.text.pronunciation import LexiconG2p
+from espnet_ext.text.pronunciation import LexiconG2p, converter_beside, read_lexicon
 
 _ESPEAK_LANGUAGES = {
     "espeak_ng_arabic": "ar",
@@ -160,7 +161,8 @@ def make_g2p(
     """The converter of that name, which converts a sentence once and then remembers it.
 
     Args:
-        name: one of `G2P_CHOICES`, or `espeak:<code>`; None means that the text is phonemes already.
+        name: one of `G2P_CHOICES`, `espeak:<code>`, or a lexicon file that names its converter, as
+            train_tokens writes it; None means that the text is phonemes already.
         lexicon: the user's own pronunciations (`pronunciation.read_lexicon`), which win.
         oov: g2p_en: what words outside CMUdict become, see `arpabet.OOV_CHOICES`.
 
@@ -173,6 +175,8 @@ def make_g2p(
                 "found a lexicon and no g2p, expected a converter beside it: give --g2p"
             )
         return split_by_space
+    if lexicon is None and Path(name).is_file():
+        return make_g2p(converter_beside(name), read_lexicon(name), oov)
     g2p = _converter(name, oov)
     if lexicon:
         if name in ENGLISH:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from espnet_ext.errors import UserError
 
+_CONVERTER = "# g2p: "
 G2p = Callable[[str], list[str]]
 Lexicon = Mapping[str, tuple[str, ...]]
 
@@ -48,9 +49,17 @@ def read_lexicon(path: str | Path) -> dict[str, tuple[str, ...]]:
     return lexicon
 
 
-def write_lexicon(lexicon: Lexicon) -> str:
-    """The text of a lexicon file, in the order of the words."""
-    return "".join(f"{word}\t{' '.join(lexicon[word])}\n" for word in sorted(lexicon))
+def write_lexicon(lexicon: Lexicon, g2p: str | None = None) -> str:
+    """The text of a lexicon file, in the order of the words; its first line names the converter of the rest."""
+    head = f"{_CONVERTER}{g2p}\n" if g2p else ""
+    return head + "".join(f"{word}\t{' '.join(lexicon[word])}\n" for word in sorted(lexicon))
+
+
+def converter_beside(path: str | Path) -> str | None:
+    """The converter that a lexicon file names in its first line, None if it names none."""
+    with open(path, encoding="utf-8-sig", errors="replace") as stream:
+        first = stream.readline()
+    return first.removeprefix(_CONVERTER).strip() if first.startswith(_CONVERTER) else None
 
 
 class LexiconG2p:

@@ -262,10 +262,9 @@ class TextPipeline:
             settings["token_type"],
             directory / TOKENS_FILE,
             bpemodel=directory / BPE_FILE if settings["token_type"] == "bpe" else None,
-            g2p=settings.get("g2p"),
+            g2p=str(directory / LEXICON_FILE) if settings.get("lexicon") else settings.get("g2p"),
             cleaner=settings.get("cleaner"),
             nlsyms=settings.get("non_linguistic_symbols", ()),
-            lexicon=directory / LEXICON_FILE if settings.get("lexicon") else None,
         )
         g2p = getattr(pipeline.tokenizer, "split", None)
         if isinstance(g2p, CachedG2p):

@@ -230,7 +230,7 @@ def train_tokens(
             g2p.convert_all(sentences, config.jobs)
         tokens = count_tokens(sentences, config, tokenizer)
     if config.lexicon:
-        files[LEXICON_FILE] = write_lexicon(read_lexicon(config.lexicon)).encode()
+        files[LEXICON_FILE] = write_lexicon(read_lexicon(config.lexicon), config.g2p).encode()
     tokens = _with_specials(tokens, config)
     _replace_files(out, files)
     write_text(out / TOKENS_FILE, "\n".join(tokens) + "\n")
