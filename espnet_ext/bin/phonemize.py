@@ -16,7 +16,7 @@ def get_parser() -> argparse.ArgumentParser:
     add("text", nargs="?", default="-", help="file of sentences; - is standard input")
     add("--g2p", default="espeak_ng_english_us_vits", help="converter; any language: espeak:<code>")
     add("--kaldi", action="store_true", help="the first field is an utterance id and stays")
-    add("--cleaner", help="none, tacotron or normalize: what happens to a sentence first")
+    add("--cleaner", help="none, tacotron, normalize or spoken: what happens to a sentence first")
     add("--lexicon", help="your own pronunciations, which win: a file of `word phonemes` lines")
     oov = ("predict", "espeak", "error")
     add("--oov", choices=oov, default="predict", help="words that CMUdict lacks (g2p_en)")

@@ -36,7 +36,7 @@ def get_parser() -> argparse.ArgumentParser:
         help="tokens seen at most this often become <unk> (not bpe)",
     )
     add("--g2p", type=none_or_name, help="phoneme converter, e.g. espeak_ng_english_us_vits (phn)")
-    add("--cleaner", type=none_or_name, help="none, tacotron or normalize")
+    add("--cleaner", type=none_or_name, help="none, tacotron, normalize or spoken")
     add(
         "--byte_fallback",
         action="store_true",

@@ -1,8 +1,8 @@
-"""Teach stock ESPnet dotted paths, our text cleaner and our phoneme converters, without importing it.
+"""Teach stock ESPnet dotted paths, our text cleaners and our phoneme converters, without importing it.
 
 ESPnet's `ClassChoices` maps short names to classes. A post-import hook changes that one class when (and only
 when) somebody imports it, so `encoder: my_package.my_module:MyEncoder` works in every stock ESPnet command of
-a process in which `espnet_ext` has been imported. In the same way its `TextCleaner` learns `normalize`, and its
+a process in which `espnet_ext` has been imported. In the same way its `TextCleaner` learns ours, and its
 `PhonemeTokenizer` the converters that only we have: `espeak:<code>` and a user's own lexicon.
 """
 
@@ -61,23 +61,23 @@ class _Names(tuple):  # type: ignore[type-arg]
 
 
 def _teach_cleaner(module: ModuleType) -> None:
-    """Let `TextCleaner` know our cleaner `normalize`."""
+    """Let `TextCleaner` know our cleaners; they come before stock's own."""
     cls = module.TextCleaner
-    if hasattr(cls, "knows_normalize"):
+    if hasattr(cls, "knows_ours"):
         return
-    cls.knows_normalize = True
+    cls.knows_ours = True
     stock_init, stock_call = cls.__init__, cls.__call__
 
     def init(self: Any, cleaner_types: Any = None) -> None:
+        from espnet_ext.text.cleaners import OURS, make_cleaner
+
         stock_init(self, cleaner_types)
-        self.normalizes = "normalize" in self.cleaner_types
-        self.cleaner_types = [t for t in self.cleaner_types if t != "normalize"]
+        self.ours = [make_cleaner(t) for t in self.cleaner_types if t in OURS]
+        self.cleaner_types = [t for t in self.cleaner_types if t not in OURS]
 
     def call(self: Any, text: str) -> str:
-        if self.normalizes:
-            from espnet_ext.text.normalize import normalize
-
-            text = normalize(text)
+        for clean in self.ours:
+            text = clean(text)
         return str(stock_call(self, text))
 
     cls.__init__, cls.__call__ = init, call

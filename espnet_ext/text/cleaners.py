@@ -1,7 +1,8 @@
 """Cleaners: what happens to a sentence before it is cut into tokens.
 
 `tacotron` is the one of ESPnet's TTS recipes (package espnet_tts_frontend, used as it is so that
-the result cannot differ); `normalize` is ours, see `espnet_ext.text.normalize`.
+the result cannot differ). Two are ours: `normalize` (regular expressions, nothing to install) and
+`spoken` (NeMo's grammars and what mends them, see `espnet_ext.text.spoken`).
 """
 
 from __future__ import annotations
@@ -37,11 +38,20 @@ def _normalize() -> Cleaner:
     return normalize
 
 
+def _spoken() -> Cleaner:
+    from espnet_ext.text.spoken import Speaker
+
+    return Speaker("wfst")  # never another engine than the one that the model was trained with
+
+
 _MAKERS: dict[str, Callable[[], Cleaner]] = {
     "none": _none,
     "tacotron": _tacotron,
     "normalize": _normalize,
+    "spoken": _spoken,
 }
+#: those that stock ESPnet has to be taught
+OURS = ("normalize", "spoken")
 CLEANERS = tuple(_MAKERS)
 
 

@@ -208,7 +208,7 @@ class TextPipeline:
         tokens: the tokens in the order of their ids, or the path of a token list.
         bpemodel: path of the sentencepiece model, for bpe.
         g2p: name of the phoneme converter, for phn; None if the text is phonemes already.
-        cleaner: none, tacotron or normalize.
+        cleaner: none, tacotron, normalize or spoken.
         nlsyms: symbols that stay whole in char, e.g. `<noise>`.
         lexicon: the user's own pronunciations for phn: a file, or word -> phonemes.
 

@@ -42,7 +42,7 @@ class VocabularyConfig:
     character_coverage: float = 1.0  # share of characters kept; below 1 for large character sets
     cutoff: int = 0  # char, word, phn: tokens seen at most this often become <unk>
     g2p: str | None = None  # phn: name of the converter
-    cleaner: str | None = None  # none, tacotron or normalize
+    cleaner: str | None = None  # none, tacotron, normalize or spoken
     nlsyms: tuple[str, ...] = ()  # symbols never split, e.g. <noise>
     specials: tuple[
         str, ...

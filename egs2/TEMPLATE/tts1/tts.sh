@@ -23,7 +23,7 @@ use_sid=false            # number the speakers, for a model of several
 ## Tokens
 token_type=phn           # phn or char
 g2p=espeak_ng_english_us_vits  # how letters become phonemes, for token_type=phn
-cleaner=tacotron         # how text is cleaned before: none, tacotron or normalize
+cleaner=tacotron         # how text is cleaned before: none, tacotron, normalize or spoken
 token_opts=              # more options for train_tokens
 
 ## Synthesiser
