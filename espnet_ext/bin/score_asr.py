@@ -16,7 +16,10 @@ def get_parser() -> argparse.ArgumentParser:
     add("--ref", required=True, help="directory of the sets' data directories, e.g. dump/raw")
     add("--hyp", required=True, help="decode directory, with SET/text below it")
     add("--tokens", help="directory written by train_tokens: adds the token error rate")
-    add("--cleaner", help="cleaner for both sides of WER and CER: none, tacotron, normalize or spoken")
+    add(
+        "--cleaner",
+        help="cleaner for both sides of WER and CER: none, tacotron, normalize or spoken",
+    )
     add("--nlsyms", help="file of symbols that do not count for WER and CER, one a line")
     add("--case_sensitive", action="store_true", help="let A and a differ")
     add("--no_sclite", action="store_true", help="do not call sclite for result.txt")
