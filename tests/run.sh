@@ -24,4 +24,7 @@ here=$(dirname "${BASH_SOURCE[0]}")
 
 # Paths in the arguments count from the repository, as they are printed.
 cd "$ROOT"
-exec python -m pytest ${fast[@]+"${fast[@]}"} "$@"
+# A worker a core, each with whole files and one thread; PYTEST_WORKERS=0 keeps all in one process, for --pdb.
+workers=${PYTEST_WORKERS:-$(python -m espnet_ext.machine)}
+export OMP_NUM_THREADS=1
+exec python -m pytest -n "$workers" --dist loadfile ${fast[@]+"${fast[@]}"} "$@"
