@@ -63,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--only_copies", action="store_true", help="leave the utterances themselves out"
     )
     args = parser.parse_args(argv)
+    parser.keep_apart(args.out, args.data)
     if args.copies < 1:
         parser.error(f"--copies: found {args.copies}, expected 1 or more")
     count = add_copies(args.data, args.out, args.config, args.copies, not args.only_copies)

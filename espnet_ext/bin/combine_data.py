@@ -13,6 +13,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("out", type=Path, help="the data directory to write")
     parser.add_argument("data", nargs="+", type=Path, help="the data directories to combine")
     args = parser.parse_args(argv)
+    parser.keep_apart(args.out, *args.data)
 
     from espnet_ext.datadir import combine, read_table
 

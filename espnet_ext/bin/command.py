@@ -7,6 +7,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from espnet_ext.errors import UserError
 
@@ -22,6 +23,12 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def, override]
         args = sys.argv[1:] if args is None else args
         return super().parse_known_args([underscored(a) for a in args], namespace)
+
+    def keep_apart(self, out: Path, *inputs: Path) -> None:
+        """End with a usage error where OUT is one of the inputs: writing it would replace that one."""
+        for data in inputs:
+            if data.resolve() == out.resolve():
+                self.error(f"DATA and OUT are both {data}, expected two directories")
 
 
 def underscored(argument: str) -> str:

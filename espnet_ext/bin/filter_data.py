@@ -157,8 +157,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="table of the rules' measures, e.g. audit.tsv; unset: DATA/SET/quality.tsv",
     )
     args = parser.parse_args(argv)
-    if args.data.resolve() == args.out.resolve():
-        parser.error(f"DATA and OUT are both {args.data}, expected two directories")
+    for name in args.sets:
+        parser.keep_apart(args.out / name, args.data / name)
     limits = Limits(args.min_seconds, args.max_seconds, args.min_chars, args.max_chars_per_second)
 
     from espnet_ext.datadir import read_table

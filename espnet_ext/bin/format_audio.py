@@ -95,6 +95,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "preemphasis=0.97 rms=DBFS loudness=LUFS peak=DBFS dither=STEPS",
     )
     args = parser.parse_args(argv)
+    for name in args.sets:
+        parser.keep_apart(args.out / name, args.data / name)
 
     from espnet_ext.audio.clean import parse_cleaning
     from espnet_ext.audio.format import Form, format_set

@@ -58,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--vad", choices=("auto", "silero", "energy"), default="auto", help="how speech is found"
     )
     args = parser.parse_args(argv)
+    parser.keep_apart(args.out, args.data)
     if not 0 <= args.shortest <= args.longest:
         parser.error(f"found --shortest {args.shortest}, expected 0 to --longest {args.longest}")
     count = segment(args.data, args.out, args.longest, args.shortest, args.vad)

@@ -66,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--factors", default="0.9 1.0 1.1", help="speeds; 1.0 keeps the ids as they are"
     )
     args = parser.parse_args(argv)
+    parser.keep_apart(args.out, args.data)
     count = perturb(args.data, args.out, factors(args.factors))
     print(f"{args.out}: {count} utterances at speeds {args.factors}")
     return 0

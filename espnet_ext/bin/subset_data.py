@@ -22,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     which.add_argument("--speakers", nargs="+", metavar="SPEAKER", help="all utterances of these")
     parser.add_argument("--seed", type=int, default=0, help="of --random")
     args = parser.parse_args(argv)
+    parser.keep_apart(args.out, args.data)
 
     from espnet_ext.datadir import read_table, subset
 

@@ -4,9 +4,12 @@ import pytest
 
 from espnet_ext import datadir
 from espnet_ext.bin import (
+    augment_audio,
     combine_data,
     filter_data,
     fix_data,
+    format_audio,
+    segment_audio,
     speed_perturb,
     subset_data,
     validate_data,
@@ -133,6 +136,32 @@ def test_speeds_must_be_different_sensible_numbers(tmp_path, capsys, factors):
     assert run(speed_perturb, data, tmp_path / "sp", f"--factors={factors}") == 1
     assert "expected different numbers" in capsys.readouterr().err
     assert not (tmp_path / "sp").exists()
+
+
+@pytest.mark.parametrize("name", ["d", "link", "x/../d"])
+@pytest.mark.parametrize(
+    ("command", "args"),
+    [
+        (augment_audio, ["d", "{}", "--config", "no.yaml"]),
+        (combine_data, ["{}", "other", "d"]),
+        (filter_data, [".", "{}/..", "d"]),
+        (format_audio, [".", "{}/..", "d"]),
+        (segment_audio, ["d", "{}"]),
+        (speed_perturb, ["d", "{}"]),
+        (subset_data, ["d", "{}", "--first", "1"]),
+    ],
+)
+def test_no_command_writes_over_its_input(tmp_path, monkeypatch, capsys, command, args, name):
+    monkeypatch.chdir(tmp_path)
+    data = make(tmp_path / "d", utt2dur=DURATIONS)
+    make(tmp_path / "other", ["t-a"], utt2dur={"t-a": "1.0"})
+    (tmp_path / "x").mkdir()
+    (tmp_path / "link").symlink_to("d")
+    before = {p.name: p.read_bytes() for p in data.iterdir()}
+    with pytest.raises(SystemExit) as caught:
+        run(command, *(arg.format(name) for arg in args))
+    assert caught.value.code == 2 and "expected two directories" in capsys.readouterr().err
+    assert {p.name: p.read_bytes() for p in data.iterdir()} == before
 
 
 @pytest.mark.parametrize(
