@@ -1,5 +1,6 @@
 """Kaldi data directories."""
 
+import json
 import time
 
 import pytest
@@ -232,6 +233,49 @@ def test_combine_makes_segments_where_only_some_have_them(tmp_path):
     segments = datadir.read_segments(tmp_path / "3/segments")
     assert segments["b-1"] == ("b-1", 0.0, 2.5)
     datadir.validate(tmp_path / "3")
+
+
+def test_combine_keeps_speeds_and_draws_where_only_some_have_them(tmp_path):
+    plain = make(tmp_path / "1", ["a-1"])
+    fast = make(tmp_path / "2", ["sp10-a-1", "a-1"], utt2speed={"sp10-a-1": "10", "a-1": "1.0"})
+    aug = make(tmp_path / "3", ["aug1-a-1"], utt2augment={"aug1-a-1": "1"})
+    for d in (plain, fast):
+        (d / "text").write_text("".join(f"{u} X\n" for u in datadir.read_table(d / "text")))
+    (aug / "augment.json").write_text('{"reverb": 0.5, "noise": {"prob": 1}}')
+    assert datadir.combine(tmp_path / "4", [plain, fast, aug]) == []
+    assert datadir.read_table(tmp_path / "4/utt2speed") == {
+        "a-1": "1",
+        "aug1-a-1": "1",
+        "sp10-a-1": "10",
+    }
+    assert datadir.read_table(tmp_path / "4/utt2augment") == {
+        "a-1": "0",
+        "aug1-a-1": "1",
+        "sp10-a-1": "0",
+    }
+    options = json.loads((tmp_path / "4/augment.json").read_text())
+    assert options == {"reverb": 0.5, "noise": {"prob": 1}}
+    datadir.validate(tmp_path / "4")
+
+
+def test_options_of_augmentation_go_with_its_table_and_must_agree(tmp_path):
+    draws = {"s1-a": "1", "s1-b": "0", "s2-c": "2"}
+    one, two = (make(tmp_path / n, utt2augment=draws) for n in ("1", "2"))
+    (one / "augment.json").write_text('{"reverb": 0.5}')
+    datadir.subset(one, tmp_path / "part", ["s1-b"])
+    datadir.copy(one, tmp_path / "copy", utt_prefix="x-", spk_prefix="x-")
+    datadir.fix(one)
+    for path in (tmp_path / "part", tmp_path / "copy", *datadir.split(one, 2), one):
+        assert json.loads((path / "augment.json").read_text()) == {"reverb": 0.5}
+    (two / "augment.json").write_text('{"noise": 0.5}')
+    with pytest.raises(UserError, match="other options than in"):
+        datadir.combine(tmp_path / "3", [one, two])
+    for broken in (b"[]", b"{", b"\xff"):
+        (two / "augment.json").write_bytes(broken)
+        with pytest.raises(UserError, match=r"augment\.json"):
+            datadir.subset(two, tmp_path / "4", ["s1-b"])
+    datadir.subset(make(tmp_path / "5"), tmp_path / "part", ["s1-b"])
+    assert not (tmp_path / "part/augment.json").exists()
 
 
 def test_copy_prefixes_ids_but_not_recordings(tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from espnet_ext.datadir.tables import (
     BY_SPEAKER,
     PARTIAL,
     Segment,
+    decode,
     invert,
     read_lines,
     read_segments,
@@ -19,19 +22,44 @@ from espnet_ext.datadir.tables import (
     write_table,
 )
 from espnet_ext.errors import UserError
+from espnet_ext.files import write_json
 
 Tables = dict[str, dict[str, str]]
+#: What the draws of `utt2augment` are made from: a JSON object that goes wherever that table goes.
+#: Among tables it is one, too: name of an option -> its value as JSON.
+AUGMENT = "augment.json"
+#: What these tables would say of utterances in whose directory they are missing: as recorded.
+AS_RECORDED = {"utt2speed": "1", "utt2augment": "0"}
 
 
 def read_all(directory: str | Path, empty: Collection[str] = ()) -> Tables:
-    """Every known table, read strictly (see read_table); those in `empty` may lack values."""
+    """Every known table, read strictly (see read_table); those in `empty` may lack values.
+
+    Raises:
+        UserError: no such directory, a broken table, or an augment.json that is no JSON object.
+    """
     directory = Path(directory)
     if not directory.is_dir():
         raise UserError(
             f"{directory}: no such directory, expected a data directory: check the path"
         )
     paths = [p for p in sorted(directory.iterdir()) if is_table(p)]
-    return {p.name: read_table(p, empty=p.name in empty) for p in paths}
+    tables = {p.name: read_table(p, empty=p.name in empty) for p in paths}
+    if "utt2augment" in tables and (directory / AUGMENT).is_file():
+        tables[AUGMENT] = _read_options(directory / AUGMENT)
+    return tables
+
+
+def _read_options(path: Path) -> dict[str, str]:
+    try:
+        options = json.loads(decode(path.read_bytes(), path))
+    except ValueError:
+        options = None
+    if not isinstance(options, dict):
+        raise UserError(
+            f"{path}: found no JSON object, expected the options of augment_audio: run that again"
+        )
+    return {name: json.dumps(value) for name, value in options.items()}
 
 
 def write_all(directory: str | Path, tables: Mapping[str, Mapping[str, str]]) -> None:
@@ -41,9 +69,14 @@ def write_all(directory: str | Path, tables: Mapping[str, Mapping[str, str]]) ->
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    for name in sorted(tables.keys() - {"utt2spk", "spk2utt"}):
+    if AUGMENT in tables:
+        options = {name: json.loads(value) for name, value in tables[AUGMENT].items()}
+        write_json(directory / AUGMENT, options)
+    for name in sorted(tables.keys() - {"utt2spk", "spk2utt", AUGMENT}):
         write_table(directory / name, tables[name])
     if "utt2spk" in tables:
+        if "utt2augment" not in tables:
+            (directory / AUGMENT).unlink(missing_ok=True)
         for path in [p for p in directory.iterdir() if is_table(p)]:
             if path.name not in {*tables, "spk2utt"}:
                 path.unlink(missing_ok=True)
@@ -66,6 +99,8 @@ def keep(tables: Tables, utterances: Collection[str]) -> Tables:
             kept[name] = {r: v for r, v in table.items() if r in recordings}
         elif name in BY_SPEAKER - {"spk2utt"}:
             kept[name] = {s: v for s, v in table.items() if s in speakers}
+    if AUGMENT in tables and "utt2augment" in kept:
+        kept[AUGMENT] = tables[AUGMENT]
     for name in [n for n in kept if n in PARTIAL and not kept[n]]:
         del kept[name]  # nobody is left of whom it told
     return kept
@@ -225,25 +260,51 @@ def combine(out: str | Path, directories: Sequence[str | Path]) -> list[str]:
     """Put several directories together; tables that not all of them have are left out.
 
     Where some have `segments` and others do not, these get segments of whole recordings (from
-    utt2dur).
+    utt2dur). Where some have `utt2speed` or `utt2augment`, the others' sound stays as it is recorded.
 
     Returns:
         the names of the tables left out.
 
     Raises:
-        UserError: if an id is in two of them with different values.
+        UserError: if an id is in two of them with different values, or they were augmented with
+            different options.
     """
-    every = [read_all(d) for d in directories]
-    anywhere = {name for tables in every for name in tables} - {"spk2utt"}
-    common = anywhere.intersection(*every)
+    every = {str(d): read_all(d) for d in directories}
+    anywhere = {name for tables in every.values() for name in tables} - {"spk2utt"}
+    common = anywhere.intersection(*every.values())
     joined: Tables = {}
-    for name in sorted(common | ({"segments"} & anywhere)):
+    for name in sorted(common | (anywhere & {"segments", *AS_RECORDED})):
         joined[name] = {}
-        for directory, tables in zip(directories, every, strict=True):
-            table = tables[name] if name in tables else _whole(Path(directory), tables)
-            _join(joined[name], table, f"{directory}/{name}")
+        for directory, tables in every.items():
+            _join(joined[name], _table_of(name, directory, tables), f"{directory}/{name}")
+    if AUGMENT in anywhere:
+        joined[AUGMENT] = _one_augmentation(every)
     write_all(out, joined)
     return sorted(anywhere - joined.keys())
+
+
+def _table_of(name: str, directory: str, tables: Tables) -> dict[str, str]:
+    """A table, or what it would say if it were there."""
+    if name == "segments" and name not in tables:
+        return _whole(Path(directory), tables)
+    if name not in AS_RECORDED:
+        return tables[name]
+    usual = AS_RECORDED[name]
+    found = tables.get(name) or dict.fromkeys(tables["utt2spk"], usual)
+    # The same in one spelling, so that 1.0 of one directory does not contradict 1 of another.
+    return {u: usual if re.fullmatch(rf"{usual}(\.0*)?", v) else v for u, v in found.items()}
+
+
+def _one_augmentation(every: Mapping[str, Tables]) -> dict[str, str]:
+    found = {d: tables[AUGMENT] for d, tables in every.items() if AUGMENT in tables}
+    first, options = next(iter(found.items()))
+    other = next((d for d, others in found.items() if others != options), None)
+    if other is not None:
+        raise UserError(
+            f"{other}/{AUGMENT}: found other options than in {first}/{AUGMENT}, expected the same: "
+            "run format_audio on each directory, then combine what it wrote"
+        )
+    return options
 
 
 def _whole(directory: Path, tables: Tables) -> dict[str, str]:
@@ -279,7 +340,7 @@ def prefixed(tables: Tables, utt: str, spk: str) -> Tables:
     recordings = {"wav.scp", "reco2dur"} if "segments" in tables else set()
     done: Tables = {}
     for name, table in tables.items():
-        before = "" if name in recordings else spk if name in BY_SPEAKER else utt
+        before = "" if name in {*recordings, AUGMENT} else spk if name in BY_SPEAKER else utt
         done[name] = {before + key: value for key, value in table.items()}
     done["utt2spk"] = {u: spk + s for u, s in done["utt2spk"].items()}
     done.pop("spk2utt", None)

@@ -1,5 +1,7 @@
 """The commands that validate, fix, combine, cut, filter and speed up data directories."""
 
+import json
+
 import pytest
 
 from espnet_ext import datadir
@@ -128,6 +130,16 @@ def test_speeds_make_tables_only(tmp_path, capsys):
     assert datadir.read_table(tmp_path / "sp/spk2gender")["sp1.1-s2"] == "f"
     assert run(speed_perturb, tmp_path / "sp", tmp_path / "spsp") == 1
     assert "found utt2speed" in capsys.readouterr().err
+
+
+def test_speeds_of_augmented_data_keep_what_may_happen_to_it(tmp_path):
+    data = make(tmp_path / "d", utt2augment=dict.fromkeys(DURATIONS, "1"), utt2dur=DURATIONS)
+    (data / "augment.json").write_text('{"reverb": 0.5}')
+    assert run(speed_perturb, data, tmp_path / "sets/sp") == 0
+    assert run(filter_data, tmp_path / "sets", tmp_path / "out", "sp") == 0
+    for path in (tmp_path / "sets/sp", tmp_path / "out/sp"):
+        assert json.loads((path / "augment.json").read_text()) == {"reverb": 0.5}
+        assert datadir.read_table(path / "utt2augment")["sp0.9-s1-b"] == "1"
 
 
 @pytest.mark.parametrize("factors", ["", "fast", "0.9 0.90", "0", "-1", "nan"])
