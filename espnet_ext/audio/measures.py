@@ -265,10 +265,11 @@ class Meter:
         """The figures of all blocks so far (at least one)."""
         import numpy as np
 
-        if not self.levels.any():  # shorter than a frame
+        framed = self.samples - len(self.rest)
+        if not framed:  # shorter than a frame
+            framed = len(self.rest)
             self._add_levels(np.mean(np.square(self.rest), keepdims=True))
-            self.squares = float(np.square(self.rest).sum())
-        framed = max(self.samples - len(self.rest), 1) if self.squares else 1
+            self.squares = float(np.square(self.rest).sum(dtype=np.float64))
         power = self.squares / framed
         noise, speech = _levels(self.levels)
         return Measures(

@@ -46,6 +46,14 @@ def test_levels_of_a_sine():
     assert found.seconds == 1.0 and found.clipped == 0 and found.speech == 0
 
 
+@pytest.mark.parametrize("count", [1, 100, 400, RATE * 32 // 1000 - 1, RATE])
+def test_what_is_shorter_than_a_frame_has_the_level_of_its_samples(count):
+    wave = np.full(count, 0.5)
+    wave[::2] = -0.5
+    found = measured(wave)
+    assert found.level == pytest.approx(-6.02, abs=0.01) and found.snr == -10
+
+
 @pytest.mark.parametrize("wanted", [0, 5, 10, 15, 20, 25])
 def test_both_estimates_of_noise_that_was_added(wanted):
     clean = speechlike()
