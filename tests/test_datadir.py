@@ -3,7 +3,9 @@
 import json
 import time
 
+import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -291,11 +293,45 @@ def test_copy_prefixes_ids_but_not_recordings(tmp_path):
     assert datadir.read_table(tmp_path / "e/spk2gender") == {"x-s1": "f", "x-s2": "m"}
 
 
-@pytest.mark.parametrize("line", ["r 1", "r 2 1", "r -1 1", "r a b", "r 0 nan"])
+@pytest.mark.parametrize(
+    "line", ["r 1", "r 2 1", "r -1 1", "r a b", "r 0 nan", "r 0 inf", "r nan -1"]
+)
 def test_segments_must_be_stretches(tmp_path, line):
     (tmp_path / "segments").write_text(f"u {line}\n")
     with pytest.raises(UserError, match="0 <= START < END"):
         datadir.read_segments(tmp_path / "segments")
+
+
+def test_a_segment_may_last_to_the_end_of_its_recording(tmp_path):
+    soundfile.write(tmp_path / "r.wav", np.zeros(8000), 4000)
+    segments = {"s1-a": "r 0 0.5", "s1-b": "r 0.5 -1", "s2-c": "r 1 -1.0"}
+    d = make(tmp_path / "d", segments=segments, **{"wav.scp": {"r": f"{tmp_path}/r.wav"}})
+    assert datadir.check(d) == [] and datadir.fix(d) == {}
+    assert datadir.read_segments(d / "segments")["s1-b"] == ("r", 0.5, None)
+    assert datadir.utt2dur(d) == {"s1-a": 0.5, "s1-b": 1.5, "s2-c": 1.0}
+
+
+@pytest.mark.parametrize("line", ["r 2 1", "r 0", "r a b", "r 1 2 3", "r 0 nan"])
+def test_fix_drops_segments_that_are_none(tmp_path, line):
+    d = make(
+        tmp_path / "d",
+        segments={"s1-a": line, "s1-b": "r 1 2", "s2-c": "r 2 3"},
+        **{"wav.scp": {"r": "/r"}},
+    )
+    assert datadir.check(d)
+    dropped = datadir.fix(d)
+    assert list(dropped) == ["s1-a"] and f"segments: found {line!r}" in dropped["s1-a"]
+    assert datadir.check(d) == []
+
+
+def test_fix_drops_ids_with_a_space_that_does_not_look_like_one(tmp_path):
+    d = make(tmp_path / "d")
+    for name in ("wav.scp", "text", "utt2spk"):
+        (d / name).write_text((d / name).read_text().replace("s1-a", "s1-a\u00a0b"))
+    assert any("holds white space" in problem for problem in datadir.check(d))
+    assert "the id holds white space" in datadir.fix(d)["s1-a\u00a0b"]
+    assert set(datadir.read_table(d / "utt2spk")) == {"s1-b", "s2-c"}
+    assert datadir.check(d) == []
 
 
 def test_a_large_directory_takes_seconds(tmp_path):

@@ -5,7 +5,8 @@ A data directory holds tables of `key value` lines sorted in the C locale: `wav.
 """
 
 from espnet_ext.datadir.check import Problems, check, validate
-from espnet_ext.datadir.edit import combine, copy, fix, split, subset, utt2dur
+from espnet_ext.datadir.combine import combine
+from espnet_ext.datadir.edit import copy, fix, split, subset, utt2dur
 from espnet_ext.datadir.tables import (
     Segment,
     invert,

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from espnet_ext.datadir.check import BY_UTTERANCE, is_table
 from espnet_ext.datadir.tables import (
     BY_SPEAKER,
     PARTIAL,
+    SEGMENT,
     Segment,
     decode,
     invert,
+    parse_segment,
     read_lines,
     read_segments,
     read_table,
@@ -28,8 +29,6 @@ Tables = dict[str, dict[str, str]]
 #: What the draws of `utt2augment` are made from: a JSON object that goes wherever that table goes.
 #: Among tables it is one, too: name of an option -> its value as JSON.
 AUGMENT = "augment.json"
-#: What these tables would say of utterances in whose directory they are missing: as recorded.
-AS_RECORDED = {"utt2speed": "1", "utt2augment": "0"}
 
 
 def read_all(directory: str | Path, empty: Collection[str] = ()) -> Tables:
@@ -129,6 +128,7 @@ def fix(directory: str | Path, *, min_seconds: float | None = None) -> dict[str,
         raise UserError(
             f"{directory}/utt2spk: not found, expected `utt speaker` lines: write it first"
         )
+    _drop_broken(tables, dropped)
     common = _common(directory, tables, dropped)
     if min_seconds is not None:
         durations = seconds_in(tables.get("utt2dur", {}), directory / "utt2dur")
@@ -144,6 +144,23 @@ def fix(directory: str | Path, *, min_seconds: float | None = None) -> dict[str,
     _leave_out_incomplete(kept, dropped)
     write_all(directory, kept)
     return dropped
+
+
+def _drop_broken(tables: Tables, dropped: dict[str, str]) -> None:
+    """Lines that could be read but not used: white space within ids (such as a no-break space), and
+    segments that are none.
+    """
+    for name, table in tables.items():
+        bad = {k: f"{name}: the id holds white space" for k in table if k.split() != [k]}
+        if name == "utt2spk":
+            what = "utt2spk: the speaker {!r} holds white space"
+            bad |= {u: what.format(s) for u, s in table.items() if s.split() != [s]}
+        if name == "segments":
+            what = f"segments: found {{!r}}, expected {SEGMENT}"
+            bad |= {u: what.format(v) for u, v in table.items() if parse_segment(v) is None}
+        for key, reason in bad.items():
+            del table[key]
+            dropped[key] = reason
 
 
 def _leave_out_incomplete(tables: Tables, dropped: dict[str, str]) -> None:
@@ -256,75 +273,6 @@ def subset(directory: str | Path, out: str | Path, utterances: Collection[str]) 
     write_all(out, keep(tables, set(utterances)))
 
 
-def combine(out: str | Path, directories: Sequence[str | Path]) -> list[str]:
-    """Put several directories together; tables that not all of them have are left out.
-
-    Where some have `segments` and others do not, these get segments of whole recordings (from
-    utt2dur). Where some have `utt2speed` or `utt2augment`, the others' sound stays as it is recorded.
-
-    Returns:
-        the names of the tables left out.
-
-    Raises:
-        UserError: if an id is in two of them with different values, or they were augmented with
-            different options.
-    """
-    every = {str(d): read_all(d) for d in directories}
-    anywhere = {name for tables in every.values() for name in tables} - {"spk2utt"}
-    common = anywhere.intersection(*every.values())
-    joined: Tables = {}
-    for name in sorted(common | (anywhere & {"segments", *AS_RECORDED})):
-        joined[name] = {}
-        for directory, tables in every.items():
-            _join(joined[name], _table_of(name, directory, tables), f"{directory}/{name}")
-    if AUGMENT in anywhere:
-        joined[AUGMENT] = _one_augmentation(every)
-    write_all(out, joined)
-    return sorted(anywhere - joined.keys())
-
-
-def _table_of(name: str, directory: str, tables: Tables) -> dict[str, str]:
-    """A table, or what it would say if it were there."""
-    if name == "segments" and name not in tables:
-        return _whole(Path(directory), tables)
-    if name not in AS_RECORDED:
-        return tables[name]
-    usual = AS_RECORDED[name]
-    found = tables.get(name) or dict.fromkeys(tables["utt2spk"], usual)
-    # The same in one spelling, so that 1.0 of one directory does not contradict 1 of another.
-    return {u: usual if re.fullmatch(rf"{usual}(\.0*)?", v) else v for u, v in found.items()}
-
-
-def _one_augmentation(every: Mapping[str, Tables]) -> dict[str, str]:
-    found = {d: tables[AUGMENT] for d, tables in every.items() if AUGMENT in tables}
-    first, options = next(iter(found.items()))
-    other = next((d for d, others in found.items() if others != options), None)
-    if other is not None:
-        raise UserError(
-            f"{other}/{AUGMENT}: found other options than in {first}/{AUGMENT}, expected the same: "
-            "run format_audio on each directory, then combine what it wrote"
-        )
-    return options
-
-
-def _whole(directory: Path, tables: Tables) -> dict[str, str]:
-    if "utt2dur" not in tables:
-        raise UserError(
-            f"{directory}: found no segments but other directories have them, expected utt2dur to "
-            "make them from: run utt2dur on it first"
-        )
-    return {utt: f"{utt} 0 {dur}" for utt, dur in tables["utt2dur"].items()}
-
-
-def _join(whole: dict[str, str], table: Mapping[str, str], where: str) -> None:
-    for key, value in table.items():
-        if whole.setdefault(key, value) != value:
-            raise UserError(
-                f"{where}: found {key!r} -> {value!r}, but another directory says {whole[key]!r}: "
-                "give the ids a prefix of their own (datadir.copy) before combining"
-            )
-
-
 def copy(
     directory: str | Path, out: str | Path, *, utt_prefix: str = "", spk_prefix: str = ""
 ) -> None:
@@ -353,12 +301,29 @@ def utt2dur(directory: str | Path) -> dict[str, float]:
     if (directory / "utt2dur").is_file():
         return seconds_in(read_table(directory / "utt2dur"), directory / "utt2dur")
     if (directory / "segments").is_file():
-        segments: dict[str, Segment] = read_segments(directory / "segments")
-        seconds = {utt: segment.end - segment.start for utt, segment in segments.items()}
+        segments = read_segments(directory / "segments")
     else:
-        from espnet_ext.audio.read import seconds_of
-
-        scp = read_table(directory / "wav.scp")
-        seconds = {utt: seconds_of(entry, utt) for utt, entry in scp.items()}
+        segments = {utt: Segment(utt, 0.0, None) for utt in read_table(directory / "wav.scp")}
+    seconds = _lengths(directory, segments)
     write_table(directory / "utt2dur", {u: f"{s:.6f}" for u, s in seconds.items()})
     return seconds
+
+
+def _lengths(directory: Path, segments: Mapping[str, Segment]) -> dict[str, float]:
+    """Seconds of each segment; the audio is asked only for those that last to its end."""
+    from espnet_ext.audio.read import seconds_of
+
+    ends: dict[str, float] = {}
+    scp: dict[str, str] = {}
+    for utt, segment in segments.items():
+        if segment.end is None and segment.recording not in ends:
+            scp = scp or read_table(directory / "wav.scp")
+            if segment.recording not in scp:
+                raise UserError(
+                    f"{directory}/segments: found the recording {segment.recording!r} for {utt!r}, "
+                    "expected one of wav.scp: run fix_data on the directory"
+                )
+            ends[segment.recording] = seconds_of(scp[segment.recording], segment.recording)
+    return {
+        u: (ends[s.recording] if s.end is None else s.end) - s.start for u, s in segments.items()
+    }

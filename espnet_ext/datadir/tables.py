@@ -4,6 +4,7 @@ key.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -22,11 +23,11 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Segment(NamedTuple):
-    """A stretch of a recording: `utt recording start end`, in seconds."""
+    """A stretch of a recording: `utt recording start end`, in seconds; no end: that of the recording."""
 
     recording: str
     start: float
-    end: float
+    end: float | None
 
 
 def sort_key(key: str) -> bytes:
@@ -165,22 +166,37 @@ def write_spk2utt(directory: str | Path) -> None:
 
 
 def read_segments(path: str | Path) -> dict[str, Segment]:
-    """Read `segments`: `utt recording start end`, seconds with 0 <= start < end.
+    """Read `segments`: `utt recording start end`, seconds with 0 <= start < end, or -1 for the end.
 
     Raises:
         UserError: as read_table, or a line that does not hold such a segment.
     """
     found = {}
     for utt, value in read_table(path).items():
-        try:
-            recording, start, end = value.split()
-            found[utt] = Segment(recording, float(start), float(end))
-            good = 0 <= found[utt].start < found[utt].end
-        except ValueError:
-            good = False
-        if not good:
+        segment = parse_segment(value)
+        if segment is None:
             raise UserError(
-                f"{path}: found {value!r} for {utt!r}, expected `RECORDING START END` with 0 <= "
-                "START < END in seconds: correct the line"
+                f"{path}: found {value!r} for {utt!r}, expected {SEGMENT}: correct the line"
             )
+        found[utt] = segment
     return found
+
+
+#: What a value of `segments` holds, in words.
+SEGMENT = "`RECORDING START END` with 0 <= START < END in seconds (END -1: to the recording's end)"
+
+
+def parse_segment(value: str) -> Segment | None:
+    """A value of `segments`; None if it is none.
+
+    >>> parse_segment("tape 1.5 -1")
+    Segment(recording='tape', start=1.5, end=None)
+    """
+    try:
+        recording, first, last = value.split()
+        start, end = float(first), float(last)
+    except ValueError:
+        return None
+    if end == -1 and 0 <= start < math.inf:
+        return Segment(recording, start, None)
+    return Segment(recording, start, end) if 0 <= start < end < math.inf else None

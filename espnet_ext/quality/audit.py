@@ -19,6 +19,7 @@ from espnet_ext.audio.measures import CutOff, Measures, NoSamples, NotFinite, me
 from espnet_ext.audio.read import AudioError, ark_offset
 from espnet_ext.datadir.check import check, is_table
 from espnet_ext.datadir.edit import Tables, read_loosely
+from espnet_ext.datadir.tables import Segment, parse_segment
 from espnet_ext.errors import UserError
 from espnet_ext.progress import progress
 from espnet_ext.quality.findings import KINDS, Limits, Policy, judge
@@ -197,20 +198,10 @@ def _tasks(directory: Path, tables: Tables) -> list[Task]:
         return [Task(u, scp[u], 0.0, None, lengths.get(u, "")) for u in sorted(scp)]
     tasks = []
     for utt, value in sorted(tables["segments"].items()):
-        recording, start, end = _segment(value)
+        # A broken line has the recording "", which nobody has.
+        recording, start, end = parse_segment(value) or Segment("", 0.0, None)
         tasks.append(Task(utt, scp.get(recording, ""), start, end, lengths.get(utt, "")))
     return tasks
-
-
-def _segment(value: str) -> tuple[str, float, float]:
-    """A line of segments; a recording "" (which nobody has) where it is broken."""
-    try:
-        recording, start, end = value.split()
-        if 0 <= float(start) < float(end) < math.inf:
-            return recording, float(start), float(end)
-    except ValueError:
-        pass
-    return "", 0.0, 0.0
 
 
 def _measure_all(tasks: list[Task], workers: int) -> Iterator[Outcome]:
