@@ -17,6 +17,8 @@ from espnet_ext.datadir.edit import Tables
 from espnet_ext.datadir.tables import read_lines
 from espnet_ext.errors import UserError
 
+#: Columns that every list has.
+NEEDED = ("client_id", "path", "sentence")
 VARIABLE = "COMMONVOICE"
 SOURCE = "https://datacollective.mozillafoundation.org, after logging in"
 #: What the columns `gender` of all releases say.
@@ -57,8 +59,7 @@ def prepare(
     if task not in ("asr", "tts"):
         raise UserError(f"found task {task!r}, expected asr or tts")
     root = _root(corpus, language)
-    lists = ("dev", "test", train if (root / f"{train}.tsv").is_file() else "train")
-    dev, test, rest = (_read(root, name, task) for name in lists)
+    dev, test, rest = (_read(root, name, task) for name in ("dev", "test", train))
     if task == "asr":
         taken = dev["utt2spk"].keys() | test["utt2spk"].keys()
         found = choose(rest, lambda utt: utt not in taken)
@@ -70,8 +71,9 @@ def _root(corpus: str | Path, language: str) -> Path:
     """The language's directory, of the newest release if there are several."""
     given = Path(corpus)
     releases = sorted(given.glob("cv-corpus-*"), key=_release) if str(corpus) else []
-    for root in (given, given / language, *(r / language for r in reversed(releases))):
+    for root in (given / language, *(r / language for r in reversed(releases)), given):
         if str(corpus) and (root / "test.tsv").is_file() and (root / "clips").is_dir():
+            _require_language(root, language)
             return root
     name = f"cv-corpus-*/{language}"
     return corpus_root(corpus, name, "clips", VARIABLE, SOURCE)
@@ -82,39 +84,77 @@ def _release(path: Path) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", path.name)]
 
 
+def _require_language(root: Path, language: str) -> None:
+    """A directory is of the language that its lists say (`locale`) or, if they say none, its name."""
+    rows, _ = _rows(root / "test.tsv")
+    said = {row.get("locale", "") for row in rows} - {""} or {
+        os.path.basename(os.path.abspath(root))
+    }
+    if language not in said:
+        raise UserError(
+            f"{root}: found Common Voice in the language {', '.join(sorted(said))}, expected "
+            f"{language}: say which with --language, or set {VARIABLE} to another directory"
+        )
+
+
+def _rows(path: Path) -> tuple[list[dict[str, str]], list[str]]:
+    """Rows and, of rows too short to have a client, clip and sentence, their line numbers.
+
+    Raises:
+        UserError: no such list, an empty one, or one without these columns.
+    """
+    if not path.is_file():
+        there = ", ".join(sorted(p.stem for p in path.parent.glob("*.tsv"))) or "none"
+        raise UserError(
+            f"{path}: found no such list, expected it beside the others ({there}): copy it from "
+            "the corpus, or choose another list to train on with --train"
+        )
+    header, *lines = (line.rstrip("\r").split("\t") for line in read_lines(path) or [""])
+    if not set(NEEDED) <= set(header):
+        raise UserError(
+            f"{path}, line 1: found the columns {', '.join(header)[:120] or 'of an empty file'}, "
+            f"expected {', '.join(NEEDED)}: is it a list of Common Voice?"
+        )
+    rows, ragged = [], []
+    for number, fields in enumerate(lines, 2):
+        row = dict(zip(header, fields, strict=False))
+        if all(row.get(column) for column in NEEDED[:2]) and NEEDED[2] in row:
+            rows.append(row)
+        else:
+            ragged.append(str(number))
+    return rows, ragged
+
+
 def _read(root: Path, name: str, task: str) -> Tables:
     """One list as tables; clips that are not there or have no text are left out and told."""
-    lines = read_lines(root / f"{name}.tsv")
-    header = lines[0].rstrip("\r").split("\t")
-    columns = {"accents": "accent", "accent": "accent", "age": "age", "gender": "gender"}
-    if not {"client_id", "path", "sentence"} <= set(header):
-        raise UserError(
-            f"{root}/{name}.tsv: found the columns {', '.join(header)[:120]}, expected client_id, "
-            "path, sentence: is it a list of Common Voice?"
-        )
+    rows, ragged = _rows(root / f"{name}.tsv")
     tables: Tables = {n: {} for n in ("wav.scp", "text", "utt2spk", "utt2gender")}
     tables |= {"utt2age": {}, "utt2accent": {}}
     clips = os.path.abspath(root / "clips")
     there = {entry.name for entry in os.scandir(clips) if entry.stat().st_size}
     absent = []
-    for line in lines[1:]:
-        row = dict(zip(header, line.rstrip("\r").split("\t"), strict=False))
+    for row in rows:
         clip = row["path"] if "." in row["path"] else f"{row['path']}.mp3"
-        sentence = row.get("sentence", "")
-        text = spoken(sentence) if task == "asr" else _shown(sentence)
-        if clip not in there or not text or "{" in sentence:
+        text = spoken(row["sentence"]) if task == "asr" else _shown(row["sentence"])
+        if clip in there and text and "{" not in row["sentence"]:
+            _add(tables, row, f"{clips}/{clip}", text)
+        else:
             absent.append(clip)
-            continue
-        utt = f"{row['client_id']}-{Path(clip).stem}"
-        tables["wav.scp"][utt] = f"{clips}/{clip}"
-        tables["text"][utt] = text
-        tables["utt2spk"][utt] = row["client_id"]
-        tables["utt2gender"][utt] = GENDERS.get(row.get("gender", ""), "u")
-        for column, kind in columns.items():
-            if kind != "gender" and row.get(column, "").strip():
-                tables[f"utt2{kind}"][utt] = " ".join(row[column].split())
     left_out(root / f"{name}.tsv", "clips without sound or text", absent)
+    left_out(root / f"{name}.tsv", "lines with too few fields", [f"line {n}" for n in ragged])
     return {n: t for n, t in tables.items() if t or n == "utt2spk"}
+
+
+def _add(tables: Tables, row: dict[str, str], clip: str, text: str) -> None:
+    """One row's utterance; age and accent only where the client said them."""
+    utt = f"{row['client_id']}-{Path(clip).stem}"
+    tables["wav.scp"][utt] = clip
+    tables["text"][utt] = text
+    tables["utt2spk"][utt] = row["client_id"]
+    tables["utt2gender"][utt] = GENDERS.get(row.get("gender", ""), "u")
+    for column, kind in (("accents", "accent"), ("accent", "accent"), ("age", "age")):
+        if row.get(column, "").strip():
+            tables[f"utt2{kind}"][utt] = " ".join(row[column].split())
 
 
 def spoken(sentence: str) -> str:

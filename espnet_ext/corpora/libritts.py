@@ -33,14 +33,15 @@ TRAIN = "train-clean-100+train-clean-360"
 SPEAKERS = ("SPEAKERS.txt", "speakers.tsv")
 
 
-def download(corpus: str | Path, *, train: str = TRAIN, edition: str = "libritts") -> None:
+def download(corpus: str | Path, *, train: str = TRAIN, edition: str = "") -> None:
     """Fetch the parts that prepare() reads (40 GB), each verified by its published MD5.
 
     Raises:
         UserError: no such edition or part, it cannot be fetched or is not what was published.
     """
-    if edition not in NAMES:
-        raise UserError(f"found edition {edition!r}, expected {' or '.join(NAMES)}")
+    edition = _edition(edition) or next(
+        (key for key, name in NAMES.items() if name == Path(corpus).name), "libritts"
+    )
     name = NAMES[edition]
     root = Path(corpus) if Path(corpus).name == name else Path(corpus) / name
     for part in (*train.split("+"), "dev-clean", "test-clean"):
@@ -60,7 +61,7 @@ def prepare(
     train: str = TRAIN,
     held_out: int = 1,
     speaker: str = "reader",
-    edition: str = "libritts",
+    edition: str = "",
 ) -> list[Path]:
     """Write train, dev and eval1 of the same readers, and dev_clean and test_clean of others.
 
@@ -74,7 +75,7 @@ def prepare(
         train: parts to train on, such as train-clean-100+train-clean-360
         held_out: sentences of every reader in dev, and as many in eval1; 0 = no such sets
         speaker: reader (ids READER-FILE), or chapter = a reader in a chapter (ids FILE), as in ESPnet's recipe
-        edition: which to fetch with --download, libritts or libritts_r
+        edition: libritts or libritts_r; "" = the one that is there (of both, or to fetch: libritts)
 
     Returns:
         the directories written.
@@ -101,12 +102,27 @@ def prepare(
     return write_sets(data, sets)
 
 
+def _edition(edition: str) -> str:
+    if edition and edition not in NAMES:
+        raise UserError(f"found edition {edition!r}, expected {' or '.join(NAMES)}")
+    return edition
+
+
 def _root(corpus: str | Path, edition: str) -> Path:
-    for folder in (Path(corpus), *(Path(corpus) / name for name in NAMES.values())):
+    """Where the edition's parts are: below its name, or here unless this is the other one."""
+    names = [NAMES[edition]] if _edition(edition) else list(NAMES.values())
+    here = Path(corpus)
+    other = os.path.basename(os.path.abspath(here)) in set(NAMES.values()) - set(names)
+    for folder in (*(here / name for name in names), *(() if other else (here,))):
         if str(corpus) and any((folder / part).is_dir() for part in PARTS):
             return folder
-    name = NAMES.get(edition, NAMES["libritts"])
-    return corpus_root(corpus, name, "dev-clean", VARIABLE, SOURCES.get(edition, ""))
+    if other:
+        raise UserError(
+            f"{here}: found {here.name}, expected {names[0]}: leave out --edition, or set "
+            f"{VARIABLE} to the other directory"
+        )
+    source = SOURCES[edition or "libritts"]
+    return corpus_root(corpus, names[0], "dev-clean", VARIABLE, source)
 
 
 def _genders(root: Path) -> dict[str, str]:

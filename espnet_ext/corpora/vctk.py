@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from espnet_ext.corpora.fetch import Archive, obtain
 from espnet_ext.corpora.labels import speech_span
@@ -36,19 +37,18 @@ ARCHIVES = {
 }
 #: Names of the two versions' directories, and where their sounds are.
 NAMES = {"0.92": "VCTK-Corpus-0.92", "0.80": "VCTK-Corpus"}
-FOLDERS = ("wav48_silence_trimmed", "wav48")
+FOLDERS = {"0.92": "wav48_silence_trimmed", "0.80": "wav48"}
 
 
-def download(corpus: str | Path, *, version: str = "0.92") -> None:
+def download(corpus: str | Path, *, version: str = "") -> None:
     """Fetch a version (11 GB) to `corpus/VCTK-Corpus-0.92` or `corpus/VCTK-Corpus`.
 
     Raises:
         UserError: no such version, it cannot be fetched or is not what is expected.
     """
-    if version not in ARCHIVES:
-        raise UserError(f"found version {version!r}, expected {' or '.join(ARCHIVES)}")
-    if not any((Path(corpus) / name).is_dir() for name in (*NAMES.values(), *FOLDERS)):
-        obtain(ARCHIVES[version], Path(corpus) / NAMES[version])
+    if str(corpus) and _find(corpus, version) is None:
+        wanted = version or "0.92"
+        obtain(ARCHIVES[wanted], Path(corpus) / NAMES[wanted])
 
 
 def prepare(
@@ -58,7 +58,7 @@ def prepare(
     dev: int = 5,
     eval1: int = 5,
     mic: int = 1,
-    version: str = "0.92",
+    version: str = "",
 ) -> list[Path]:
     """Write train, dev and eval1, every speaker in each, as ESPnet does.
 
@@ -72,7 +72,7 @@ def prepare(
         dev: utterances a speaker in dev: the last ones
         eval1: utterances a speaker in eval1: the ones before dev
         mic: microphone of version 0.92, 1 or 2 (p280 has no second one)
-        version: which to fetch with --download, 0.92 or 0.80
+        version: 0.92 or 0.80; "" = the one that is there (of both, or to fetch: 0.92)
 
     Returns:
         the directories written.
@@ -80,63 +80,89 @@ def prepare(
     Raises:
         UserError: the corpus is missing or a speaker has too few utterances.
     """
-    root = _root(corpus)
-    rows, silent = _utterances(root, mic)
-    left_out(root, "sounds without text", silent)
-    if not rows:
-        raise UserError(
-            f"{root}: found no sound with a text, expected {FOLDERS[0]}/p225/*_mic{mic}.flac or "
-            f"{FOLDERS[1]}/p225/*.wav, and txt/p225/*.txt: fetch it anew from {SOURCE}"
-        )
-    tables = _tables(root, rows)
-    parts = _split(tables["utt2spk"], dev, eval1)
+    if mic not in (1, 2):
+        raise UserError(f"found --mic {mic}, expected 1 or 2")
+    root, found = _root(corpus, version)
+    rows = _utterances(root, found, mic)
+    parts = _split(rows, dev, eval1)
+    silent = sorted(utt for utt, row in rows.items() if not row.sound)
+    left_out(root, f"texts without a sound (microphone {mic})", silent)
+    tables = _tables(root, {utt: row for utt, row in rows.items() if row.sound})
     return write_sets(
         data, {name: choose(tables, mine.__contains__) for name, mine in parts.items()}
     )
 
 
-def _root(corpus: str | Path) -> Path:
-    for name in NAMES.values():
-        for folder in FOLDERS:
-            for root in (Path(corpus), Path(corpus) / name):
-                if str(corpus) and (root / folder).is_dir():
-                    return root
-    return corpus_root(corpus, NAMES["0.92"], FOLDERS[0], VARIABLE, SOURCE)
+def _find(corpus: str | Path, version: str) -> Path | None:
+    """The directory with the sounds of a version ("": the newest that is there); None if there is none."""
+    if version and version not in NAMES:
+        raise UserError(f"found version {version!r}, expected {' or '.join(NAMES)}")
+    for key in [version] if version else list(NAMES):
+        for root in (Path(corpus) / NAMES[key], Path(corpus)):
+            if str(corpus) and (root / FOLDERS[key]).is_dir():
+                return root
+    return None
 
 
-def _utterances(root: Path, mic: int) -> tuple[dict[str, tuple[str, str]], list[str]]:
-    """id -> (path of the sound, text), and the ids of sounds that have no text."""
-    new = (root / FOLDERS[0]).is_dir()
-    pattern = f"*/*_mic{mic}.flac" if new else "*/*.wav"
-    rows, silent = {}, []
-    for sound in sorted((root / FOLDERS[0 if new else 1]).glob(pattern)):
-        utt = sound.stem.removesuffix(f"_mic{mic}") if new else sound.stem
-        text = root / "txt" / sound.parent.name / f"{utt}.txt"
-        words = " ".join(" ".join(read_lines(text)).split()) if text.is_file() else ""
-        if words:
-            rows[utt] = (os.path.abspath(sound), words)
-        else:
-            silent.append(utt)
-    return rows, silent
+def _root(corpus: str | Path, version: str) -> tuple[Path, str]:
+    """The corpus' directory, and the version whose sounds are in it."""
+    root = _find(corpus, version)
+    if root is None:
+        wanted = version or "0.92"
+        root = corpus_root(corpus, NAMES[wanted], FOLDERS[wanted], VARIABLE, SOURCE)
+    return root, version or next(key for key in FOLDERS if (root / FOLDERS[key]).is_dir())
 
 
-def _tables(root: Path, rows: dict[str, tuple[str, str]]) -> Tables:
-    labels = root / "lab" / "mono"
-    tables: Tables = {"wav.scp": {}, "text": {}, "utt2spk": {}}
-    if labels.is_dir():
-        tables["segments"] = {}
-    for utt, (sound, words) in rows.items():
-        speaker = Path(sound).parent.name
-        if labels.is_dir():
-            label = labels / speaker / f"{utt}.lab"
-            if not label.is_file():
-                continue
-            start, end = speech_span(label)
-            tables["segments"][utt] = f"{utt} {start:.3f} {end:.3f}"
-        tables["wav.scp"][utt] = sound
-        tables["text"][utt] = words
-        tables["utt2spk"][utt] = speaker
-    left_out(labels, "utterances without labels", sorted(rows.keys() - tables["text"].keys()))
+class Row(NamedTuple):
+    """An utterance: who speaks, the path of the sound ("": it is not there), what is said."""
+
+    speaker: str
+    sound: str
+    words: str
+
+
+def _utterances(root: Path, version: str, mic: int) -> dict[str, Row]:
+    """Every utterance with a text and, where there are labels, a label: what the split goes by.
+
+    Raises:
+        UserError: no sound has a text.
+    """
+    new, labels = version == "0.92", root / "lab" / "mono"
+    ending = f"_mic{mic}.flac" if new else ".wav"
+    sounds = {
+        sound.name.removesuffix(ending): os.path.abspath(sound)
+        for sound in sorted((root / FOLDERS[version]).glob(f"*/*{ending}"))
+    }
+    rows, unlabelled = {}, []
+    for text in sorted((root / "txt").glob("*/*.txt")):
+        words = " ".join(" ".join(read_lines(text)).split())
+        if words and labels.is_dir() and not _label(root, text.parent.name, text.stem).is_file():
+            unlabelled.append(text.stem)
+        elif words:
+            rows[text.stem] = Row(text.parent.name, sounds.get(text.stem, ""), words)
+    if not any(row.sound for row in rows.values()):
+        raise UserError(
+            f"{root}: found no sound with a text, expected {FOLDERS[version]}/p225/*{ending} and "
+            f"txt/p225/*.txt: fetch it anew from {SOURCE}"
+        )
+    left_out(labels, "utterances without labels", unlabelled)
+    left_out(root, "sounds without text", sorted(sounds.keys() - rows.keys() - set(unlabelled)))
+    return rows
+
+
+def _label(root: Path, speaker: str, utt: str) -> Path:
+    return root / "lab" / "mono" / speaker / f"{utt}.lab"
+
+
+def _tables(root: Path, rows: dict[str, Row]) -> Tables:
+    tables: Tables = {
+        "wav.scp": {utt: row.sound for utt, row in rows.items()},
+        "text": {utt: row.words for utt, row in rows.items()},
+        "utt2spk": {utt: row.speaker for utt, row in rows.items()},
+    }
+    if (root / "lab" / "mono").is_dir():
+        spans = {utt: speech_span(_label(root, row.speaker, utt)) for utt, row in rows.items()}
+        tables["segments"] = {utt: f"{utt} {a:.3f} {b:.3f}" for utt, (a, b) in spans.items()}
     return {**tables, **_speakers(root, set(tables["utt2spk"].values()))}
 
 
@@ -162,10 +188,10 @@ def _speakers(root: Path, speakers: set[str]) -> Tables:
     return {name: {s: v for s, v in table.items() if v} for name, table in found.items()}
 
 
-def _split(utt2spk: dict[str, str], dev: int, eval1: int) -> dict[str, set[str]]:
+def _split(rows: dict[str, Row], dev: int, eval1: int) -> dict[str, set[str]]:
     by_speaker: dict[str, list[str]] = {}
-    for utt in sorted(utt2spk):
-        by_speaker.setdefault(utt2spk[utt], []).append(utt)
+    for utt in sorted(rows):
+        by_speaker.setdefault(rows[utt].speaker, []).append(utt)
     parts: dict[str, set[str]] = {"train": set(), "dev": set(), "eval1": set()}
     for speaker, utts in by_speaker.items():
         if dev < 1 or eval1 < 1 or len(utts) <= dev + eval1:

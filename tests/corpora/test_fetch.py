@@ -260,9 +260,14 @@ def test_single_archives(tmp_path, server, monkeypatch, module, name, member):
 def test_vctk_and_libritts_know_their_versions(tmp_path, server, monkeypatch):
     server.data = zipped(["speaker-info.txt"])
     monkeypatch.setitem(vctk.ARCHIVES, "0.92", Archive(server.url, ""))
-    vctk.download(tmp_path)
-    vctk.download(tmp_path, version="0.80")  # there is one already
+    monkeypatch.setitem(vctk.ARCHIVES, "0.80", Archive(server.url, ""))
+    for version in ("", "", "0.92"):  # the first is the one that is fetched
+        vctk.download(tmp_path, version=version)
     assert [p.name for p in tmp_path.iterdir()] == ["VCTK-Corpus-0.92"]
+    for folder in ("VCTK-Corpus-0.92/wav48_silence_trimmed", "VCTK-Corpus/wav48"):
+        vctk.download(tmp_path, version="0.80")  # another version that is there is none of this
+        (tmp_path / folder).mkdir(exist_ok=True)
+    assert len(server.asked) == 2 and (tmp_path / "VCTK-Corpus").is_dir()
     with pytest.raises(UserError, match=r"found version '1', expected 0.92 or 0.80"):
         vctk.download(tmp_path, version="1")
     with pytest.raises(UserError, match="found edition 'x', expected libritts or libritts_r"):

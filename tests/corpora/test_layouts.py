@@ -203,3 +203,87 @@ def test_commonvoice_leaves_out_what_has_no_sound_or_text(
     listed.write_text("a\tb\n1\t2\n")
     with pytest.raises(UserError, match="expected client_id, path, sentence"):
         commonvoice.prepare(corpus, tmp_path / "e")
+
+
+def test_libritts_of_the_edition_asked_for(tmp_path: Path):
+    small.libritts(small.libritts(tmp_path), restored=True)
+    for edition, name in (
+        ("", "LibriTTS/"),
+        ("libritts", "LibriTTS/"),
+        ("libritts_r", "LibriTTS_R/"),
+    ):
+        made = libritts.prepare(tmp_path, tmp_path / f"d{edition}", edition=edition)
+        assert all(f"/{name}" in path for path in table(made[0], "wav.scp").values())
+    with pytest.raises(UserError, match="found LibriTTS, expected LibriTTS_R"):
+        libritts.prepare(tmp_path / "LibriTTS", tmp_path / "e", edition="libritts_r")
+    (tmp_path / "LibriTTS_R").rename(tmp_path / "mine")
+    with pytest.raises(UserError, match="expected LibriTTS_R"):
+        libritts.prepare(tmp_path, tmp_path / "e", edition="libritts_r")
+    assert libritts.prepare(tmp_path / "mine", tmp_path / "e", edition="libritts_r")
+
+
+@pytest.mark.parametrize("version", ["0.80", "0.92"])
+def test_vctk_of_the_version_asked_for(tmp_path: Path, version: str):
+    small.vctk(small.vctk(tmp_path, "0.80"), "0.92")
+    made = vctk.prepare(tmp_path, tmp_path / "d", dev=1, eval1=1, version=version)
+    paths = table(made[0], "wav.scp").values()
+    assert all(f"/{vctk.NAMES[version]}/" in path for path in paths)
+    shutil.rmtree(tmp_path / vctk.NAMES[version])
+    with pytest.raises(UserError, match=f"expected {vctk.NAMES[version]}"):
+        vctk.prepare(tmp_path, tmp_path / "e", dev=1, eval1=1, version=version)
+
+
+def test_vctk_is_split_before_missing_sounds_are_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    corpus = small.vctk(tmp_path, "0.80")
+    (corpus / "VCTK-Corpus/wav48/p225/p225_006.wav").unlink()
+    _, dev, _ = vctk.prepare(corpus, tmp_path / "d", dev=2, eval1=1)
+    assert [utt for utt in table(dev) if "p225" in utt] == ["p225_005"]
+    assert "left out 1 texts without a sound" in capsys.readouterr().err
+
+
+def test_commonvoice_in_the_language_asked_for(tmp_path: Path):
+    corpus = small.commonvoice(small.commonvoice(tmp_path), "de") / "cv-corpus-13.0-2023-03-09"
+    with pytest.raises(UserError, match="in the language en, expected de"):
+        commonvoice.prepare(corpus / "en", tmp_path / "d", language="de")
+    (corpus / "de").rename(corpus / "german")
+    assert commonvoice.prepare(corpus / "german", tmp_path / "d", language="de")
+    (corpus / "german").rename(corpus / "en/de")
+    (made, *_) = commonvoice.prepare(corpus / "en", tmp_path / "d", language="de")
+    assert all("/en/de/" in path for path in table(made, "wav.scp").values())
+
+
+def test_commonvoice_trains_on_no_other_list_than_the_one_asked_for(tmp_path: Path):
+    corpus = small.commonvoice(tmp_path)
+    with pytest.raises(UserError, match=r"nosuch\.tsv: found no such list, expected .*validated"):
+        commonvoice.prepare(corpus, tmp_path / "d", train="nosuch")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("dev", "", r"dev\.tsv, line 1: found the columns of an empty file"),
+        ("test", "\n", r"test\.tsv, line 1: found the columns of an empty file"),
+        ("dev", None, r"dev\.tsv: found no such list"),
+    ],
+)
+def test_commonvoice_with_a_bad_list(tmp_path: Path, name: str, content: str | None, expected: str):
+    corpus = small.commonvoice(tmp_path) / "cv-corpus-13.0-2023-03-09/en"
+    path = corpus / f"{name}.tsv"
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UserError, match=expected):
+        commonvoice.prepare(corpus, tmp_path / "d")
+
+
+def test_commonvoice_tells_lines_with_too_few_fields(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    corpus = small.commonvoice(tmp_path) / "cv-corpus-13.0-2023-03-09/en"
+    with open(corpus / "dev.tsv", "a") as stream:
+        stream.write("lonely\n\n")
+    made = commonvoice.prepare(corpus, tmp_path / "d")
+    assert len(table(made[1])) == 5
+    assert "left out 2 lines with too few fields: line 7, line 8" in capsys.readouterr().err
