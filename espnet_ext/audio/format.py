@@ -25,10 +25,10 @@ from espnet_ext.audio.measures import (
 )
 from espnet_ext.audio.read import AudioError, ark_offset, opened, read
 from espnet_ext.audio.resample import change_speed, resample, to_int16
-from espnet_ext.audio.shares import UNMOVED, Record, Share, finished, locked, usable
+from espnet_ext.audio.shares import UNMOVED, Record, Share, finished, locked, prune, usable
 from espnet_ext.audio.write import encode
 from espnet_ext.datadir.edit import Tables, keep, read_all, write_all
-from espnet_ext.datadir.tables import read_segments
+from espnet_ext.datadir.tables import numbers_in, read_segments
 from espnet_ext.errors import UserError
 from espnet_ext.progress import progress
 
@@ -91,12 +91,12 @@ WHOLE = (0.0, None, 1.0, "0")
 
 def sources(tables: Tables, segments_path: Path) -> dict[str, Source]:
     """Every utterance of a data directory, by id."""
-    speeds, draws = tables.get("utt2speed", {}), tables.get("utt2augment", {})
+    speeds = numbers_in(tables.get("utt2speed", {}), segments_path.with_name("utt2speed"))
+    draws = tables.get("utt2augment", {})
     scp = tables["wav.scp"]
     if "segments" not in tables:
         return {
-            u: Source(e, 0.0, None, float(speeds.get(u, 1)), draws.get(u, "0"))
-            for u, e in scp.items()
+            u: Source(e, 0.0, None, speeds.get(u, 1.0), draws.get(u, "0")) for u, e in scp.items()
         }
     found = {}
     for utt, part in read_segments(segments_path).items():
@@ -106,7 +106,7 @@ def sources(tables: Tables, segments_path: Path) -> dict[str, Source]:
                 "one of wav.scp: run fix_data on the directory"
             )
         entry = scp[part.recording]
-        speed = float(speeds.get(utt, 1))
+        speed = speeds.get(utt, 1.0)
         found[utt] = Source(entry, part.start, part.end, speed, draws.get(utt, "0"))
     return found
 
@@ -350,6 +350,7 @@ def merge(out: Path, tables: Tables, every: dict[str, Source], form: Form) -> bo
         measures = ((u, unpacked(r.measures)) for u, r in found.items())
         write_measures(out / "quality.tsv", {u: m for u, m in measures if m})
         write_all(out, done)
+        prune(out / "data", found.values())
     return True
 
 

@@ -66,8 +66,8 @@ def filter_set(
     Raises:
         UserError: no utt2dur, no measures that a rule needs, or nothing stays.
     """
-    from espnet_ext.datadir import write_table
-    from espnet_ext.datadir.edit import keep, read_all, seconds_in, write_all
+    from espnet_ext.datadir import numbers_in, write_table
+    from espnet_ext.datadir.edit import keep, read_all, write_all
 
     if not (data / "utt2dur").is_file():
         raise UserError(
@@ -75,7 +75,7 @@ def filter_set(
         )
     tables = read_all(data, empty=("text",))
     texts = tables.get("text", {})
-    seconds = seconds_in(tables["utt2dur"], data / "utt2dur")
+    seconds = numbers_in(tables["utt2dur"], data / "utt2dur")
     dropped: dict[str, str] = {}
     counts: Counter[str] = Counter()
     for utt, kind, detail in _leavers(

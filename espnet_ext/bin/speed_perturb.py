@@ -34,6 +34,7 @@ def factors(text: str) -> list[str]:
 
 def perturb(data: Path, out: Path, speeds: list[str]) -> int:
     """Write the tables of `data` once for every speed; returns the number of utterances."""
+    from espnet_ext.datadir import numbers_in
     from espnet_ext.datadir.edit import Tables, prefixed, read_all, write_all
 
     tables = read_all(data)
@@ -44,14 +45,15 @@ def perturb(data: Path, out: Path, speeds: list[str]) -> int:
         raise UserError(
             f"{data}: found {found}, expected an unperturbed data directory: choose another one"
         )
+    seconds = numbers_in(tables.pop("utt2dur", {}), data / "utt2dur")
     whole: Tables = {}
     for speed in speeds:
         factor = float(speed)
         prefix = "" if factor == 1 else f"sp{speed}-"
         copy = prefixed(tables, prefix, prefix)
         copy["utt2speed"] = dict.fromkeys(copy["utt2spk"], speed)
-        if "utt2dur" in copy:
-            copy["utt2dur"] = {u: f"{float(d) / factor:.6f}" for u, d in copy["utt2dur"].items()}
+        if seconds:
+            copy["utt2dur"] = {prefix + u: f"{s / factor:.6f}" for u, s in seconds.items()}
         for name, table in copy.items():
             whole.setdefault(name, {}).update(table)
     write_all(out, whole)

@@ -10,6 +10,7 @@ from espnet_ext.datadir.edit import copy, fix, split, subset, utt2dur
 from espnet_ext.datadir.tables import (
     Segment,
     invert,
+    numbers_in,
     read_segments,
     read_table,
     sort_key,
@@ -25,6 +26,7 @@ __all__ = [
     "copy",
     "fix",
     "invert",
+    "numbers_in",
     "read_segments",
     "read_table",
     "sort_key",

@@ -8,8 +8,10 @@ from pathlib import Path
 from espnet_ext.datadir.tables import (
     BY_SPEAKER,
     BYTE_ORDER_MARK,
+    NUMBERS,
     PARTIAL,
     invert,
+    is_number,
     read_lines,
     read_segments,
     split_line,
@@ -77,6 +79,7 @@ def check(directory: str | Path, *, text: bool = True, audio: bool = True) -> Pr
     tables = {p.name: _scan(p, problems) for p in sorted(directory.iterdir()) if is_table(p)}
     needed = ["utt2spk", "spk2utt"] + ["text"] * text + ["wav.scp"] * audio
     problems.extend(f"{name}: missing" for name in needed if name not in tables)
+    _numbers(tables, problems)
     _same_utterances(tables, problems)
     _same_speakers(tables, problems)
     _recordings(directory, tables, problems)
@@ -126,6 +129,14 @@ def _foreign(data: bytes) -> list[str]:
     if count:
         found.append(f"{count} lines end with a carriage return (CRLF), expected a newline alone")
     return found
+
+
+def _numbers(tables: dict[str, dict[str, str]], problems: Problems) -> None:
+    for name in sorted(NUMBERS.keys() & tables.keys()):
+        bad = [utt for utt, value in tables[name].items() if value and not is_number(name, value)]
+        if bad:
+            found = f"{len(bad)} values, expected {NUMBERS[name].meaning}, such as"
+            problems.append(f"{name}: found {found} {tables[name][bad[0]]!r} for {bad[0]!r}")
 
 
 def _same_utterances(tables: dict[str, dict[str, str]], problems: Problems) -> None:

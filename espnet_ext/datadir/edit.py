@@ -10,11 +10,14 @@ from pathlib import Path
 from espnet_ext.datadir.check import BY_UTTERANCE, is_table
 from espnet_ext.datadir.tables import (
     BY_SPEAKER,
+    NUMBERS,
     PARTIAL,
     SEGMENT,
     Segment,
     decode,
     invert,
+    is_number,
+    numbers_in,
     parse_segment,
     read_lines,
     read_segments,
@@ -131,7 +134,7 @@ def fix(directory: str | Path, *, min_seconds: float | None = None) -> dict[str,
     _drop_broken(tables, dropped)
     common = _common(directory, tables, dropped)
     if min_seconds is not None:
-        durations = seconds_in(tables.get("utt2dur", {}), directory / "utt2dur")
+        durations = numbers_in(tables.get("utt2dur", {}), directory / "utt2dur")
         for utt in [u for u in common if durations.get(u, math.inf) < min_seconds]:
             dropped[utt] = f"shorter than {min_seconds} s"
             common.remove(utt)
@@ -148,7 +151,7 @@ def fix(directory: str | Path, *, min_seconds: float | None = None) -> dict[str,
 
 def _drop_broken(tables: Tables, dropped: dict[str, str]) -> None:
     """Lines that could be read but not used: white space within ids (such as a no-break space), and
-    segments that are none.
+    segments and numbers that are none.
     """
     for name, table in tables.items():
         bad = {k: f"{name}: the id holds white space" for k in table if k.split() != [k]}
@@ -158,6 +161,9 @@ def _drop_broken(tables: Tables, dropped: dict[str, str]) -> None:
         if name == "segments":
             what = f"segments: found {{!r}}, expected {SEGMENT}"
             bad |= {u: what.format(v) for u, v in table.items() if parse_segment(v) is None}
+        if name in NUMBERS:
+            what = f"{name}: found {{!r}}, expected {NUMBERS[name].meaning}"
+            bad |= {u: what.format(v) for u, v in table.items() if not is_number(name, v)}
         for key, reason in bad.items():
             del table[key]
             dropped[key] = reason
@@ -171,27 +177,6 @@ def _leave_out_incomplete(tables: Tables, dropped: dict[str, str]) -> None:
         if lacking:
             dropped[name] = f"left out, for it lacks {len(lacking)} speakers, such as {lacking[0]}"
             del tables[name]
-
-
-def seconds_in(table: Mapping[str, str], path: Path) -> dict[str, float]:
-    """The values of `utt2dur` as numbers.
-
-    Raises:
-        UserError: naming an utterance whose value is not a number of seconds >= 0.
-    """
-    found = {}
-    for utt, value in table.items():
-        try:
-            found[utt] = float(value)
-            good = 0 <= found[utt] < math.inf
-        except ValueError:
-            good = False
-        if not good:
-            raise UserError(
-                f"{path}: found {value!r} for {utt!r}, expected seconds: correct the line or "
-                "remove the file and have it made again"
-            )
-    return found
 
 
 def read_loosely(path: Path, dropped: dict[str, str], *, empty: bool = False) -> dict[str, str]:
@@ -299,7 +284,7 @@ def utt2dur(directory: str | Path) -> dict[str, float]:
     """Seconds of every utterance: from `utt2dur`, else from segments or audio and written there."""
     directory = Path(directory)
     if (directory / "utt2dur").is_file():
-        return seconds_in(read_table(directory / "utt2dur"), directory / "utt2dur")
+        return numbers_in(read_table(directory / "utt2dur"), directory / "utt2dur")
     if (directory / "segments").is_file():
         segments = read_segments(directory / "segments")
     else:

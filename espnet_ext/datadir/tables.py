@@ -5,6 +5,7 @@ key.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -200,3 +201,44 @@ def parse_segment(value: str) -> Segment | None:
     if end == -1 and 0 <= start < math.inf:
         return Segment(recording, start, None)
     return Segment(recording, start, end) if 0 <= start < end < math.inf else None
+
+
+class Number(NamedTuple):
+    """What a table of numbers may hold."""
+
+    meaning: str
+    low: float
+    high: float
+
+
+NUMBERS = {
+    "utt2dur": Number("seconds", 0.0, sys.float_info.max),
+    "utt2speed": Number("a speed from 0.1 to 10", 0.1, 10.0),
+}
+
+
+def is_number(name: str, value: str) -> bool:
+    """Whether a table of NUMBERS may hold `value`.
+
+    >>> is_number("utt2dur", "1.5"), is_number("utt2dur", "-1"), is_number("utt2dur", "nan")
+    (True, False, False)
+    """
+    try:
+        return NUMBERS[name].low <= float(value) <= NUMBERS[name].high
+    except ValueError:
+        return False
+
+
+def numbers_in(table: Mapping[str, str], path: Path) -> dict[str, float]:
+    """The values of a table of NUMBERS, which the path's name says.
+
+    Raises:
+        UserError: naming an utterance whose value is none.
+    """
+    for utt, value in table.items():
+        if not is_number(path.name, value):
+            raise UserError(
+                f"{path}: found {value!r} for {utt!r}, expected {NUMBERS[path.name].meaning}: correct "
+                "the line or remove the file and have it made again"
+            )
+    return {utt: float(value) for utt, value in table.items()}

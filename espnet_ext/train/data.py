@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from espnet_ext.audio.read import read
-from espnet_ext.datadir import read_table
+from espnet_ext.datadir import numbers_in, read_table
 from espnet_ext.errors import UserError
 from espnet_ext.text.tokens import TextPipeline
 
@@ -146,11 +146,12 @@ def read_data_dir(
             raise UserError(
                 f"{directory}: {name} lacks utterance {lacking}, which text has; run fix_data on it"
             )
+    seconds = numbers_in(duration, directory / "utt2dur")
     return Utterances(
         ids=list(texts),
         tokens=_token_arrays(texts, pipeline, str(directory)),
         audio=audio,
-        seconds=[float(duration[utt]) for utt in texts],
+        seconds=[seconds[utt] for utt in texts],
         extra=tables,  # type: ignore[arg-type]
     )
 

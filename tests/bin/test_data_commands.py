@@ -132,6 +132,31 @@ def test_speeds_make_tables_only(tmp_path, capsys):
     assert "found utt2speed" in capsys.readouterr().err
 
 
+BAD_NUMBERS = [
+    ("utt2dur", "abc"),
+    ("utt2dur", "-1"),
+    ("utt2dur", "nan"),
+    ("utt2dur", "inf"),
+    ("utt2speed", "abc"),
+    ("utt2speed", "0"),
+    ("utt2speed", "-1"),
+]
+
+
+@pytest.mark.parametrize(("table", "value"), BAD_NUMBERS)
+def test_tables_of_numbers_hold_numbers(tmp_path, capsys, table, value):
+    data = make(tmp_path / "d", **{table: dict.fromkeys(DURATIONS, "1") | {"s1-b": value}})
+    assert run(validate_data, data) == 1
+    assert f"{value!r} for 's1-b'" in capsys.readouterr().err
+    command = speed_perturb if table == "utt2dur" else format_audio
+    args = [data, tmp_path / "o"] if table == "utt2dur" else [tmp_path, tmp_path / "o", "d"]
+    assert run(command, *args) == 1
+    error = capsys.readouterr().err
+    assert f"{table}: found {value!r} for 's1-b', expected" in error
+    assert run(fix_data, data) == 0 and "dropped 1" in capsys.readouterr().out
+    assert run(validate_data, data) == 0
+
+
 def test_speeds_of_augmented_data_keep_what_may_happen_to_it(tmp_path):
     data = make(tmp_path / "d", utt2augment=dict.fromkeys(DURATIONS, "1"), utt2dur=DURATIONS)
     (data / "augment.json").write_text('{"reverb": 0.5}')

@@ -62,6 +62,15 @@ def test_a_table_that_lacks_an_utterance_is_named(folder, pipeline, table):
     assert ("sids" if table == "utt2sid" else table) in str(error.value)
 
 
+@pytest.mark.parametrize("value", ["abc", "-1", "nan"])
+def test_durations_are_numbers_of_seconds(folder, pipeline, value):
+    table = folder / "utt2dur"
+    rows = [line.split()[0] for line in table.read_text().splitlines()]
+    table.write_text("".join(f"{u} {value if u == 'valid-01' else 1}\n" for u in rows))
+    with pytest.raises(UserError, match="for 'valid-01', expected seconds"):
+        read_data_dir(folder, pipeline)
+
+
 def test_a_missing_directory_is_said(tmp_path, pipeline):
     with pytest.raises(UserError, match=r"no/wav\.scp: no such file"):
         read_data_dir(tmp_path / "no", pipeline)
