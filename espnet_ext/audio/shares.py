@@ -1,6 +1,8 @@
 """Shares of a set being formatted: audio and a log that tells the truth whatever kills the process.
 
-A finished utterance is one line in `SET/shares/JOBofN.log`, written after its audio is in place.
+A finished utterance is one line in `SET/shares/JOBofN.log`, written after its audio is in place. Names in
+`SET/data` tell of what is inside, so nothing that a finished set points to is ever written over; `prune` removes
+what no table needs any more.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ import errno
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -50,6 +52,7 @@ class Share:
         self.suffix, self.ark = audio_format, audio_format.endswith(".ark")
         self.log_path = out / "shares" / f"{name}.log"
         self.beside = self.data / f".writing-{name}"
+        self.ark_name = ""
         self.bytes: IO[bytes] | None = None
 
     @contextmanager
@@ -59,6 +62,8 @@ class Share:
         Raises:
             UserError: if another process has it.
         """
+        # other audio or another form goes into an ark of its own
+        self.ark_name = f"{self.name}.{_digest(repr(sorted(wanted.items())).encode())}.ark"
         self.data.mkdir(parents=True, exist_ok=True)
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with open(self.log_path, "ab+", buffering=0) as self.log:
@@ -71,8 +76,9 @@ class Share:
             ]
             self._rewrite_log(records)
             if self.ark:
-                self.bytes = open(self.data / f"{self.name}.ark", "ab")  # noqa: SIM115  # closed below
-                self.bytes.truncate(max((_ark_end(r) for r in records), default=0))
+                mine = [r for r in records if r.place.startswith(f"{self.ark_name}:")]
+                self.bytes = open(self.data / self.ark_name, "ab")  # noqa: SIM115  # closed below
+                self.bytes.truncate(max((_ark_end(r) for r in mine), default=0))
                 self.bytes.seek(0, os.SEEK_END)
             try:
                 yield self
@@ -113,23 +119,27 @@ class Share:
 
     def _to_ark(self, utt: str, sound: bytes) -> str:
         assert self.bytes is not None
-        with _named(self.data / f"{self.name}.ark"):
+        with _named(self.data / self.ark_name):
             record, offset = ark_record(utt, sound)
-            place = f"{self.name}.ark:{self.bytes.tell() + offset}"
+            place = f"{self.ark_name}:{self.bytes.tell() + offset}"
             self.bytes.write(record)
             self.bytes.flush()
         return place
 
     def _to_file(self, utt: str, sound: bytes) -> str:
         # 256 directories: some file systems are slow with 100,000 files in one.
-        folder = hashlib.sha1(utt.encode()).hexdigest()[:2]
-        place = f"{folder}/{quote(utt, safe='')}.{self.suffix}"
+        folder = _digest(utt.encode())[:2]
+        place = f"{folder}/{quote(utt, safe='')}.{_digest(sound)}.{self.suffix}"
         with _named(self.data / place):
             with open(self.beside, "wb") as stream:
                 stream.write(sound)
             (self.data / folder).mkdir(exist_ok=True)
             os.replace(self.beside, self.data / place)
         return place
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha1(data).hexdigest()[:8]
 
 
 @contextmanager
@@ -170,6 +180,15 @@ def finished(out: Path) -> dict[str, list[Record]]:
         for record in read_log(path):
             found.setdefault(record.utt, []).append(record)
     return found
+
+
+def prune(data: Path, needed: Iterable[Record]) -> None:
+    """Remove the audio of earlier forms: what none of these records has its place in."""
+    kept = {r.place.rpartition(":")[0] or r.place for r in needed}
+    for pattern in ("*.ark", "??/*.flac", "??/*.wav"):
+        for path in data.glob(pattern):
+            if path.relative_to(data).as_posix() not in kept:
+                path.unlink(missing_ok=True)
 
 
 def usable(data: Path, record: Record, sizes: dict[str, int]) -> bool:

@@ -443,3 +443,43 @@ def test_killed_at_random_moments(tmp_path, audio_format):
 
 def logged(directory):
     return sum(p.read_bytes().count(b"\n") for p in directory.glob("shares/*.log"))
+
+
+@pytest.mark.parametrize("audio_format", FORMATS)
+def test_forms_of_the_same_size_are_never_mixed_up(tmp_path, audio_format):
+    make(tmp_path, 2)
+    for i, utt in enumerate(("s0-000", "s1-001")):
+        soundfile.write(tmp_path / f"audio/{utt}.wav", noise(i, channels=2), RATE)
+    options = ["--audio_format", audio_format, "--ref_channels"]
+    for channel, jobs in ((0, 1), (1, 2), (0, 1), (1, 1), (1, 2), (0, 2)):
+        for job in range(1, jobs + 1):
+            assert run(tmp_path, *options, str(channel), "--job", f"{job}/{jobs}") == 0
+        for i, (samples, _) in enumerate(sounds(tmp_path / "raw/train").values()):
+            assert (samples[:, 0] == noise(i, channels=2)[:, channel]).all()
+    files = [p for p in (tmp_path / "raw/train/data").rglob("*") if p.is_file()]
+    assert len(files) == 2  # nothing of the earlier forms is left
+
+
+@pytest.mark.parametrize("audio_format", FORMATS)
+@pytest.mark.parametrize("change", ["form", "audio"])
+def test_a_whole_set_stays_whole_until_the_next_one_is(tmp_path, audio_format, change):
+    make(tmp_path)
+    assert run(tmp_path, "--audio_format", audio_format, "--copy") == 0
+    before = sounds(tmp_path / "raw/train")
+    bad = tmp_path / "audio/s1-005.wav"
+    if change == "audio":
+        for path in (tmp_path / "audio").iterdir():
+            soundfile.write(path, noise(77, 0.6), RATE)
+    whole = bad.read_bytes()
+    bad.write_bytes(b"no audio")  # the last one: the others have been done by then
+    rate = "8k" if change == "form" else "16k"
+    options = ["--audio_format", audio_format, "--copy", "--fs", rate]
+    assert run(tmp_path, *options) == 1
+    after = sounds(tmp_path / "raw/train")
+    assert all((after[u][0] == before[u][0]).all() and after[u][1] == RATE for u in before)
+    bad.write_bytes(whole)
+    assert run(tmp_path, *options) == 0
+    after = sounds(tmp_path / "raw/train")
+    counts = datadir.read_table(tmp_path / "raw/train/utt2num_samples")
+    assert counts == {u: str(len(s)) for u, (s, _) in after.items()}
+    assert all(after[u][0].shape != before[u][0].shape for u in before)
