@@ -111,16 +111,22 @@ def sources(tables: Tables, segments_path: Path) -> dict[str, Source]:
     return found
 
 
-def key_of(source: Source, form: Form) -> str:
-    """Changes when the form, the place in wav.scp or the file itself (size, time) does."""
-    path, _ = ark_offset(source.entry)
+def file_state(path: str) -> tuple[int, int]:
+    """Size and time of a file; zeros where there is none."""
     try:
         state = os.stat(path)
-        file = (state.st_size, state.st_mtime_ns)
     except OSError:
-        file = (0, 0)
+        return 0, 0
+    return state.st_size, state.st_mtime_ns
+
+
+def key_of(source: Source, form: Form) -> str:
+    """Changes when the form, the place in wav.scp or the file itself (size, time) does."""
+    file = file_state(ark_offset(source.entry)[0])
     what: tuple[object, ...] = (*source[:4], *file, form.rate, form.audio_format, form.channels)
     what = (*what, form.copy)
+    if form.channels is not None:
+        what = (*what, "measured")  # these channels were; older logs have figures of the whole file
     if form.clean != AS_IT_IS:
         what = (*what, form.clean)
     if source.draw != "0":
@@ -150,15 +156,15 @@ def has_form(utt: str, source: Source, form: Form) -> bool:
 
 
 def samples_of(utt: str, source: Source, form: Form) -> tuple[np.ndarray, int, Measures]:
-    """int16 samples (T, C) of an utterance in the wanted form, their rate, measures of the source.
+    """int16 samples (T, C) of an utterance in the wanted form, their rate, measures of those channels in the source.
 
     Raises:
         AudioError: unreadable, empty, a channel that is not there, or a rate that must not be
             changed.
     """
     samples, rate = read(source.entry, utt, start=source.start, end=source.end, dtype="native")
-    measures = measure_samples(samples, rate)
     samples = _channels(samples, utt, source, form)
+    measures = measure_samples(samples, rate)
     wanted = form.rate or rate
     if wanted != rate and form.no_resample:
         raise AudioError(
@@ -329,7 +335,9 @@ def merge(out: Path, tables: Tables, every: dict[str, Source], form: Form) -> bo
             found[utt] = record
         elif not any(r.key == key and not r.samples for r in logged[utt]):
             return False
-    _one_rate(found)
+    measures = {u: m for u, r in found.items() if (m := unpacked(r.measures))}
+    _alike({u: f"{r.rate} Hz" for u, r in found.items()}, "sampling rates", "--fs")
+    _alike({u: f"{m.channels} channels" for u, m in measures.items()}, "numbers", "--ref_channels")
     dropped = every.keys() - found.keys()
     if dropped:
         print(
@@ -347,8 +355,7 @@ def merge(out: Path, tables: Tables, every: dict[str, Source], form: Form) -> bo
     with locked(out / "shares" / "merge.lock"):
         for leftover in out.glob(".*.tmp-*"):  # of a merge that was killed
             leftover.unlink()
-        measures = ((u, unpacked(r.measures)) for u, r in found.items())
-        write_measures(out / "quality.tsv", {u: m for u, m in measures if m})
+        write_measures(out / "quality.tsv", measures)
         write_all(out, done)
         prune(out / "data", found.values())
     return True
@@ -359,10 +366,15 @@ def _entry(out: Path, record: Record, source: Source) -> str:
     return source.entry if record.place == UNMOVED else f"{out}/data/{record.place}"
 
 
-def _one_rate(found: dict[str, Record]) -> None:
-    first: dict[int, str] = {}
-    for utt, record in found.items():
-        first.setdefault(record.rate, utt)
+def _alike(values: dict[str, str], what: str, option: str) -> None:
+    """Refuse a set whose utterances differ in something.
+
+    Raises:
+        UserError: with an utterance of every value.
+    """
+    first: dict[str, str] = {}
+    for utt, value in values.items():
+        first.setdefault(value, utt)
     if len(first) > 1:
-        rates = ", ".join(f"{rate} Hz ({utt!r})" for rate, utt in sorted(first.items()))
-        raise UserError(f"found sampling rates {rates}, expected a single one: set it with --fs")
+        listed = ", ".join(f"{value} ({utt!r})" for value, utt in sorted(first.items()))
+        raise UserError(f"found {what} {listed}, expected a single one: set it with {option}")

@@ -1,6 +1,7 @@
 """Bring audio into one form: 16-bit flac or wav (files or arks) at one rate, segments cut, speeds
 applied. Audio that has that form already stays where it is and is referred to. The one pass over the
-audio also measures it: OUT/SET/quality.tsv.
+audio also measures it: OUT/SET/quality.tsv tells of the channels that are kept as they are in the source,
+before resampling, clean-up, speed and augmentation.
 
 Each job does its share of every set and goes on where it was stopped; the last one to finish a set
 writes its tables (wav.scp, utt2num_samples, text, utt2spk, ...).

@@ -159,6 +159,17 @@ def test_one_pass_also_measures(tmp_path):
     assert float(first["level"]) == pytest.approx(root_mean_square, abs=0.1)
 
 
+def test_the_channel_that_is_kept_is_measured(tmp_path):
+    make(tmp_path, 1)
+    both = np.concatenate([noise(0), noise(1) // 30], axis=1)
+    soundfile.write(tmp_path / "audio/s0-000.wav", both, RATE)
+    assert run(tmp_path, "--ref_channels", "1") == 0
+    header, row = (line.split("\t") for line in (tmp_path / "raw/train/quality.tsv").open())
+    found = dict(zip(header, row, strict=True))
+    level = 20 * np.log10(np.sqrt(np.mean(np.square(both[:, 1] / 32768))))
+    assert float(found["level"]) == pytest.approx(level, abs=0.1) and found["channels"] == "1"
+
+
 def test_a_wav_that_ends_early_is_refused(tmp_path, capsys):
     make(tmp_path)
     path = tmp_path / "audio/s0-002.wav"
@@ -273,6 +284,14 @@ def test_mixed_rates_without_one_to_aim_at(tmp_path, capsys):
     make(tmp_path)
     soundfile.write(tmp_path / "audio/s0-002.wav", noise(0, rate=8000), 8000)
     failed(tmp_path, capsys, "8000 Hz ('s0-002')", "16000 Hz", "--fs", options=["--fs", ""])
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+def test_mixed_numbers_of_channels(tmp_path, capsys, suffix):
+    make(tmp_path, suffix=suffix)
+    soundfile.write(tmp_path / f"audio/s0-002.{suffix}", noise(0, channels=2), RATE)
+    failed(tmp_path, capsys, "1 channels ('s0-000'), 2 channels ('s0-002')", "--ref_channels")
+    assert run(tmp_path, "--ref_channels", "0") == 0
 
 
 def test_a_channel_that_is_not_there(tmp_path, capsys):
