@@ -1,7 +1,7 @@
 """Features of a data directory on the disk: Kaldi arks or HDF5, in shares, with their mean and variance.
 
-A share is written beside its final name and renamed when it is whole; whoever finds all shares there writes the
-tables: feats.scp (and feats.h5), utt2num_frames, feats_stats.npz (ESPnet's layout: count, sum, sum_square).
+A share is written beside its final name and renamed when it is whole; its name tells of its settings and audio, so a
+finished directory stays valid until the next one is. Whoever finds all shares there writes the tables: feats.scp (and feats.h5), utt2num_frames, feats_stats.npz (ESPnet's layout: count, sum, sum_square).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from espnet_ext.audio.features import Features, extract, normalised
-from espnet_ext.audio.format import Source, sources
-from espnet_ext.audio.read import AudioError, read
+from espnet_ext.audio.format import Source, file_state, sources
+from espnet_ext.audio.read import AudioError, ark_offset, read
 from espnet_ext.audio.shares import locked
 from espnet_ext.datadir.edit import read_all
 from espnet_ext.datadir.tables import write_table
@@ -64,30 +64,32 @@ def extract_set(data: Path, out: Path, job: int, jobs: int, how: Extraction) -> 
     if "wav.scp" not in tables:
         raise UserError(f"{data}/wav.scp: not found, expected a data directory: run stage 1 first")
     every = sources(tables, data / "segments")
-    names = sorted(every)
-    mine = {u: every[u] for u in names[len(names) * (job - 1) // jobs : len(names) * job // jobs]}
-    stem = out / "shares" / f"{job}of{jobs}"
-    key = key_of(mine, how)
-    if _finished(stem, key):
+    shares = [_share(every, k, jobs) for k in range(1, jobs + 1)]
+    stems = [
+        out / "shares" / f"{k}of{jobs}.{key_of(share, how)}" for k, share in enumerate(shares, 1)
+    ]
+    mine, stem = shares[job - 1], stems[job - 1]
+    if Path(f"{stem}.json").is_file():
         print(f"{out}: share {job}/{jobs} is there already")
     else:
-        Path(f"{stem}.json").unlink(missing_ok=True)
         done = progress(_compute(mine, how), len(mine), f"features {out.name} {job}/{jobs}")
         write = _write_ark if how.container == "ark" else _write_hdf5
         about = write(stem, done)
-        write_json(f"{stem}.json", {"key": key, "features": asdict(how.features), **about})
-    return merge(out, jobs, how)
+        write_json(f"{stem}.json", {"features": asdict(how.features), **about})
+    return merge(out, stems, how)
+
+
+def _share(every: dict[str, Source], job: int, jobs: int) -> dict[str, Source]:
+    names = sorted(every)
+    return {u: every[u] for u in names[len(names) * (job - 1) // jobs : len(names) * job // jobs]}
 
 
 def key_of(mine: dict[str, Source], how: Extraction) -> str:
-    """Changes with the utterances and whatever the numbers depend on."""
-    what = (sorted(mine.items()), how.features, how.container, how.normalize)
+    """Changes with the utterances, their files and whatever else the numbers depend on."""
+    files = [file_state(ark_offset(mine[utt].entry)[0]) for utt in sorted(mine)]
+    normalize = (how.normalize, file_state(how.normalize))
+    what = (sorted(mine.items()), files, how.features, how.container, normalize)
     return hashlib.sha1(repr(what).encode()).hexdigest()[:16]
-
-
-def _finished(stem: Path, key: str) -> bool:
-    path = Path(f"{stem}.json")
-    return path.is_file() and json.loads(path.read_text(encoding="utf-8"))["key"] == key
 
 
 def _compute(mine: dict[str, Source], how: Extraction) -> Feats:
@@ -184,15 +186,15 @@ def _write_hdf5(stem: Path, feats: Iterable[tuple[str, np.ndarray]]) -> dict[str
     return sums.about(places)
 
 
-def merge(out: Path, jobs: int, how: Extraction) -> bool:
-    """Write the tables if all shares are there.
+def merge(out: Path, stems: list[Path], how: Extraction) -> bool:
+    """Write the tables if all shares are there, and remove those of other settings.
 
     Returns:
         whether they are.
     """
     import numpy as np
 
-    paths = [out / "shares" / f"{job}of{jobs}.json" for job in range(1, jobs + 1)]
+    paths = [Path(f"{stem}.json") for stem in stems]
     if not all(path.is_file() for path in paths):
         return False
     shares = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
@@ -209,6 +211,9 @@ def merge(out: Path, jobs: int, how: Extraction) -> bool:
             np.savez(stream, count=sum(frames.values()), sum=sums[0], sum_square=sums[1])
         write_json(out / "features.json", asdict(how.features))
         write_table(out / "feats.scp", places)
+        for path in (out / "shares").glob("*of*.*"):
+            if path.with_suffix("") not in stems and path.suffix in (".json", ".ark", ".h5"):
+                path.unlink(missing_ok=True)
     return True
 
 

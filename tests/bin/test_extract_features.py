@@ -86,6 +86,31 @@ def test_a_finished_share_is_not_done_again_unless_something_changed(folder, cap
     assert kaldiio.load_scp(str(folder / "feats/feats.scp"))["s0-u"].shape[1] == 40
 
 
+def test_shares_of_other_settings_do_not_count(folder, capsys):
+    run(folder, "--job", "1/2")
+    run(folder, "--job", "2/2")
+    before = dict(kaldiio.load_scp(str(folder / "feats/feats.scp")).items())
+    capsys.readouterr()
+    run(folder, "--job", "1/2", "--kind", "mfcc")
+    assert "other shares are not done yet" in capsys.readouterr().out
+    still = kaldiio.load_scp(str(folder / "feats/feats.scp"))
+    assert all((still[u] == before[u]).all() for u in before)  # valid until the next is whole
+    run(folder, "--job", "2/2", "--kind", "mfcc")
+    assert "complete" in capsys.readouterr().out
+    after = kaldiio.load_scp(str(folder / "feats/feats.scp"))
+    assert {after[u].shape[1] for u in before} == {20}
+    assert len(list((folder / "feats/shares").glob("*.ark"))) == 2
+
+
+def test_changed_audio_is_done_anew(folder, capsys):
+    run(folder)
+    soundfile.write(folder / "s0-u.wav", np.full(6400, 0.1), RATE)
+    run(folder)
+    assert "is there already" not in capsys.readouterr().out
+    feats = kaldiio.load_scp(str(folder / "feats/feats.scp"))["s0-u"]
+    np.testing.assert_allclose(feats, expected(folder)["s0-u"], atol=1e-5)
+
+
 def test_settings_of_a_model_are_followed(folder):
     (folder / "config.yaml").write_text(
         "frontend: default\nfrontend_conf: {n_fft: 400, hop_length: 160, n_mels: 24}\n"
