@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -86,6 +87,25 @@ def recipes() -> list[str]:
 
 def test_every_recipe_has_a_row():
     assert recipes() == sorted(TINY)
+
+
+@pytest.mark.parametrize("name", ["wsj/asr1", "chime4/asr1"])
+def test_noises_do_not_count_as_words(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """What the form gives to score_asr, and the template's stages pass on."""
+    from espnet_ext.bin.score_asr import main
+
+    form = (REPO / "egs2" / name / "run.sh").read_text()
+    (options,) = re.findall(r'^score_opts="(.*?)"', form, re.M)
+    monkeypatch.chdir(tmp_path)
+    miniatures.text(tmp_path / "data/nlsyms.txt", "<NOISE>\n")
+    miniatures.text(tmp_path / "dump/test/text", "a <NOISE> THE CAT SAT\n")
+    miniatures.text(tmp_path / "exp/test/text", "a THE CAT SAT\n")
+    main(["--hyp", "exp", "--ref", "dump", "--no_sclite", *options.split(), "test"])
+    found = json.loads((tmp_path / "exp/scores.json").read_text())["sets"]["test"]
+    assert (found["wer"]["substitutions"], found["wer"]["deletions"]) == (0, 0)
+    for script in ("TEMPLATE/asr1/asr.sh", "an4/asr1/run.sh"):
+        calls = re.findall(r"bin\.score_asr (.*)", (REPO / "egs2" / script).read_text())
+        assert calls and all("$score_opts" in call for call in calls)
 
 
 @pytest.mark.slow

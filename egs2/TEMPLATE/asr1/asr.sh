@@ -40,6 +40,7 @@ asr_args=                # more options for asr_train, for example "--set max_ep
 inference_config=conf/decode_asr.yaml  # beam, weights of CTC and LM
 inference_model=valid.acc.ave.pth      # which checkpoint
 inference_tag=           # name of the decoding's directory; made from inference_config when empty
+score_opts=              # more options for score_asr: "--nlsyms data/nlsyms.txt" = these symbols do not count
 
 ## Jobs
 nj=4                     # parallel jobs for data and decoding
@@ -123,7 +124,7 @@ run_stage 12 asr_decode "Recognise the test sets" after filter,lm_train,asr_trai
   --model $inference_model $lm_opts --output_dir "$decoded" dump/raw $test_sets
 
 run_stage 13 asr_score "Score what was recognised" after asr_decode -- \
-  $bin.score_asr --hyp "$decoded" --ref dump/raw --tokens $tokens $test_sets
+  $bin.score_asr --hyp "$decoded" --ref dump/raw --tokens $tokens $score_opts $test_sets
 
 run_stage 14 pack "Pack the model as a zip that ESPnet reads" after lm_train,asr_train,asr_score -- \
   $bin.pack --task asr --model_dir "$asr_exp" --model $inference_model $lm_opts --output "$packed"

@@ -16,6 +16,7 @@ speed_perturb_factors="0.9 1.0 1.1"
 max_seconds=30
 token_type=char
 token_opts="--nlsyms data/nlsyms.txt"
+score_opts="--nlsyms data/nlsyms.txt"   # noises do not count, as in the figures to compare with
 lm_train_text=data/local/lm_text/text   # WSJ's newspaper text of 1987-89 besides the transcripts
 nj=16
 gpu=1
