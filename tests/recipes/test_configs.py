@@ -57,6 +57,42 @@ def test_every_file_of_a_recipe_lies_where_it_is_looked_for():
         assert not missing, f"{form.relative_to(REPO)}: {missing}"
 
 
+def read(name: str) -> dict[str, Any]:
+    """A recipe's configuration: "librispeech/asr1/conf/train_asr.yaml"."""
+    from espnet_ext.train.config import load_yaml
+
+    return load_yaml(REPO / "egs2" / name)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "hours", "filled", "seconds"),
+    [("librispeech_100", 100.6, 0.88, 1926), ("librispeech", 960.9, 0.887, 3900)],
+)
+def test_an_update_sees_what_espnets_does(recipe: str, hours: float, filled: float, seconds: float):
+    """Within a tenth, with the share of a batch that is speech as measured on the corpus' lengths."""
+    config = read(f"{recipe}/asr1/conf/train_asr.yaml")
+    update = config["batch_size"] * config["accum_grad"] * filled
+    assert update == pytest.approx(seconds, rel=0.1)
+    updates = hours * 3600 * 3.015 / update * config["max_epoch"]  # speeds 0.9, 1.0, 1.1
+    comment = (REPO / f"egs2/{recipe}/asr1/conf/train_asr.yaml").read_text()
+    told = int(
+        re.findall(r"([0-9,]+)\s+(?:# )?updates\s+(?:# )?in all", comment)[0].replace(",", "")
+    )
+    assert told == pytest.approx(updates, rel=0.02)
+
+
+def test_one_voice_has_the_text_encoder_of_many():
+    """ESPnet's recipes for LJ Speech, JSUT and VCTK share it, and it is not the class' default."""
+    keys = [
+        "text_encoder_positionwise_conv_kernel_size",
+        "text_encoder_attention_dropout_rate",
+        "use_conformer_conv_in_text_encoder",
+    ]
+    for recipe in ("vctk", "ljspeech", "jsut"):
+        params = read(f"{recipe}/tts1/conf/train_vits.yaml")["tts_conf"]["generator_params"]
+        assert [params[key] for key in keys] == [3, 0.1, False]
+
+
 @pytest.mark.parametrize("name", names("decode"))
 def test_decoding_options(name: str):
     from espnet_ext.inference import speech2text, text2speech
