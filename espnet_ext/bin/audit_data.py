@@ -10,8 +10,9 @@ import argparse
 from collections.abc import Collection, Sequence
 from dataclasses import fields
 from pathlib import Path
+from shlex import quote
 
-from espnet_ext.bin.command import Parser, run
+from espnet_ext.bin.command import Parser, number, run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,11 +38,25 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"  {found.counts[kind]} {kind}")
     if found.refused:
         raise UserError(
-            f"{args.data}: found what training would choke on:{offenders(found)}\n  Mend it, drop it "
-            "(fix_data for tables, filter_data --rule, format_audio --skip_broken), or let it pass with "
-            f"--allow {' '.join(found.refused)}; all of it: {output}/audit.tsv"
+            f"{args.data}: found what training would choke on:{offenders(found)}\n  Mend it, drop it"
+            f"{_ways(args.data, output, found.refused)},\n  or let it pass with --allow "
+            f"{' '.join(found.refused)}; all of it: {output}/audit.tsv"
         )
     return 0
+
+
+def _ways(data: Path, output: Path, kinds: Sequence[str]) -> str:
+    """The commands that drop what is of these kinds; tables first, for filter_data wants them whole."""
+    start = "\n    python -m espnet_ext.bin."
+    ways = [f"{start}fix_data {quote(str(data))}"] if "table" in kinds else []
+    drops = " ".join(f"--drop {kind}" for kind in kinds if kind != "table")
+    if drops:
+        sets, name = (quote(str(part)) for part in (data.resolve().parent, data.resolve().name))
+        elsewhere = (
+            "" if output == data / "audit" else f" --measures {quote(f'{output}/audit.tsv')}"
+        )
+        ways.append(f"{start}filter_data {sets} OUT {name} {drops}{elsewhere}")
+    return "".join(ways)
 
 
 def _texts(data: Path, wanted: Collection[str]) -> dict[str, str]:
@@ -76,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     for field in fields(Limits):
         parser.add_argument(
-            f"--{field.name}", type=float, default=field.default, help=field.metadata["help"]
+            f"--{field.name}", type=number, default=field.default, help=field.metadata["help"]
         )
     return parser
 

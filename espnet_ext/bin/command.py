@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import errno
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from espnet_ext.errors import UserError
+
+Value = TypeVar("Value")
 
 
 class Parser(argparse.ArgumentParser):
@@ -49,6 +53,33 @@ def jobs(text: str) -> tuple[int, int]:
     if not (job.isdigit() and total.isdigit() and 1 <= int(job) <= int(total)):
         raise argparse.ArgumentTypeError(f"found {text!r}, expected JOB/N such as 1/4")
     return int(job), int(total)
+
+
+def number(text: str) -> float:
+    """A number, perhaps infinite; not NaN, for no limit compares with it.
+
+    Raises:
+        argparse.ArgumentTypeError: anything else.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if math.isnan(value):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number")
+    return value
+
+
+def option(parse: Callable[[str], Value]) -> Callable[[str], Value]:
+    """`parse` as the type of an option: what a UserError says of the value becomes bad usage, status 2."""
+
+    def parsed(text: str) -> Value:
+        try:
+            return parse(text)
+        except UserError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parsed
 
 
 _ADVICE = {

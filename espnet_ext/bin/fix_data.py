@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet_ext.bin.command import Parser, run
+from espnet_ext.bin.command import Parser, number, run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(__doc__)
     parser.add_argument("data", nargs="+", type=Path, help="data directories, changed in place")
-    parser.add_argument("--min_seconds", type=float, help="drop shorter utterances (needs utt2dur)")
+    parser.add_argument(
+        "--min_seconds", type=number, help="drop shorter utterances (needs utt2dur)"
+    )
     parser.add_argument(
         "--shown", type=int, default=20, help="how many of the dropped ones to name"
     )

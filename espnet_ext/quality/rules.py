@@ -20,6 +20,8 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
 }
+#: Columns of quality.tsv and audit.tsv that no rule can compare.
+WORDS = frozenset({"digest", "problems"})
 #: Values that follow from utt2dur and text alone.
 DERIVED = ("seconds", "chars", "words", "cps")
 
@@ -78,28 +80,53 @@ def read_measures(path: str | Path, names: Iterable[str]) -> dict[str, dict[str,
     """Some columns of a quality.tsv or audit.tsv, by utterance.
 
     Raises:
-        UserError: the file or a column is not there, or a value is no number.
+        UserError: the file or a column is not there or holds words, or a value is no number.
     """
-    path, wanted = Path(path), list(names)
+    wanted = list(names)
+    words = sorted(WORDS.intersection(wanted))
+    if words:
+        raise UserError(
+            f"rule: found {words[0]}, which holds no numbers, expected another column: see --drop for "
+            "problems"
+        )
+    try:
+        return {
+            utt: {name: float(value or "nan") for name, value in zip(wanted, values, strict=True)}
+            for utt, values in _columns(Path(path), wanted)
+        }
+    except ValueError as error:
+        raise UserError(
+            f"{path}: found {error}, expected numbers: make the table again with audit_data"
+        ) from None
+
+
+def read_problems(path: str | Path) -> dict[str, set[str]]:
+    """The kinds of findings of each utterance, as audit.tsv says.
+
+    Raises:
+        UserError: the file or its column is not there.
+    """
+    return {utt: set(kinds.split(",")) for utt, (kinds,) in _columns(Path(path), ["problems"])}
+
+
+def _columns(path: Path, names: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """(utterance, values of the columns)."""
     rows = _rows(path)
     header = next(rows, [])
-    absent = [name for name in wanted if name not in header]
+    absent = [name for name in names if name not in header]
     if absent or not header or header[0] != "utt":
         raise UserError(
             f"{path}: found no column {', '.join(absent) or 'utt'}, expected one of "
             f"{', '.join(header[1:]) or 'audit.tsv'}: change the rule, or make the table with audit_data"
         )
-    places = [(name, header.index(name)) for name in wanted]
-    found = {}
+    places = [header.index(name) for name in names]
     for number, row in enumerate(rows, 2):
-        try:
-            found[row[0]] = {name: float(row[i] or "nan") for name, i in places}
-        except (ValueError, IndexError):
+        if len(row) != len(header):
             raise UserError(
-                f"{path}, line {number}: found {row!r}, expected {len(header)} fields with numbers: "
-                "make the table again with audit_data"
-            ) from None
-    return found
+                f"{path}, line {number}: found {len(row)} fields, expected {len(header)}: make the table "
+                "again with audit_data"
+            )
+        yield row[0], [row[i] for i in places]
 
 
 def _rows(path: Path) -> Iterator[list[str]]:

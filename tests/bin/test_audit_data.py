@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from espnet_ext import datadir
-from espnet_ext.bin import audit_data, filter_data, format_audio
+from espnet_ext.bin import audit_data, filter_data, fix_data, format_audio
 from espnet_ext.bin.command import call
 from espnet_ext.datadir.edit import write_all
 
@@ -360,6 +360,48 @@ def test_broken_audio_is_refused_or_left_out_as_asked(tmp_path, capsys, damage):
     assert call(audit_data.main, [str(tmp_path / "raw/train"), "--nj", "1"]) == 0
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+@pytest.mark.parametrize(("damage", "kind"), REFUSED)
+def test_the_way_out_that_a_refusal_names_leads_out(tmp_path, capsys, damage, kind, elsewhere):
+    make(tmp_path)
+    damage(tmp_path, tmp_path / "audio" / f"{UTTS[0]}.wav")
+    audit = ["--output", tmp_path / "elsewhere"] if elsewhere else []
+    assert run(tmp_path, *audit) == 1
+    said = [line.strip(" ,") for line in capsys.readouterr().err.splitlines()]
+    ways = [line for line in said if line.startswith("python -m espnet_ext.bin.")]
+    way = next(line for line in ways if "filter_data" in line) if kind != "empty_text" else ways[0]
+    command, *args = way.removeprefix("python -m espnet_ext.bin.").split()
+    args = [str(tmp_path / "out") if arg == "OUT" else arg for arg in args]
+    if command == "fix_data":
+        assert call(fix_data.main, args) == 0 and run(tmp_path) == 0
+        return
+    assert call(filter_data.main, args) == 0
+    assert call(audit_data.main, [str(tmp_path / "out/train"), "--nj", "1"]) == 0
+    assert datadir.read_table(tmp_path / "out/train/dropped") == {
+        UTTS[0]: f"with the finding {kind}"
+    }
+
+
+def test_what_is_not_there_to_be_looked_up_is_said(tmp_path, capsys):
+    make(tmp_path)
+    args = [str(tmp_path), str(tmp_path / "out"), "train"]
+    for more in ([], ["--rule", "snr>=1"], ["--drop", "noisy"]):
+        assert call(filter_data.main, [*args, *more]) == 1
+        error = capsys.readouterr().err
+        assert "utt2dur: not found" in error and "audit_data" in error
+    assert run(tmp_path) == 0
+    assert call(filter_data.main, args) == 0  # lengths come from the audit
+    assert call(filter_data.main, [*args, "--rule", "digest==5"]) == 1
+    assert "digest, which holds no numbers" in capsys.readouterr().err
+
+
+def test_limits_of_an_audit_are_numbers(tmp_path):
+    make(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        run(tmp_path, "--min_snr", "nan")
+    assert caught.value.code == 2
+
+
 def test_rules_look_at_what_format_audio_or_an_audit_measured(tmp_path, capsys):
     make(tmp_path)
     clipping(tmp_path, tmp_path / "audio" / f"{UTTS[0]}.wav")
@@ -379,4 +421,7 @@ def test_rules_look_at_what_format_audio_or_an_audit_measured(tmp_path, capsys):
         )
     assert call(filter_data.main, [raw, out, "train", "--rule", "nonsense>1"]) == 1
     assert "no column nonsense" in capsys.readouterr().err
-    assert call(filter_data.main, [raw, out, "train", "--rule", "snr"]) == 1
+    for bad in (["--rule", "snr"], ["--drop", "everything"], ["--drop", "table"]):
+        with pytest.raises(SystemExit) as caught:
+            call(filter_data.main, [raw, out, "train", *bad])
+        assert caught.value.code == 2

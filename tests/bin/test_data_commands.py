@@ -102,7 +102,7 @@ def test_filter_drops_empty_and_implausible_texts_but_keeps_test_sets(tmp_path, 
     args = [tmp_path / "org", tmp_path / "out", "train", "--max_chars_per_second", 30]
     assert run(filter_data, *args) == 0
     assert datadir.read_table(tmp_path / "out/train/text") == {"s1-b": "GOOD"}
-    assert run(filter_data, *args, "--keep", "dev train") == 0
+    assert run(filter_data, *args, "--keep", "train") == 0
     assert len(datadir.read_table(tmp_path / "out/train/text", empty=True)) == 3
 
 
@@ -117,6 +117,32 @@ def test_filter_errors(tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:
         run(filter_data, tmp_path / "org", tmp_path / "org", "train")
     assert caught.value.code == 2
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        ["train", "--min_seconds", "nan", "--max_seconds", "nan"],
+        ["train", "--max_chars_per_second", "nan"],
+        ["train", "dev", "--keep", "tarin"],
+        ["train", "dev", "--measures", "audit.tsv"],
+        ["train", "--rule", "snr"],
+    ],
+)
+def test_filter_refuses_what_would_be_ignored(tmp_path, capsys, bad):
+    for name in ("train", "dev"):
+        make(tmp_path / "org" / name, utt2dur=DURATIONS)
+    with pytest.raises(SystemExit) as caught:
+        run(filter_data, tmp_path / "org", tmp_path / "out", *bad)
+    assert caught.value.code == 2 and "expected" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_time_at_all_is_too_fast_for_any_text(tmp_path, capsys):
+    make(tmp_path / "org/train", utt2dur=DURATIONS | {"s1-a": "0"})
+    args = [tmp_path / "org", tmp_path / "out", "train", "--min_seconds", 0]
+    assert run(filter_data, *args, "--max_chars_per_second", 20) == 0
+    assert "1 more than 20 characters a second" in capsys.readouterr().out
 
 
 def test_speeds_make_tables_only(tmp_path, capsys):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from espnet_ext.errors import UserError
-from espnet_ext.quality.rules import Rule, derived, parse_rule, read_measures
+from espnet_ext.quality.rules import Rule, derived, parse_rule, read_measures, read_problems
 
 
 @given(
@@ -51,8 +51,16 @@ def test_tables_of_measures(tmp_path):
     assert found["a"] == {"snr": 12.5} and math.isnan(found["b"]["snr"])
     with pytest.raises(UserError, match="no column wada"):
         read_measures(path, ["wada"])
-    with pytest.raises(UserError, match="line 2: found"):
-        read_measures(path, ["problems"])
+    assert read_problems(path) == {"a": {"noisy"}, "b": {""}}
+    for name in ("problems", "digest"):
+        with pytest.raises(UserError, match=f"found {name}, which holds no numbers"):
+            read_measures(path, [name])
+    path.write_text("utt\tsnr\na\tloud\n")
+    with pytest.raises(UserError, match="'loud', expected numbers"):
+        read_measures(path, ["snr"])
+    path.write_text("utt\tsnr\na\n")
+    with pytest.raises(UserError, match="line 2: found 1 fields, expected 2"):
+        read_measures(path, ["snr"])
     path.write_text("")
     with pytest.raises(UserError, match="no column"):
         read_measures(path, ["snr"])
