@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from espnet_ext.corpora.beamform import beamform_files
-from espnet_ext.corpora.layout import choose, corpus_root, left_out, write_sets
+from espnet_ext.corpora.layout import choose, compare_total, corpus_root, left_out, write_sets
 from espnet_ext.corpora.wsj import NOISE, normalize, transcripts
 from espnet_ext.datadir.edit import Tables, read_all
 from espnet_ext.errors import UserError
@@ -128,9 +127,7 @@ def _sounds(folder: Path, name: str) -> list[Sound]:
             f"{folder}: found no {part}_<place>_{kind}/*.wav, expected {COUNTS[name]:,} utterances: "
             "the copy of the corpus is not whole, or leave out its track with --tracks"
         )
-    if utts != COUNTS[name]:
-        said = f"{folder}: {name}: {utts:,} utterances, the corpus has {COUNTS[name]:,}"
-        print(said, file=sys.stderr)
+    compare_total(f"{folder}: {name}", "utterances", utts, COUNTS[name])
     return found
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from espnet_ext.corpora.fetch import Archive, obtain
 from espnet_ext.corpora.labels import speech_span
-from espnet_ext.corpora.layout import choose, corpus_root, left_out, write_sets
+from espnet_ext.corpora.layout import choose, compare_total, corpus_root, left_out, write_sets
 from espnet_ext.datadir.edit import Tables
 from espnet_ext.datadir.tables import read_lines
 from espnet_ext.errors import UserError
@@ -18,6 +18,7 @@ from espnet_ext.errors import UserError
 VARIABLE = "JSUT"
 SOURCE = "https://sites.google.com/site/shinnosuketakamichi/publication/jsut"
 NAME = "jsut_ver1.1"
+CLIPS = 7_696
 WITNESS = "basic5000/transcript_utf8.txt"
 #: 2.7 GB. No checksum is published: zip's own, the size announced and the witnesses have to do.
 ARCHIVE = Archive(
@@ -66,11 +67,11 @@ def prepare(
     names = subsets.split(",") if subsets else sorted(p.parent.name for p in _transcripts(root))
     names_of_tables = ("wav.scp", "text", "utt2spk", "segments")
     tables: Tables = {**{n: {} for n in names_of_tables}, "spk2gender": {"JS": "f"}}
-    for name in names:
-        _add_subset(root / name, tables)
+    utts = sorted(utt for name in names for utt in _add_subset(root / name, tables))
     if tables["segments"].keys() != tables["utt2spk"].keys():
         left_out(root, "label files, because others are missing", tables.pop("segments"))
-    utts = sorted(tables["utt2spk"])
+    if not subsets:
+        compare_total(root, "clips", len(tables["utt2spk"]), CLIPS)
     if dev < 1 or eval1 < 1 or len(utts) <= dev + eval1:
         raise UserError(
             f"{root}: found {len(utts)} clips, expected more than {dev} + {eval1} for dev and "
@@ -86,8 +87,9 @@ def _transcripts(root: Path) -> list[Path]:
     return list(root.glob("*/transcript_utf8.txt"))
 
 
-def _add_subset(folder: Path, tables: Tables) -> None:
-    silent, labels = [], folder / "lab"
+def _add_subset(folder: Path, tables: Tables) -> list[str]:
+    """Add the clips whose sound is there; ids of all, by which the corpus is split."""
+    utts, silent, labels = [], [], folder / "lab"
     for number, line in enumerate(read_lines(folder / "transcript_utf8.txt"), 1):
         utt, colon, text = line.strip("\ufeff\r").partition(":")
         if not colon or not text.strip():
@@ -95,6 +97,7 @@ def _add_subset(folder: Path, tables: Tables) -> None:
                 f"{folder}/transcript_utf8.txt, line {number}: found {line[:60]!r}, expected "
                 "`ID:TEXT`: correct the line"
             )
+        utts.append(utt)
         sound = folder / "wav" / f"{utt}.wav"
         if not sound.is_file():
             silent.append(utt)
@@ -107,3 +110,4 @@ def _add_subset(folder: Path, tables: Tables) -> None:
             start, end = speech_span(label)
             tables["segments"][utt] = f"{utt} {start:.3f} {end:.3f}"
     left_out(folder, "transcripts without audio", silent)
+    return utts

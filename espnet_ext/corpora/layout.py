@@ -71,6 +71,20 @@ def choose(tables: Tables, wanted: Callable[[str], bool]) -> Tables:
     }
 
 
+def compare_total(where: str | Path, what: str, found: int, expected: int) -> None:
+    """Say on standard error how many the whole corpus has, if it is not so many (0: nobody knows)."""
+    if expected and found != expected:
+        print(f"{where}: {found:,} {what}, the corpus has {expected:,}", file=sys.stderr)
+
+
+def keep_genders(where: str | Path, tables: Tables) -> None:
+    """Take out the table of genders where one is not known ("" in it), and say so: validation wants all or none."""
+    unknown = sorted(s for s, gender in tables["spk2gender"].items() if not gender)
+    if unknown:
+        del tables["spk2gender"]
+        left_out(where, "speakers' genders, because they are not known, and so all", unknown)
+
+
 def left_out(where: str | Path, what: str, names: Iterable[str]) -> None:
     """Say on standard error which utterances a preparation left out; nothing if none."""
     found = list(names)

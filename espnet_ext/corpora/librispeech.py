@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from espnet_ext.corpora.fetch import Archive, fetch, obtain
-from espnet_ext.corpora.layout import corpus_root, left_out, write_sets
+from espnet_ext.corpora.layout import compare_total, corpus_root, keep_genders, left_out, write_sets
 from espnet_ext.datadir import read_table
 from espnet_ext.datadir.edit import Tables
 from espnet_ext.datadir.tables import read_lines
@@ -94,6 +94,7 @@ def prepare(
         found[name] = {"wav.scp": {}, "text": {}, "utt2spk": {}, "spk2gender": {}}
         for part in parts:
             _add_part(root / part, genders, found[name])
+        keep_genders(root, found[name])
     written = write_sets(data, found)
     if lm_text:
         _write_lm_text((Path(corpus), root), Path(data) / "local" / "lm_text" / "text")
@@ -126,7 +127,8 @@ def _plan(root: Path, sets: str, partial: bool) -> dict[str, list[str]]:
 
 def _genders(path: Path) -> dict[str, str]:
     rows = [line.split("|") for line in read_lines(path) if line.strip() and line[0] != ";"]
-    return {row[0].strip(): row[1].strip().lower() for row in rows if len(row) > 1}
+    found = {row[0].strip(): row[1].strip().lower() for row in rows if len(row) > 1}
+    return {reader: gender for reader, gender in found.items() if gender in ("f", "m")}
 
 
 def _add_part(part: Path, genders: dict[str, str], tables: Tables) -> None:
@@ -149,12 +151,10 @@ def _add_part(part: Path, genders: dict[str, str], tables: Tables) -> None:
             tables["wav.scp"][utt] = f"{here}/{utt}.flac"
             tables["text"][utt] = text
             tables["utt2spk"][utt] = speaker
-            tables["spk2gender"][speaker] = genders.get(reader, "m")
+            tables["spk2gender"][speaker] = genders.get(reader, "")
     left_out(part, "transcripts without audio", silent)
     expected = PARTS.get(part.name, (0, ""))[0]
-    found = len(tables["text"]) - before
-    if expected and found != expected:
-        print(f"{part}: {found:,} utterances, the corpus has {expected:,}", file=sys.stderr)
+    compare_total(part, "utterances", len(tables["text"]) - before, expected)
 
 
 def _write_lm_text(folders: tuple[Path, ...], target: Path) -> None:

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from espnet_ext.corpora.fetch import Archive, obtain
-from espnet_ext.corpora.layout import choose, corpus_root, left_out, write_sets
+from espnet_ext.corpora.layout import choose, corpus_root, keep_genders, left_out, write_sets
 from espnet_ext.datadir.edit import Tables
 from espnet_ext.datadir.tables import read_lines
 from espnet_ext.errors import UserError
@@ -96,9 +96,8 @@ def prepare(
             tables: Tables = {name: {} for name in whole}
             _add_part(root / part, genders, speaker, tables)
             sets[part.replace("-", "_")] = tables
-    if not genders:
-        for tables in sets.values():
-            del tables["spk2gender"]
+    for tables in sets.values():
+        keep_genders(root, tables)
     return write_sets(data, sets)
 
 
@@ -157,8 +156,7 @@ def _add_part(part: Path, genders: dict[str, str], speaker: str, tables: Tables)
         tables["text"][utt] = text
         tables["raw_text"][utt] = raw or text
         tables["utt2spk"][utt] = spk
-        if genders:
-            tables["spk2gender"][spk] = genders.get(reader, "m")
+        tables["spk2gender"][spk] = genders.get(reader, "")
     left_out(part, "sounds without a normalised text", silent)
 
 

@@ -8,13 +8,14 @@ import os
 from pathlib import Path
 
 from espnet_ext.corpora.fetch import Archive, obtain
-from espnet_ext.corpora.layout import corpus_root, left_out, write_sets
+from espnet_ext.corpora.layout import compare_total, corpus_root, left_out, write_sets
 from espnet_ext.datadir.tables import read_lines
 from espnet_ext.errors import UserError
 
 VARIABLE = "LJSPEECH"
 SOURCE = "https://keithito.com/LJ-Speech-Dataset"
 NAME = "LJSpeech-1.1"
+CLIPS = 13_100
 #: 2.6 GB; the author publishes no checksum, this is the one that torchaudio verifies.
 ARCHIVE = Archive(
     f"https://data.keithito.com/data/speech/{NAME}.tar.bz2",
@@ -55,12 +56,13 @@ def prepare(
     """
     root = corpus_root(corpus, NAME, "metadata.csv", VARIABLE, SOURCE)
     rows = _rows(root)
-    utts = sorted(rows)
+    utts = sorted(rows)  # the split is by the whole list, also where some of its audio is missing
     if dev < 1 or eval1 < 1 or len(utts) <= dev + eval1:
         raise UserError(
             f"{root}: found {len(utts)} clips, expected more than {dev} + {eval1} for dev and "
             "eval1: ask for fewer with --dev and --eval1 (each at least 1)"
         )
+    there = _with_audio(root, utts)
     cut = len(utts) - dev - eval1
     sets = {"train": utts[:cut], "dev": utts[cut : cut + dev], "eval1": utts[cut + dev :]}
     return write_sets(
@@ -73,16 +75,14 @@ def prepare(
                 "utt2spk": dict.fromkeys(mine, "LJ"),
                 "spk2gender": {"LJ": "f"},
             }
-            for name, mine in sets.items()
+            for name, mine in ((n, [u for u in all_of if u in there]) for n, all_of in sets.items())
         },
     )
 
 
 def _rows(root: Path) -> dict[str, tuple[str, str]]:
-    """id -> (raw, normalised) of the clips that are there."""
-    sounds = {e.name for e in os.scandir(root / "wavs")} if (root / "wavs").is_dir() else set()
+    """id -> (raw, normalised) of the clips that metadata.csv lists."""
     rows: dict[str, tuple[str, str]] = {}
-    silent = []
     for number, line in enumerate(read_lines(root / "metadata.csv"), 1):
         fields = line.rstrip("\r").split("|")
         if len(fields) != 3 or not fields[2].strip():
@@ -90,9 +90,14 @@ def _rows(root: Path) -> dict[str, tuple[str, str]]:
                 f"{root}/metadata.csv, line {number}: found {len(fields)} fields in {line[:60]!r}, "
                 "expected id|raw|normalised with a text: correct the line"
             )
-        if f"{fields[0]}.wav" in sounds:
-            rows[fields[0]] = (" ".join(fields[1].split()), " ".join(fields[2].split()))
-        else:
-            silent.append(fields[0])
-    left_out(root, "clips without audio", silent)
+        rows[fields[0]] = (" ".join(fields[1].split()), " ".join(fields[2].split()))
     return rows
+
+
+def _with_audio(root: Path, utts: list[str]) -> set[str]:
+    """Those whose sound is there; the others are told, and how many the corpus has."""
+    sounds = {e.name for e in os.scandir(root / "wavs")} if (root / "wavs").is_dir() else set()
+    there = {utt for utt in utts if f"{utt}.wav" in sounds}
+    left_out(root, "clips without audio", [utt for utt in utts if utt not in there])
+    compare_total(root, "clips", len(there), CLIPS)
+    return there

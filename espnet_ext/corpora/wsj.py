@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from espnet_ext.corpora.layout import write_sets
+from espnet_ext.corpora.layout import compare_total, write_sets
 from espnet_ext.datadir.edit import Tables
 from espnet_ext.errors import UserError
 from espnet_ext.files import atomic_open, write_text
@@ -160,6 +160,7 @@ def _tables(disks: Disks, texts: dict[str, str], indices: tuple[str, ...], expec
         tables["wav.scp"][utt] = disks.sounds[path]
         tables["text"][utt] = normalize(texts[utt])
         tables["utt2spk"][utt] = utt[:3]
+    compare_total(indices[-1], "utterances", len(tables["text"]), expected)
     genders = {spk: disks.genders.get(spk, "") for spk in tables["utt2spk"].values()}
     if all(genders.values()):  # WSJ0's training speakers are listed on LDC's pages only
         tables["spk2gender"] = genders

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import soundfile
@@ -287,3 +288,41 @@ def test_commonvoice_tells_lines_with_too_few_fields(
     made = commonvoice.prepare(corpus, tmp_path / "d")
     assert len(table(made[1])) == 5
     assert "left out 2 lines with too few fields: line 7, line 8" in capsys.readouterr().err
+
+
+def test_ljspeech_is_split_before_missing_audio_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    corpus = small.ljspeech(tmp_path)
+    (corpus / "LJSpeech-1.1/wavs/LJ001-0008.wav").unlink()
+    train, dev, eval1 = ljspeech.prepare(corpus, tmp_path / "d", dev=2, eval1=2)
+    assert list(table(eval1)) == ["LJ001-0007"]
+    assert list(table(dev)) == ["LJ001-0005", "LJ001-0006"] and len(table(train)) == 4
+    said = capsys.readouterr().err
+    assert "left out 1 clips without audio: LJ001-0008" in said
+    assert "7 clips, the corpus has 13,100" in said
+
+
+def test_jsut_is_split_before_missing_audio_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    corpus = small.jsut(tmp_path)
+    (corpus / "jsut_ver1.1/basic5000/wav/BASIC5000_0001.wav").unlink()
+    eval1, dev, train = jsut.prepare(corpus, tmp_path / "d", dev=1, eval1=2)
+    assert list(table(eval1)) == ["BASIC5000_0002"]
+    assert list(table(dev)) == ["BASIC5000_0003"] and len(table(train)) == 4
+    assert "6 clips, the corpus has 7,696" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("module", [librispeech, libritts])
+def test_no_gender_is_invented(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], module: ModuleType
+):
+    corpus = getattr(small, module.__name__.rpartition(".")[2])(tmp_path)
+    (listed,) = [p for p in corpus.glob("*/*") if p.name.lower() == "speakers.txt"]
+    lines = listed.read_text().splitlines()
+    listed.write_text("\n".join(line for line in lines if "train-clean-360" not in line) + "\n")
+    sets = {"sets": "a=train-clean-100+train-clean-360 b=train-clean-100"}
+    made = module.prepare(corpus, tmp_path / "d", **(sets if module is librispeech else {}))
+    assert not (made[0] / "spk2gender").exists() and (made[-1] / "spk2gender").exists()
+    assert "left out 1 speakers' genders" in capsys.readouterr().err

@@ -49,9 +49,12 @@ def test_wsj_from_ldc_disks(disks: Path, tmp_path: Path):
             assert soundfile.info(path).format == "NIST"
 
 
-def test_wsj_in_one_directory(disks: Path, tmp_path: Path):
+def test_wsj_in_one_directory(
+    disks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     (made,) = wsj.prepare(disks, tmp_path / "d", sets="test_dev93")
     assert len(table(made)) == 2
+    assert "h1_p0.ndx: 2 utterances, the corpus has 503" in capsys.readouterr().err
 
 
 def test_wsj_that_is_not_whole(disks: Path, tmp_path: Path):
