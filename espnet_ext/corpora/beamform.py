@@ -5,6 +5,7 @@ Letters in shapes: C microphones, F frequencies, T frames, N samples.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +42,15 @@ def beamform_files(
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         for _ in progress(pool.map(_one, todo), len(todo), label):
             pass
+
+
+def digest_of(paths: Iterable[str]) -> str:
+    """Of the sounds (path, size, time of change) and of how they are beamformed: names what was made of them."""
+    found = hashlib.sha256(repr((WINDOW, HOP, FAILED, ROUNDS)).encode())
+    for path in sorted(paths):
+        about = os.stat(path)
+        found.update(f"\n{os.path.realpath(path)} {about.st_size} {about.st_mtime_ns}".encode())
+    return found.hexdigest()[:16]
 
 
 def _one(job: tuple[Path, Sequence[str]]) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from espnet_ext.corpora.beamform import beamform_files
+from espnet_ext.corpora.beamform import beamform_files, digest_of
 from espnet_ext.corpora.layout import choose, compare_total, corpus_root, left_out, write_sets
-from espnet_ext.corpora.wsj import NOISE, normalize, transcripts
+from espnet_ext.corpora.wsj import NOISE, Disks, normalize, transcripts
 from espnet_ext.datadir.edit import Tables, read_all
 from espnet_ext.errors import UserError
 from espnet_ext.files import write_text
@@ -137,8 +138,7 @@ def _texts(root: Path) -> dict[str, dict[str, str]]:
     for name in COUNTS:
         files = sorted((root / "data" / "transcriptions").glob(f"{name}.dot_all"))
         found[name] = transcripts(map(str, files)) or dict(_annotated(root, name))
-    dots = sorted(str(p) for p in (root / "data" / "WSJ0").rglob("*") if p.suffix.lower() == ".dot")
-    original = transcripts(dots)
+    original = transcripts(Disks([root / "data" / "WSJ0"]).dots)
     if not found["tr05_simu"]:  # made of WSJ0's own recordings, whose texts it shares
         found["tr05_simu"] = original
     return found
@@ -187,13 +187,17 @@ def _tables(sounds: list[Sound], name: str, texts: dict[str, dict[str, str]]) ->
 
 
 def _beamformed(sounds: list[Sound], channels: str, folder: Path, workers: int) -> list[Sound]:
-    """One sound an utterance, made of its channels; written to `folder`."""
+    """One sound an utterance, made of its channels; written below `folder`, anew if these are others."""
     microphones: dict[str, list[str]] = {}
     for utt, channel, path in sounds:
         if channel in channels:
             microphones.setdefault(utt, []).append(path)
-    jobs = [(folder / f"{utt}.wav", paths) for utt, paths in microphones.items()]
+    made = folder / digest_of(path for paths in microphones.values() for path in paths)
+    jobs = [(made / f"{utt}.wav", paths) for utt, paths in microphones.items()]
     beamform_files(jobs, f"beamform {folder.parent.name}/{folder.name}", workers)
+    for other in folder.iterdir():  # of other sounds
+        if other != made:
+            shutil.rmtree(other) if other.is_dir() else other.unlink()
     return [Sound(target.stem, "", os.path.abspath(target)) for target, _ in jobs]
 
 

@@ -31,6 +31,8 @@ SETS = {
     "test_eval92": (("wsj0/doc/indices/test/nvp/si_et_20.ndx",), 333),
     "test_eval93": (("wsj1/doc/indices/wsj1/eval/h1_p0.ndx",), 213),
 }
+#: Newspaper text for language models: these of WSJ1's files.
+NEWS = re.compile(r"/lng_modl/lm_train/np_data/8[789]/[^/]+\.z$")
 DEFAULT = "train_si284,test_dev93,test_eval92"
 ADVICE = (
     "set WSJ0=/path/to/LDC93S6B and WSJ1=/path/to/LDC94S13B in local/db.sh or in the environment; "
@@ -55,8 +57,9 @@ def prepare(
     Raises:
         UserError: a corpus, index, sound or transcript is missing.
     """
-    roots = corpus_roots(str(corpus))
-    disks = Disks(roots)
+    disks = Disks(corpus_roots(str(corpus)))
+    if lm_text and not disks.news:
+        raise UserError(f"found no {NEWS.pattern}, expected it on disk 13-32.1 of WSJ1: {ADVICE}")
     texts = transcripts(disks.dots)
     found = {name: _tables(disks, texts, *_set(name)) for name in sets.split(",")}
     written = write_sets(data, found)
@@ -64,7 +67,7 @@ def prepare(
     named = sorted(w for w in symbols if w.startswith("<") and w.endswith(">"))
     write_text(Path(data) / "nlsyms.txt", "".join(f"{symbol}\n" for symbol in named or [NOISE]))
     if lm_text:
-        write_lm_text(roots, Path(data) / "local" / "lm_text" / "text")
+        write_lm_text(disks.news, Path(data) / "local" / "lm_text" / "text")
     return written
 
 
@@ -90,6 +93,7 @@ class Disks:
         self.sounds: dict[str, str] = {}
         self.indices: dict[str, str] = {}
         self.dots: list[str] = []
+        self.news: list[str] = []
         self.genders: dict[str, str] = {}
         for root in roots:
             for folder, _, names in sorted(os.walk(os.path.abspath(root), followlinks=True)):
@@ -104,6 +108,8 @@ class Disks:
                 self.indices[path.lower()] = path
             elif kind == "dot":
                 self.dots.append(path)
+            elif NEWS.search(path.lower()):
+                self.news.append(path)
             elif name.lower().endswith("spkrinfo.txt"):
                 self.genders |= _genders(path)
 
@@ -210,18 +216,10 @@ def _word(word: str) -> str:
     return spoken[1] if spoken else word
 
 
-def write_lm_text(roots: Iterable[Path], target: Path) -> None:
-    """WSJ1's newspaper text (lng_modl/lm_train/np_data/{87,88,89}/*.z) as a Kaldi text.
-
-    Raises:
-        UserError: if it is not there or cannot be read.
-    """
-    pattern = "**/lng_modl/lm_train/np_data/8[789]/*.z"
-    paths = sorted(path for root in roots for path in root.glob(pattern))
-    if not paths:
-        raise UserError(f"found no {pattern}, expected it on disk 13-32.1 of WSJ1: {ADVICE}")
+def write_lm_text(news: Iterable[str], target: Path) -> None:
+    """WSJ1's newspaper text, as Disks found its files, as a Kaldi text."""
     with atomic_open(target) as out:
-        lines = (line for path in paths for line in _newspaper(path))
+        lines = (line for path in sorted(news) for line in _newspaper(Path(path)))
         for number, line in enumerate(lines, 1):
             out.write(f"wsj1_lng_{number:07d} {line}\n")
 

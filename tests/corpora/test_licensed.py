@@ -49,9 +49,7 @@ def test_wsj_from_ldc_disks(disks: Path, tmp_path: Path):
             assert soundfile.info(path).format == "NIST"
 
 
-def test_wsj_in_one_directory(
-    disks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_wsj_in_one_directory(disks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (made,) = wsj.prepare(disks, tmp_path / "d", sets="test_dev93")
     assert len(table(made)) == 2
     assert "h1_p0.ndx: 2 utterances, the corpus has 503" in capsys.readouterr().err
@@ -164,3 +162,47 @@ def test_what_cannot_be_fetched_says_where_to_get_it(
     assert not (tmp_path / "data").exists()
     with pytest.raises(SystemExit):
         main([name, given, str(tmp_path / "data"), "--download"])
+
+
+def test_disks_may_be_links_and_in_capitals(disks: Path, tmp_path: Path):
+    """An administrator gathers the disks by symbolic links; some mount them in capitals."""
+    for name in ("WSJ0", "WSJ1"):
+        (tmp_path / "links" / name).mkdir(parents=True)
+        for disk in (disks / name).iterdir():
+            (tmp_path / "links" / name / disk.name).symlink_to(disk)
+    doc = disks / "WSJ1/13-32.1/wsj1/doc"
+    for path in sorted((doc / "lng_modl/lm_train/np_data").glob("*/*.z")):
+        path.rename(path.with_name(path.name.upper()))
+    (doc / "lng_modl").rename(doc / "LNG_MODL")
+    wsj.prepare(tmp_path / "links", tmp_path / "d", sets="test_dev93", lm_text=1)
+    assert len(table(tmp_path / "d/local/lm_text")) == 6
+    (doc / "LNG_MODL").rename(tmp_path / "gone")
+    with pytest.raises(UserError, match=r"np_data.*expected it on disk 13-32\.1"):
+        wsj.prepare(tmp_path / "links", tmp_path / "e", sets="test_dev93", lm_text=1)
+    assert not (tmp_path / "e").exists()
+
+
+def test_chime4_finds_texts_behind_links(tmp_path: Path):
+    corpus = small.chime4(tmp_path) / "CHiME3"
+    (corpus / "data/WSJ0/wsj0").rename(tmp_path / "wsj0")
+    (corpus / "data/WSJ0/wsj0").symlink_to(tmp_path / "wsj0")
+    made = chime4.prepare(corpus, tmp_path / "d", tracks="1")
+    assert "01I_01IC0201_BUS.CH6_SIMU" in table(made[0])
+
+
+def test_chime4_beamforms_anew_what_is_another_corpus(tmp_path: Path):
+    corpus = small.chime4(tmp_path)
+    given = {"tracks": "2", "workers": 1}
+
+    def made() -> tuple[Path, int]:
+        chime4.prepare(corpus, tmp_path / "d", **given)
+        (path,) = table(tmp_path / "d/et05_real_beamform_2mics", "wav.scp").values()
+        return Path(path), Path(path).stat().st_mtime_ns
+
+    first = made()
+    assert made() == first
+    (sound,) = corpus.rglob("isolated_2ch_track/et05_bus_real/*CH4.wav")
+    samples, rate = soundfile.read(sound, dtype="int16")
+    soundfile.write(sound, samples // 2, rate)
+    again = made()
+    assert again != first and not first[0].exists()
