@@ -156,6 +156,13 @@ def test_validate_names_every_kind_of_damage(tmp_path, damage, words):
     assert "fix_data" in str(caught.value)
 
 
+def test_every_repetition_names_the_first_line(tmp_path):
+    (make(tmp_path / "d") / "text").write_text("s1-a x\ns1-b y\ns1-b z\ns1-b z\ns2-c y\n")
+    assert datadir.check(tmp_path / "d") == [
+        f"text, line {n}: 's1-b' again, first in line 2" for n in (3, 4)
+    ]
+
+
 def test_validate_shows_ten_problems_and_counts_the_rest(tmp_path):
     make(tmp_path / "d", [f"s-{i:02d}" for i in range(15)])
     (tmp_path / "d/text").write_text("".join(f"s-{i:02d}\n" for i in range(15)))

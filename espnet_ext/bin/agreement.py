@@ -41,13 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def labels(versions: Mapping[str, Mapping[str, str]], level: str) -> dict[str, Any]:
     """Print and return alpha of labels."""
-    from espnet_ext.quality.agreement import alpha
+    from espnet_ext.quality.agreement import label_agreement
 
-    ids = sorted(set().union(*versions.values()))
-    votes = [[version.get(utt) or None for version in versions.values()] for utt in ids]
-    found = alpha(votes, level)
-    print(f"Krippendorff's alpha ({level}): {_figure(found)} on {len(ids)} ids")
-    return {"level": level, "alpha": found, "ids": len(ids)}
+    found, ids = label_agreement(versions, level)
+    print(f"Krippendorff's alpha ({level}): {_figure(found)} on {ids} ids")
+    return {"level": level, "alpha": found, "ids": ids}
 
 
 def texts(versions: Mapping[str, Mapping[str, str]], shown: int) -> dict[str, Any]:

@@ -116,7 +116,8 @@ def _scan(path: Path, problems: Problems) -> dict[str, str]:
             problems.append(f"{where}: {key!r} again, first in line {lines[key]}")
         elif before > key:
             problems.append(f"{where}: {key!r} after {before!r}: not sorted as by `LC_ALL=C sort`")
-        before, table[key], lines[key] = key, value, number
+        before, table[key] = key, value
+        lines.setdefault(key, number)
     return table
 
 

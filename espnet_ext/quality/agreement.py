@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,12 +52,15 @@ def alpha(votes: Sequence[Sequence[Hashable | None]], level: str = "nominal") ->
 
 def _numbers(unit: Sequence[Any], level: str) -> list[float]:
     try:
-        return [float(vote) for vote in unit]
+        votes = [float(vote) for vote in unit]
+        if not all(math.isfinite(vote) for vote in votes):
+            raise ValueError
     except (TypeError, ValueError):
         raise UserError(
-            f"found votes {', '.join(map(str, unit))}, expected numbers at the level {level}: take "
+            f"found votes {', '.join(map(str, unit))}, expected finite numbers at the level {level}: take "
             "--level nominal for names"
         ) from None
+    return votes
 
 
 def _nominal(units: Sequence[Sequence[Any]], counts: Counter[Any]) -> tuple[float, float]:
@@ -76,7 +80,9 @@ def _measured(
 
     values = sorted(counts)
     sizes = np.array([counts[value] for value in values], dtype=np.float64)
-    squares = _distances(np.array(values), sizes, level) ** 2
+    # No level depends on the unit; with the largest value as unit no square is too large or small.
+    unit_of_all = max(abs(value) for value in values)
+    squares = _distances(np.array(values) / unit_of_all, sizes, level) ** 2
     place = {value: i for i, value in enumerate(values)}
     within = 0.0
     for unit in units:
@@ -119,6 +125,29 @@ class Agreement:
     alpha: float | None
     pairs: dict[tuple[str, str], Counts]
     least: list[tuple[str, float]]
+
+
+def label_agreement(
+    versions: Mapping[str, Mapping[str, str]], level: str
+) -> tuple[float | None, int]:
+    """Alpha of labels or ratings, and of how many ids at least two people voted on.
+
+    Args:
+        versions: name of the version -> id -> value; "" is no vote.
+        level: see alpha.
+
+    Raises:
+        UserError: no id that two of them voted on, or as alpha.
+    """
+    ids = sorted(set().union(*versions.values()))
+    votes = [[version.get(utt) or None for version in versions.values()] for utt in ids]
+    compared = [unit for unit in votes if sum(vote is not None for vote in unit) > 1]
+    if not compared:
+        raise UserError(
+            f"{', '.join(versions)}: found no id in two of them, expected labels of the same things: "
+            "check that the ids agree"
+        )
+    return alpha(compared, level), len(compared)
 
 
 def agreement(versions: Mapping[str, Mapping[str, str]], shown: int = 20) -> Agreement:

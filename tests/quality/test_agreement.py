@@ -1,5 +1,6 @@
 """Agreement between people, against the published worked example."""
 
+import math
 import random
 
 import pytest
@@ -71,6 +72,22 @@ def test_names_are_no_numbers():
         alpha([[1, 2]], "cardinal")
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", math.nan])
+@pytest.mark.parametrize("level", ["ordinal", "interval", "ratio"])
+def test_what_is_not_finite_is_no_number(value, level):
+    with pytest.raises(UserError, match="expected finite numbers"):
+        alpha([[1, 2], [1, value]], level)
+
+
+@pytest.mark.parametrize("level", ["interval", "ratio"])
+@given(votes, st.floats(1e-300, 1e300))
+def test_alpha_does_not_depend_on_the_unit(level, found, unit):
+    plain = alpha(found, level)
+    scaled = alpha([[None if v is None else v * unit for v in votes] for votes in found], level)
+    assert (plain is None) == (scaled is None)
+    assert plain is None or scaled == pytest.approx(plain, abs=1e-9)
+
+
 def test_words_beside_each_other():
     texts = ["the cat sat".split(), "THE BIG CAT SAT DOWN".split(), "the cat".split()]
     assert word_votes(texts) == [
@@ -122,7 +139,11 @@ def test_the_command(tmp_path, capsys):
     tables = [{f"u{k}": v for k, v in row.items() if v != "."} for row in rows.values()]
     paths = [write(tmp_path / f"r{i}", table) for i, table in enumerate(tables)]
     assert call(main, [*paths, "--level", "ordinal"]) == 0
-    assert "(ordinal): 0.815 on 12 ids" in capsys.readouterr().out
+    # One of the twelve units has a single vote.
+    assert "(ordinal): 0.815 on 11 ids" in capsys.readouterr().out
+    other = write(tmp_path / "other", {"v1": "1"})
+    assert call(main, [paths[0], other, "--level", "ordinal"]) == 1
+    assert "no id in two of them" in capsys.readouterr().err
     with pytest.raises(SystemExit) as caught:
         call(main, paths[:1])
     assert caught.value.code == 2
