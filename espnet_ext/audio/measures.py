@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espnet_ext.audio.read import SIXTEEN_BITS, AudioError, opened
+from espnet_ext.audio.read import BLOCK, blocks
 from espnet_ext.files import atomic_open
 
 if TYPE_CHECKING:
     import numpy as np
 
-#: Samples read at a time: 33 s at 16 kHz, so that nearly every utterance is one block.
-BLOCK = 1 << 19
 FLOOR_DB = -120.0  # what stands for the level of digital silence
 _BIN_DB = 0.25  # width of the histogram of frame levels
 _BINS = round(-FLOOR_DB / _BIN_DB) + 41  # up to +10 dBFS
@@ -31,18 +29,6 @@ _WADA = (
     1.3571, 1.4158, 1.4626, 1.5000, 1.5298, 1.5534, 1.5722, 1.5872, 1.5991, 1.6085, 1.6160, 1.6219,
     1.6266,
 )  # fmt: skip
-
-
-class CutOff(AudioError):
-    """Audio that begins well but ends early, or is damaged on the way."""
-
-
-class NotFinite(AudioError):
-    """Samples that are not numbers, or infinite."""
-
-
-class NoSamples(AudioError):
-    """Audio of length zero."""
 
 
 @dataclass(frozen=True)
@@ -135,52 +121,6 @@ def measure(
         meter.add(block)
     assert meter is not None
     return meter.result(), meter.samples
-
-
-def blocks(
-    entry: str, utt: str = "", start: float = 0.0, end: float | None = None
-) -> Iterator[tuple[int, np.ndarray]]:
-    """(rate, samples (N, C)) of a stretch, block by block; errors as espnet_ext.audio.read.read."""
-    from soundfile import SoundFileError
-
-    who = f"utterance {utt!r}, {entry}" if utt else entry
-    with opened(entry, utt) as stream:
-        rate = int(stream.samplerate)
-        first = round(start * rate)
-        last = stream.frames if end is None else min(round(end * rate), stream.frames)
-        if last <= first:
-            raise NoSamples(
-                f"{who}: found no samples between {start:g} s and {'its end' if end is None else end}"
-                f" (the file has {stream.frames}), expected audio: remove the utterance"
-            )
-        if first:
-            stream.seek(first)
-        dtype = "int16" if stream.subtype in SIXTEEN_BITS else "float32"
-        for at in range(first, last, BLOCK):
-            wanted = min(BLOCK, last - at)
-            try:
-                block = stream.read(wanted, dtype=dtype, always_2d=True)
-                found = f"{at + len(block)} samples"
-            except SoundFileError:
-                block, found = (), f"damage after sample {at}"
-            if len(block) < wanted:
-                raise CutOff(
-                    f"{who}: found {found}, expected {last} samples as its header says: the file is "
-                    "damaged or cut off; fetch it again or remove the utterance"
-                )
-            _require_finite(block, at, who)
-            yield rate, block
-
-
-def _require_finite(block: np.ndarray, at: int, who: str) -> None:
-    import numpy as np
-
-    if block.dtype.kind == "f" and not np.isfinite(block).all():
-        bad = int(np.argwhere(~np.isfinite(block))[0][0])
-        raise NotFinite(
-            f"{who}: found {block[bad].tolist()} at sample {at + bad}, expected finite numbers: "
-            "mend the file or remove the utterance"
-        )
 
 
 class Meter:

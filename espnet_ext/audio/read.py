@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
+from espnet_ext.audio.headers import UNKNOWN, header_faults, stream_faults
 from espnet_ext.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,10 +24,24 @@ if TYPE_CHECKING:
 
 #: Encodings whose samples are exactly 16-bit numbers.
 SIXTEEN_BITS = frozenset({"PCM_16", "PCM_S8", "PCM_U8", "ULAW", "ALAW"})
+#: Samples that `blocks` reads at a time: 33 s at 16 kHz, so that nearly every utterance is one block.
+BLOCK = 1 << 19
 
 
 class AudioError(UserError):
     """Audio that cannot be used: unreadable, empty, of a wrong rate, not finite."""
+
+
+class CutOff(AudioError):
+    """Audio that begins well but ends early, or is damaged on the way."""
+
+
+class NotFinite(AudioError):
+    """Samples that are not numbers, or infinite."""
+
+
+class NoSamples(AudioError):
+    """Audio of length zero."""
 
 
 @contextmanager
@@ -39,11 +54,18 @@ def opened(entry: str, utt: str = "") -> Iterator[soundfile.SoundFile]:
 
     Raises:
         AudioError: if it cannot be read.
+        CutOff: if its header promises more than there is, which libsndfile would take for a shorter file.
     """
     import soundfile
 
     try:
-        with _opened(_source(entry)) as stream:
+        source = _source(entry)
+        for fault in header_faults(source) if isinstance(source, str) else stream_faults(source):
+            if fault.kind == "truncated":
+                raise CutOff(f"{_who(utt, entry)}: {fault.message}")
+        if not isinstance(source, str):
+            source.seek(0)
+        with _opened(source) as stream:
             yield stream
     except (soundfile.SoundFileError, OSError, EOFError, AssertionError) as error:
         if isinstance(error, OSError) and error.filename is None:
@@ -59,6 +81,8 @@ def _opened(source: str | BinaryIO) -> soundfile.SoundFile:
 
     try:
         return soundfile.SoundFile(source)
+    except (TypeError, ValueError) as error:  # what soundfile says of a *.raw without a header
+        raise EOFError(f"no header that tells of rate and channels; {error}") from None
     except soundfile.SoundFileError:
         from espnet_ext.audio.foreign import decode, foreign_format
 
@@ -102,11 +126,19 @@ def _ark_record(ark: BinaryIO) -> bytes:
     if flag == b"AUDIO":
         size = int.from_bytes(ark.read(1), "little")
         length = int.from_bytes(ark.read(size), "little")
-        return ark.read(length)
+        return _all_of(ark, length)
     if flag[:4] == b"RIFF":
         rest = flag + ark.read(3)
-        return rest + ark.read(int.from_bytes(rest[4:8], "little"))
+        length = int.from_bytes(rest[4:8], "little")
+        return rest + (ark.read() if length >= UNKNOWN else _all_of(ark, length))
     raise EOFError(f"no sound at this offset of the ark, found bytes {flag!r}")
+
+
+def _all_of(ark: BinaryIO, length: int) -> bytes:
+    found = ark.read(length)
+    if len(found) < length:
+        raise EOFError(f"the ark ends after {len(found)} of this record's {length} bytes")
+    return found
 
 
 @lru_cache(maxsize=1)  # the segments of one recording come one after another
@@ -143,41 +175,77 @@ def read(
         AudioError: unreadable, empty, or (float files) NaN or infinite values.
     """
     with opened(entry, utt) as stream:
-        first = round(start * stream.samplerate)
-        last = stream.frames if end is None else min(round(end * stream.samplerate), stream.frames)
-        if last <= first:
-            _empty(utt, entry, stream, start, end)
-        if first:
-            stream.seek(first)
+        first, last = _stretch(stream, _who(utt, entry), start, end)
         if dtype == "native":
-            dtype = "int16" if stream.subtype in SIXTEEN_BITS else "float32"
+            dtype = native(stream)
         samples = stream.read(last - first, dtype=dtype, always_2d=True)
         rate = int(stream.samplerate)
     if len(samples) < last - first:
-        raise AudioError(
+        raise CutOff(
             f"{_who(utt, entry)}: found {len(samples)} samples, expected {last - first} as its "
             "header says: the file is cut off; fetch it again or remove the utterance"
         )
-    _require_numbers(samples, utt, entry)
+    _require_finite(samples, 0, _who(utt, entry))
     return samples, rate
 
 
-def _empty(utt: str, entry: str, stream: Any, start: float, end: float | None) -> None:
-    part = f" between {start} s and {end} s" if start or end is not None else ""
-    raise AudioError(
-        f"{_who(utt, entry)}: found no samples{part} (the file has {stream.frames}), expected "
-        "audio: remove the utterance or mend the file"
-    )
+def blocks(
+    entry: str, utt: str = "", start: float = 0.0, end: float | None = None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """(rate, samples (N, C)) of a stretch, block by block; else as `read` with dtype "native"."""
+    from soundfile import SoundFileError
+
+    who = _who(utt, entry)
+    with opened(entry, utt) as stream:
+        first, last = _stretch(stream, who, start, end)
+        dtype = native(stream)
+        for at in range(first, last, BLOCK):
+            wanted = min(BLOCK, last - at)
+            try:
+                block = stream.read(wanted, dtype=dtype, always_2d=True)
+                found = f"{at + len(block)} samples"
+            except SoundFileError:
+                block, found = (), f"damage after sample {at}"
+            if len(block) < wanted:
+                raise CutOff(
+                    f"{who}: found {found}, expected {last} samples as its header says: the file is "
+                    "damaged or cut off; fetch it again or remove the utterance"
+                )
+            _require_finite(block, at, who)
+            yield int(stream.samplerate), block
 
 
-def _require_numbers(samples: np.ndarray, utt: str, entry: str) -> None:
+def native(stream: soundfile.SoundFile) -> str:
+    """int16 where the file holds no more than that, else float32."""
+    return "int16" if stream.subtype in SIXTEEN_BITS else "float32"
+
+
+def _stretch(
+    stream: soundfile.SoundFile, who: str, start: float, end: float | None
+) -> tuple[int, int]:
+    """First sample and the one behind the last of a stretch in seconds; goes to the first."""
+    first = round(start * stream.samplerate)
+    last = stream.frames if end is None else min(round(end * stream.samplerate), stream.frames)
+    if last <= first:
+        part = f" between {start:g} s and {'its end' if end is None else f'{end:g} s'}"
+        raise NoSamples(
+            f"{who}: found no samples{part} (the file has {stream.frames}), expected audio: remove "
+            "the utterance or mend the file"
+        )
+    if first:
+        stream.seek(first)
+    return first, last
+
+
+def _require_finite(samples: np.ndarray, at: int, who: str) -> None:
+    """Raises NotFinite with the place of the first such sample; `at` is where `samples` begin."""
     import numpy as np
 
     if samples.dtype.kind == "f" and not np.isfinite(samples).all():
         bad = int(np.argwhere(~np.isfinite(samples))[0][0])
-        raise AudioError(
-            f"{_who(utt, entry)}: found {samples[bad].tolist()} at sample {bad}, expected finite "
-            "numbers: mend the file or remove the utterance"
+        raise NotFinite(
+            f"{who}: found {samples[bad].tolist()} at sample {at + bad}, expected finite numbers: "
+            "mend the file or remove the utterance"
         )
 
 

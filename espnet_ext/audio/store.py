@@ -1,7 +1,8 @@
 """Features of a data directory on the disk: Kaldi arks or HDF5, in shares, with their mean and variance.
 
 A share is written beside its final name and renamed when it is whole; its name tells of its settings and audio, so a
-finished directory stays valid until the next one is. Whoever finds all shares there writes the tables: feats.scp (and feats.h5), utt2num_frames, feats_stats.npz (ESPnet's layout: count, sum, sum_square).
+finished directory stays valid until the next one is. Whoever finds all shares there writes the tables: feats.scp (and
+feats.h5), utt2num_frames, feats_stats.npz (ESPnet's layout: count, sum, sum_square).
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from espnet_ext.audio.headers import header_faults
-from espnet_ext.audio.measures import CutOff, Measures, NoSamples, NotFinite, measure
-from espnet_ext.audio.read import AudioError, ark_offset
+from espnet_ext.audio.measures import Measures, measure
+from espnet_ext.audio.read import AudioError, CutOff, NoSamples, NotFinite, ark_offset
 from espnet_ext.datadir.check import check, is_table
 from espnet_ext.datadir.edit import Tables, read_loosely
 from espnet_ext.datadir.tables import Segment, parse_segment
@@ -152,10 +152,6 @@ def audit(
         UserError: there is no such directory, or it names no audio at all.
     """
     directory = Path(directory)
-    if not directory.is_dir():
-        raise UserError(
-            f"{directory}: no such directory, expected a data directory: check the path"
-        )
     tables = _tables(directory)
     tasks = _tasks(directory, tables)
     found = Audit(directory, [task.utt for task in tasks], policy or Policy(), limits or Limits())
@@ -163,9 +159,8 @@ def audit(
         found.note(Finding("table", "", problem))
     found.columns = {name: array("d") for name in COLUMNS}
     outcomes = _measure_all(tasks, workers)
-    for task, outcome in progress(
-        zip(tasks, outcomes, strict=True), len(tasks), f"audit {directory}"
-    ):
+    pairs = zip(tasks, outcomes, strict=True)
+    for task, outcome in progress(pairs, len(tasks), f"audit {directory}"):
         _add(found, task, outcome, tables)
     _compare(found, tables)
     found.places = {task.utt: task for task in tasks if task.utt in found.problems}
@@ -177,6 +172,10 @@ def audit(
 
 def _tables(directory: Path) -> Tables:
     """What can be read of them; `check` says what is wrong with the rest."""
+    if not directory.is_dir():
+        raise UserError(
+            f"{directory}: no such directory, expected a data directory: check the path"
+        )
     tables: Tables = {}
     for path in sorted(p for p in directory.iterdir() if is_table(p)):
         try:

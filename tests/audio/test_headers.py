@@ -42,6 +42,34 @@ def test_a_wav_that_ends_early(tmp_path):
     assert "1900 bytes of samples, expected 2000" in header_faults(tmp_path / "a.wav")[0].message
 
 
+CONTAINERS = {
+    "wav": "WAV", "rf64": "RF64", "w64": "W64", "aiff": "AIFF", "au": "AU", "sph": "NIST", "ogg": "OGG"
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("suffix", [*CONTAINERS, "opus"])
+def test_any_container_that_ends_early(tmp_path, suffix, channels):
+    path = tmp_path / f"a.{suffix}"
+    random = np.random.default_rng(0).standard_normal((30000, channels)) / 9
+    subtype = "OPUS" if suffix == "opus" else None
+    soundfile.write(path, random, 16000, format=CONTAINERS.get(suffix, "OGG"), subtype=subtype)
+    whole = path.read_bytes()
+    assert header_faults(path) == []
+    for share in (0.3, 0.6, 0.99):
+        assert faults(path, whole[: int(share * len(whole))]) == ["truncated"]
+
+
+@given(st.sampled_from([*CONTAINERS, "opus"]), st.binary(max_size=300))
+def test_any_bytes_after_a_sign(tmp_path_factory, suffix, data):
+    signs = {
+        "w64": b"riff\x2e\x91\xcf\x11", "aiff": b"FORM", "au": b".snd", "sph": b"NIST_1A\n   1024\n",
+        "ogg": b"OggS\0", "opus": b"OggS\0", "rf64": b"RF64\xff\xff\xff\xffWAVEds64", "wav": b"RIFF....WAVE",
+    }  # fmt: skip
+    path = tmp_path_factory.mktemp("h") / f"a.{suffix}"
+    assert isinstance(faults(path, signs[suffix] + data), list)
+
+
 def test_a_length_not_known_when_it_was_written(tmp_path):
     for length in (0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000):
         data = wav()

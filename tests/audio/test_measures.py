@@ -10,15 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import signal, stats
 
-from espnet_ext.audio.measures import (
-    CutOff,
-    Meter,
-    NoSamples,
-    NotFinite,
-    measure,
-    measure_samples,
-    unpacked,
-)
+from espnet_ext.audio.measures import Meter, measure, measure_samples, unpacked
+from espnet_ext.audio.read import CutOff, NoSamples, NotFinite
 
 RATE = 16000
 

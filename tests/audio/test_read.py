@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 import soundfile
 
-from espnet_ext.audio.read import AudioError, endianness, load, read, read_raw, seconds_of
+from espnet_ext.audio.read import (
+    AudioError,
+    CutOff,
+    blocks,
+    endianness,
+    load,
+    read,
+    read_raw,
+    seconds_of,
+)
 from espnet_ext.audio.write import ark_length, ark_record, encode
 
 RATE = 16000
@@ -149,3 +158,39 @@ def test_raw_files_must_hold_whole_samples(tmp_path, data):
     (tmp_path / "a.raw").write_bytes(data)
     with pytest.raises(AudioError, match=f"found {len(data)} bytes"):
         read_raw(tmp_path / "a.raw", RATE)
+
+
+def test_what_ends_early_is_refused_wherever_it_comes_from(tmp_path):
+    wave = np.random.default_rng(0).integers(-9000, 9000, 8000, np.int16)
+    sound = encode(wave, 16000, "wav")
+    (tmp_path / "whole.wav").write_bytes(sound)
+    (tmp_path / "cut.wav").write_bytes(sound[:9000])
+    record, offset = ark_record("a", sound)
+    (tmp_path / "cut.ark").write_bytes(record[:9000])
+    (tmp_path / "bare.ark").write_bytes(b"a " + sound[:9000])
+    inside, _ = ark_record("a", sound[:9000])
+    (tmp_path / "inside.ark").write_bytes(inside)
+    assert len(read(f"cat {tmp_path}/whole.wav |")[0]) == 8000
+    entries = ("cut.wav", f"cut.ark:{offset}", "bare.ark:2", f"inside.ark:{offset}")
+    for entry in (*(f"{tmp_path}/{e}" for e in entries), f"cat {tmp_path}/cut.wav |"):
+        with pytest.raises(AudioError, match=r"cut off|ark ends"):
+            read(entry, "a")
+        with pytest.raises(AudioError):
+            list(blocks(entry, "a"))
+
+
+def test_sphere_ogg_and_others_that_end_early(tmp_path):
+    wave = np.random.default_rng(0).uniform(-0.5, 0.5, 30000)
+    for suffix, container in {"sph": "NIST", "ogg": "OGG", "w64": "W64", "aiff": "AIFF"}.items():
+        path = tmp_path / f"a.{suffix}"
+        soundfile.write(path, wave, 16000, format=container)
+        assert read(str(path))[0].shape == (30000, 1)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+        with pytest.raises(CutOff, match="cut off"):
+            read(str(path))
+
+
+def test_a_file_without_a_header_is_named(tmp_path):
+    (tmp_path / "x.raw").write_bytes(b"\0" * 1000)
+    with pytest.raises(AudioError, match=r"x\.raw: found unreadable audio"):
+        read(str(tmp_path / "x.raw"))
