@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from espnet_ext.corpora.beamform import beamform_files, digest_of
-from espnet_ext.corpora.layout import choose, compare_total, corpus_root, left_out, write_sets
+from espnet_ext.corpora.layout import (
+    choose,
+    chosen,
+    compare_total,
+    corpus_root,
+    left_out,
+    write_sets,
+)
 from espnet_ext.corpora.wsj import NOISE, Disks, normalize, transcripts
 from espnet_ext.datadir.edit import Tables, read_all
 from espnet_ext.errors import UserError
@@ -72,6 +79,7 @@ def prepare(
     Raises:
         UserError: the corpus or one of its parts is missing, or a sound has no transcript.
     """
+    wanted = chosen("tracks", tracks, "126")
     root = _root(corpus)
     audio = root / WITNESS
     texts = _texts(root)
@@ -84,7 +92,7 @@ def prepare(
         clean = {n: t for n, t in read_all(wsj).items() if n in ("wav.scp", "text", "utt2spk")}
         whole["tr05_multi_noisy_si284"] = _joined(whole["tr05_multi_noisy"], clean)
     for track, (folder, channels) in TRACKS.items():
-        if folder[len("isolated_")] not in tracks.split(","):
+        if folder[len("isolated_")] not in wanted:
             continue
         enhanced = Path(data) / "local" / "enhanced" / track
         for name in TESTS:

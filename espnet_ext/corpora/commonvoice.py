@@ -12,7 +12,7 @@ import unicodedata
 from collections import Counter
 from pathlib import Path
 
-from espnet_ext.corpora.layout import choose, corpus_root, left_out, write_sets
+from espnet_ext.corpora.layout import at_least, choose, corpus_root, left_out, one_of, write_sets
 from espnet_ext.datadir.edit import Tables
 from espnet_ext.datadir.tables import read_lines
 from espnet_ext.errors import UserError
@@ -56,8 +56,8 @@ def prepare(
     Raises:
         UserError: corpus or language missing, a list without the expected columns, no such task.
     """
-    if task not in ("asr", "tts"):
-        raise UserError(f"found task {task!r}, expected asr or tts")
+    one_of("task", task, ("asr", "tts"))
+    at_least("held_out", held_out, 1)
     root = _root(corpus, language)
     dev, test, rest = (_read(root, name, task) for name in ("dev", "test", train))
     if task == "asr":

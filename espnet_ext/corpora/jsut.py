@@ -10,7 +10,14 @@ from pathlib import Path
 
 from espnet_ext.corpora.fetch import Archive, obtain
 from espnet_ext.corpora.labels import speech_span
-from espnet_ext.corpora.layout import choose, compare_total, corpus_root, left_out, write_sets
+from espnet_ext.corpora.layout import (
+    choose,
+    chosen,
+    compare_total,
+    corpus_root,
+    left_out,
+    write_sets,
+)
 from espnet_ext.datadir.edit import Tables
 from espnet_ext.datadir.tables import read_lines
 from espnet_ext.errors import UserError
@@ -64,7 +71,9 @@ def prepare(
         UserError: the corpus or a subset is missing, or dev and eval1 leave nothing for train.
     """
     root = corpus_root(corpus, NAME, WITNESS, VARIABLE, SOURCE)
-    names = subsets.split(",") if subsets else sorted(p.parent.name for p in _transcripts(root))
+    names = sorted(p.parent.name for p in _transcripts(root))
+    if subsets:
+        names = chosen("subsets", subsets, names)
     names_of_tables = ("wav.scp", "text", "utt2spk", "segments")
     tables: Tables = {**{n: {} for n in names_of_tables}, "spk2gender": {"JS": "f"}}
     utts = sorted(utt for name in names for utt in _add_subset(root / name, tables))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -36,12 +37,55 @@ def corpus_root(given: str | Path, name: str, witness: str, variable: str, sourc
     raise UserError(f"{given}: found {state}, expected {name} with its {witness}: {advice}")
 
 
+def one_of(option: str, given: str, known: Iterable[str]) -> str:
+    """What an option says.
+
+    Raises:
+        UserError: it is not known.
+    """
+    among = list(known)
+    if given not in among:
+        raise UserError(f"--{option}: found {given!r}, expected {' or '.join(among)}")
+    return given
+
+
+def chosen(option: str, given: str, known: Iterable[str]) -> list[str]:
+    """What an option lists, in its order: `a,b`, `a b` or `a+b`; each once.
+
+    Raises:
+        UserError: nothing, or something that is not known.
+
+    >>> chosen("tracks", "6,1 6", "126")
+    ['6', '1']
+    """
+    found, among = list(dict.fromkeys(re.split(r"[\s,+]+", given.strip(" ,+")))), list(known)
+    strange = [item for item in found if item not in among]
+    if strange:
+        raise UserError(
+            f"--{option}: found {', '.join(map(repr, strange))}, expected some of {', '.join(among)}"
+        )
+    return found
+
+
+def at_least(option: str, given: int, least: int) -> int:
+    """The number given.
+
+    Raises:
+        UserError: it is smaller than `least`.
+    """
+    if given < least:
+        raise UserError(f"--{option}: found {given}, expected {least} or more")
+    return given
+
+
 def write_sets(data: str | Path, sets: Mapping[str, Tables]) -> list[Path]:
     """Write data directories and validate each.
 
     Raises:
         UserError: a set is empty or not valid; nothing is written of an empty one.
     """
+    if not sets:
+        raise UserError(f"{data}: found no set to write, expected one: name some that are there")
     written = []
     for name, tables in sets.items():
         if not tables["utt2spk"]:

@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from espnet_ext.corpora.fetch import Archive, fetch, obtain
-from espnet_ext.corpora.layout import compare_total, corpus_root, keep_genders, left_out, write_sets
+from espnet_ext.corpora.layout import (
+    chosen,
+    compare_total,
+    corpus_root,
+    keep_genders,
+    left_out,
+    write_sets,
+)
 from espnet_ext.datadir import read_table
 from espnet_ext.datadir.edit import Tables
 from espnet_ext.datadir.tables import read_lines
@@ -51,13 +59,7 @@ def download(corpus: str | Path, *, sets: str = "", lm_text: int = 0) -> None:
         UserError: no such part, it cannot be fetched or is not what was published.
     """
     root = Path(corpus) if Path(corpus).name == "LibriSpeech" else Path(corpus) / "LibriSpeech"
-    wanted = {part for parts in _sets(sets).values() for part in parts} or set(PARTS)
-    unknown = sorted(wanted - PARTS.keys())
-    if unknown:
-        raise UserError(
-            f"found the parts {', '.join(unknown)}, expected some of {', '.join(PARTS)}: "
-            "correct --sets"
-        )
+    wanted = {part for parts in _sets(sets, PARTS).values() for part in parts} or set(PARTS)
     for part, (_, md5) in PARTS.items():
         if part in wanted:
             archive = Archive(
@@ -101,10 +103,18 @@ def prepare(
     return written
 
 
-def _sets(sets: str) -> dict[str, list[str]]:
+def _sets(sets: str, known: Iterable[str]) -> dict[str, list[str]]:
     """ "train=a+b,dev=c" -> {"train": ["a", "b"], "dev": ["c"]}."""
-    items = (item.partition("=") for item in sets.replace(",", " ").split())
-    return {name: parts.split("+") for name, _, parts in items}
+    found: dict[str, list[str]] = {}
+    for item in sets.replace(",", " ").split():
+        name, _, parts = item.partition("=")
+        if not re.fullmatch(r"[\w.-]+", name) or not parts or name in found:
+            raise UserError(
+                f"--sets: found {item!r}, expected NAME=PART+PART..., every name once, such as "
+                "dev=dev-clean+dev-other"
+            )
+        found[name] = chosen("sets", parts, known)
+    return found
 
 
 def _plan(root: Path, sets: str, partial: bool) -> dict[str, list[str]]:
@@ -112,7 +122,7 @@ def _plan(root: Path, sets: str, partial: bool) -> dict[str, list[str]]:
     if not sets:
         return {part.replace("-", "_"): [part] for part in present}
     plan = {}
-    for name, parts in _sets(sets).items():
+    for name, parts in _sets(sets, {**PARTS, **dict.fromkeys(present)}).items():
         absent = [part for part in parts if part not in present]
         if absent and not partial:
             raise UserError(

@@ -11,7 +11,16 @@ import re
 from pathlib import Path
 
 from espnet_ext.corpora.fetch import Archive, obtain
-from espnet_ext.corpora.layout import choose, corpus_root, keep_genders, left_out, write_sets
+from espnet_ext.corpora.layout import (
+    at_least,
+    choose,
+    chosen,
+    corpus_root,
+    keep_genders,
+    left_out,
+    one_of,
+    write_sets,
+)
 from espnet_ext.datadir.edit import Tables
 from espnet_ext.datadir.tables import read_lines
 from espnet_ext.errors import UserError
@@ -44,9 +53,7 @@ def download(corpus: str | Path, *, train: str = TRAIN, edition: str = "") -> No
     )
     name = NAMES[edition]
     root = Path(corpus) if Path(corpus).name == name else Path(corpus) / name
-    for part in (*train.split("+"), "dev-clean", "test-clean"):
-        if part not in PARTS:
-            raise UserError(f"found the part {part!r}, expected some of {', '.join(PARTS)}")
+    for part in (*chosen("train", train, PARTS), "dev-clean", "test-clean"):
         number = SOURCES[edition].rpartition("/")[2]
         file = part if edition == "libritts" else part.replace("-", "_")
         md5 = PARTS[part][list(NAMES).index(edition)]
@@ -83,12 +90,13 @@ def prepare(
     Raises:
         UserError: the corpus or a part is missing, or it is not laid out like LibriTTS.
     """
-    if speaker not in ("reader", "chapter"):
-        raise UserError(f"found speaker {speaker!r}, expected reader or chapter")
+    one_of("speaker", speaker, ("reader", "chapter"))
+    at_least("held_out", held_out, 0)
     root = _root(corpus, edition)
     genders = _genders(root)
     whole: Tables = {"wav.scp": {}, "text": {}, "raw_text": {}, "utt2spk": {}, "spk2gender": {}}
-    for part in train.split("+"):
+    known = dict.fromkeys((*PARTS, *(p.name for p in root.iterdir() if p.is_dir())))
+    for part in chosen("train", train, known):
         _add_part(root / part, genders, speaker, whole)
     sets = _split(whole, held_out) if held_out else {"train": whole}
     for part in ("dev-clean", "test-clean"):
@@ -102,9 +110,7 @@ def prepare(
 
 
 def _edition(edition: str) -> str:
-    if edition and edition not in NAMES:
-        raise UserError(f"found edition {edition!r}, expected {' or '.join(NAMES)}")
-    return edition
+    return one_of("edition", edition, NAMES) if edition else ""
 
 
 def _root(corpus: str | Path, edition: str) -> Path:

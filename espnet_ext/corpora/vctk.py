@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from espnet_ext.corpora.fetch import Archive, obtain
 from espnet_ext.corpora.labels import speech_span
-from espnet_ext.corpora.layout import choose, corpus_root, left_out, write_sets
+from espnet_ext.corpora.layout import choose, corpus_root, left_out, one_of, write_sets
 from espnet_ext.datadir.edit import Tables
 from espnet_ext.datadir.tables import read_lines
 from espnet_ext.errors import UserError
@@ -80,8 +80,7 @@ def prepare(
     Raises:
         UserError: the corpus is missing or a speaker has too few utterances.
     """
-    if mic not in (1, 2):
-        raise UserError(f"found --mic {mic}, expected 1 or 2")
+    one_of("mic", str(mic), "12")
     root, found = _root(corpus, version)
     rows = _utterances(root, found, mic)
     parts = _split(rows, dev, eval1)
@@ -95,9 +94,7 @@ def prepare(
 
 def _find(corpus: str | Path, version: str) -> Path | None:
     """The directory with the sounds of a version ("": the newest that is there); None if there is none."""
-    if version and version not in NAMES:
-        raise UserError(f"found version {version!r}, expected {' or '.join(NAMES)}")
-    for key in [version] if version else list(NAMES):
+    for key in [one_of("version", version, NAMES)] if version else NAMES:
         for root in (Path(corpus) / NAMES[key], Path(corpus)):
             if str(corpus) and (root / FOLDERS[key]).is_dir():
                 return root

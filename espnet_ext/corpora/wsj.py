@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from espnet_ext.corpora.layout import compare_total, write_sets
+from espnet_ext.corpora.layout import chosen, compare_total, write_sets
 from espnet_ext.datadir.edit import Tables
 from espnet_ext.errors import UserError
 from espnet_ext.files import atomic_open, write_text
@@ -57,11 +57,12 @@ def prepare(
     Raises:
         UserError: a corpus, index, sound or transcript is missing.
     """
+    names = chosen("sets", sets, SETS)
     disks = Disks(corpus_roots(str(corpus)))
     if lm_text and not disks.news:
         raise UserError(f"found no {NEWS.pattern}, expected it on disk 13-32.1 of WSJ1: {ADVICE}")
     texts = transcripts(disks.dots)
-    found = {name: _tables(disks, texts, *_set(name)) for name in sets.split(",")}
+    found = {name: _tables(disks, texts, *SETS[name]) for name in names}
     written = write_sets(data, found)
     symbols = {w for t in found.values() for text in t["text"].values() for w in text.split()}
     named = sorted(w for w in symbols if w.startswith("<") and w.endswith(">"))
@@ -126,12 +127,6 @@ def _genders(path: str) -> dict[str, str]:
     with open(path, encoding="latin-1") as stream:
         rows = [line.lower().split() for line in stream if not line.startswith(";")]
     return {row[0]: row[1] for row in rows if len(row) > 1 and row[1] in ("m", "f")}
-
-
-def _set(name: str) -> tuple[tuple[str, ...], int]:
-    if name not in SETS:
-        raise UserError(f"found the set {name!r}, expected some of {', '.join(SETS)}")
-    return SETS[name]
 
 
 def entries(index: str) -> Iterator[str]:

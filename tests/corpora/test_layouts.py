@@ -10,7 +10,9 @@ import pytest
 import soundfile
 
 from espnet_ext import datadir
-from espnet_ext.corpora import commonvoice, jsut, librispeech, libritts, ljspeech, vctk
+from espnet_ext.bin.command import call
+from espnet_ext.bin.prepare_corpus import main
+from espnet_ext.corpora import commonvoice, jsut, layout, librispeech, libritts, ljspeech, vctk
 from espnet_ext.errors import UserError
 from tests.corpora import miniatures as small
 
@@ -326,3 +328,39 @@ def test_no_gender_is_invented(
     made = module.prepare(corpus, tmp_path / "d", **(sets if module is librispeech else {}))
     assert not (made[0] / "spk2gender").exists() and (made[-1] / "spk2gender").exists()
     assert "left out 1 speakers' genders" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("librispeech", "--sets a=other --partial 1", "--sets: found 'other', expected some of"),
+        ("librispeech", "--sets a=test-other --partial 1", "found no set to write"),
+        ("librispeech", "--sets =dev-clean", "--sets: found '=dev-clean', expected NAME=PART"),
+        ("librispeech", "--sets train", "--sets: found 'train', expected NAME=PART"),
+        ("librispeech", "--sets a=dev-clean,a=dev-other", "every name once"),
+        ("chime4", "--tracks 3", "--tracks: found '3', expected some of 1, 2, 6"),
+        ("chime4", "--tracks ,", "--tracks: found '', expected some of 1, 2, 6"),
+        ("wsj", "--sets test_dev93,x", "--sets: found 'x', expected some of"),
+        ("libritts", "--edition x", "--edition: found 'x', expected libritts or libritts_r"),
+        ("libritts", "--train x", "--train: found 'x', expected some of"),
+        ("libritts", "--held_out -1", "--held_out: found -1, expected 0 or more"),
+        ("vctk", "--mic 3", "--mic: found '3', expected 1 or 2"),
+        ("vctk", "--version 1", "--version: found '1', expected 0.92 or 0.80"),
+        ("jsut", "--subsets x", "--subsets: found 'x', expected some of basic5000, travel1000"),
+        ("commonvoice", "--held_out 0", "--held_out: found 0, expected 1 or more"),
+    ],
+)
+def test_a_value_that_means_nothing_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, options: str, expected: str
+):
+    make = {"vctk": lambda root: small.vctk(root, "0.92")}.get(name) or getattr(small, name)
+    corpus = make(tmp_path)
+    shutil.rmtree(corpus / "LibriSpeech/test-other", ignore_errors=True)
+    assert call(main, [name, str(corpus), str(tmp_path / "d"), *options.split()]) == 1
+    assert expected in capsys.readouterr().err
+    assert not (tmp_path / "d").exists()
+
+
+def test_tracks_may_be_separated_by_spaces(tmp_path: Path):
+    """As may sets and parts: "1 2" made no test set before."""
+    assert layout.chosen("tracks", "1 2", "126") == layout.chosen("tracks", "1,2", "126")

@@ -63,7 +63,7 @@ def test_wsj_that_is_not_whole(disks: Path, tmp_path: Path):
         wsj.prepare(disks, tmp_path / "d", sets="test_eval92")
     with pytest.raises(UserError, match=r"found no wsj0/doc/indices/train/tr_s_wv1\.ndx"):
         wsj.prepare(disks / "WSJ1", tmp_path / "d", sets="train_si84")
-    with pytest.raises(UserError, match="found the set 'test', expected some of train_si84"):
+    with pytest.raises(UserError, match="--sets: found 'test', expected some of train_si84"):
         wsj.prepare(disks, tmp_path / "d", sets="test")
     for dot in disks.rglob("4K0*.dot"):
         dot.unlink()
