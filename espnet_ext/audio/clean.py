@@ -119,9 +119,17 @@ def clean(samples: np.ndarray, rate: int, steps: Cleaning, name: str = "") -> np
 
 
 def highpass(samples: np.ndarray, rate: int, hertz: float) -> np.ndarray:
-    """Butterworth of second order, forwards and backwards: |H|^2 squared, no phase; -3 dB at `hertz`."""
+    """Butterworth of second order, forwards and backwards: |H|^2 squared, no phase; -3 dB at `hertz`.
+
+    Raises:
+        UserError: if `hertz` is not below half the rate.
+    """
     from scipy.signal import sosfiltfilt
 
+    if hertz >= rate / 2:
+        raise UserError(
+            f"clean: found highpass={hertz:g} at {rate} Hz, expected less than {rate / 2:g}: everything would go"
+        )
     wide = samples.astype("float64")  # poles this near to 1 need it
     if not len(samples):
         return samples

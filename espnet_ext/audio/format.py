@@ -110,6 +110,20 @@ def sources(tables: Tables, segments_path: Path) -> dict[str, Source]:
     return found
 
 
+def _speeds(tables: Tables, data: Path) -> dict[str, float]:
+    found = {}
+    for utt, text in tables.get("utt2speed", {}).items():
+        try:
+            found[utt] = float(text)
+        except ValueError:
+            found[utt] = 0.0
+        if not 0.1 <= found[utt] <= 10:
+            raise UserError(
+                f"{data}/utt2speed: found {text!r} for {utt!r}, expected a factor from 0.1 to 10"
+            )
+    return found
+
+
 def file_state(path: str) -> tuple[int, int]:
     """Size and time of a file; zeros where there is none."""
     try:

@@ -167,10 +167,17 @@ def _ark_end(record: Record) -> int:
 
 
 def read_log(path: Path) -> list[Record]:
-    """The whole lines of a log; a last one without its newline was cut off and does not count."""
+    """The whole lines of a log; what a kill or a power cut left of others does not count."""
     *lines, _ = path.read_bytes().split(b"\n")
-    rows = [line.decode("utf-8").split(" ") for line in lines]
-    return [Record(r[0], r[1], int(r[2]), int(r[3]), int(r[4]), *r[5:7]) for r in rows]
+    return [record for line in lines if (record := _parsed(line))]
+
+
+def _parsed(line: bytes) -> Record | None:
+    try:
+        utt, key, rate, samples, size, place, *measures = line.decode("utf-8").split(" ")
+        return Record(utt, key, int(rate), int(samples), int(size), place, *measures)
+    except (ValueError, TypeError):
+        return None
 
 
 def finished(out: Path) -> dict[str, list[Record]]:

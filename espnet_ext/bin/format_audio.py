@@ -14,6 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ext.bin.command import Parser, jobs, run
+from espnet_ext.errors import UserError
+
+#: Hz; no recording has others, and the resampler needs memory for them without end
+LEAST_RATE, MOST_RATE = 1000, 768_000
 
 
 def hertz(text: str) -> int | None:
@@ -26,11 +30,11 @@ def hertz(text: str) -> int | None:
         return None
     try:
         value = float(text.lower().removesuffix("k")) * (1000 if text.lower().endswith("k") else 1)
-        if value < 1 or value != round(value):
+        if not LEAST_RATE <= value <= MOST_RATE or value != round(value):
             raise ValueError
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"found {text!r}, expected Hz such as 16000 or 16k"
+            f"found {text!r}, expected Hz such as 16000 or 16k, {LEAST_RATE} to {MOST_RATE}"
         ) from None
     return round(value)
 
@@ -49,14 +53,8 @@ def channels(text: str) -> tuple[int, ...] | None:
     return tuple(int(field) for field in fields)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = Parser(__doc__)
-    parser.add_argument("data", type=Path, help="directory of the sets' data directories")
-    parser.add_argument("out", type=Path, help="gets OUT/SET for every set")
-    parser.add_argument("sets", nargs="+", metavar="SET")
-    parser.add_argument(
-        "--job", type=jobs, default=(1, 1), metavar="JOB/N", help="which share to do"
-    )
+def add_form(parser: Parser) -> None:
+    """The options that say what the audio shall be."""
     parser.add_argument(
         "--fs",
         type=hertz,
@@ -92,9 +90,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--clean",
         default="",
         metavar="STEPS",
-        help='clean-up, e.g. "highpass=20 peak=-1"; steps: highpass=HZ denoise=0..1 trim=SECONDS '
-        "preemphasis=0.97 rms=DBFS loudness=LUFS peak=DBFS dither=STEPS",
+        help="clean-up, e.g. highpass=20,peak=-1 (with commas it can stand in a recipe's format_opts); "
+        "steps: highpass=HZ denoise=0..1 trim=SECONDS preemphasis=0.97 rms=DBFS loudness=LUFS peak=DBFS "
+        "dither=STEPS",
     )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(__doc__)
+    parser.add_argument("data", type=Path, help="directory of the sets' data directories")
+    parser.add_argument("out", type=Path, help="gets OUT/SET for every set")
+    parser.add_argument("sets", nargs="+", metavar="SET")
+    parser.add_argument(
+        "--job", type=jobs, default=(1, 1), metavar="JOB/N", help="which share to do"
+    )
+    add_form(parser)
     args = parser.parse_args(argv)
     for name in args.sets:
         parser.keep_apart(args.out / name, args.data / name)
@@ -102,6 +112,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from espnet_ext.audio.clean import parse_cleaning
     from espnet_ext.audio.format import Form, format_set
 
+    try:
+        cleaning = parse_cleaning(args.clean)
+    except UserError as error:
+        parser.error(f"--clean: {error}")
     job, count = args.job
     form = Form(
         rate=args.fs,
@@ -110,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         no_resample=args.no_resample,
         skip_broken=args.skip_broken,
         copy=args.copy,
-        clean=parse_cleaning(args.clean),
+        clean=cleaning,
     )
     for name in args.sets:
         complete = format_set(args.data / name, args.out / name, job, count, form)

@@ -299,6 +299,42 @@ def test_a_channel_that_is_not_there(tmp_path, capsys):
     failed(tmp_path, capsys, "found 1 channels", options=["--ref_channels", "1"])
 
 
+def test_headerless_audio(tmp_path, capsys):
+    (tmp_path / "x.raw").write_bytes(b"\0" * 100)
+    make(tmp_path, 2, **{"wav.scp": {"s0-000": f"{tmp_path}/x.raw", "s1-001": f"{tmp_path}/x.raw"}})
+    failed(tmp_path, capsys, "'s0-000'", "unreadable")
+    assert run(tmp_path, "--skip_broken") == 1
+    assert "found no usable utterance" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("garbage", [b"\0" * 50 + b"\n", b"a b c d e f\n", b"\xff\xfe 1 1 1 1 x\n"])
+def test_a_damaged_log_costs_only_its_lines(tmp_path, capsys, garbage):
+    make(tmp_path)
+    assert run(tmp_path) == 0
+    log = tmp_path / "raw/train/shares/1of1.log"
+    _, *rest = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(garbage + b"".join(rest))
+    assert run(tmp_path) == 0
+    assert "5 utterances of share 1/1 are there already" in capsys.readouterr().out
+    assert len(sounds(tmp_path / "raw/train")) == 6 and garbage not in log.read_bytes()
+
+
+@pytest.mark.parametrize("speed", ["abc", "0", "-1", "nan", "inf"])
+def test_a_speed_that_is_none(tmp_path, capsys, speed):
+    make(tmp_path, utt2speed={"s0-000": speed})
+    failed(tmp_path, capsys, "utt2speed", repr(speed), "'s0-000'")
+
+
+def test_a_highpass_above_all_there_is(tmp_path, capsys):
+    make(tmp_path)
+    failed(
+        tmp_path,
+        capsys,
+        "highpass=1000 at 1500 Hz",
+        options=["--fs", "1500", "--clean=highpass=1000"],
+    )
+
+
 def test_not_a_number(tmp_path, capsys):
     make(tmp_path)
     bad = np.full(100, np.nan, np.float32)
@@ -330,7 +366,16 @@ def test_no_such_set(tmp_path, capsys):
     assert "data/dev: no such directory" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("options", [["--fs", "abc"], ["--job", "3/2"], ["--audio_format", "mp3"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--fs", "abc"],
+        ["--fs", "inf"],
+        ["--fs", "1e9"],
+        ["--job", "3/2"],
+        ["--audio_format", "mp3"],
+    ],
+)
 def test_bad_usage_ends_with_2(tmp_path, options):
     with pytest.raises(SystemExit) as caught:
         run(make(tmp_path), *options)
