@@ -12,7 +12,8 @@ from dataclasses import fields
 from pathlib import Path
 from shlex import quote
 
-from espnet_ext.bin.command import Parser, number, run
+from espnet_ext.bin.command import Parser, number, option, run
+from espnet_ext.quality.findings import KINDS, REFUSED, Limits, Policy, known_kind
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,7 +21,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from espnet_ext.errors import UserError
     from espnet_ext.quality.audit import audit
-    from espnet_ext.quality.findings import Limits, Policy
     from espnet_ext.quality.results import offenders, write_results
     from espnet_ext.report.audit import write_page
 
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if found.refused:
         raise UserError(
             f"{args.data}: found what training would choke on:{offenders(found)}\n  Mend it, drop it"
-            f"{_ways(args.data, output, found.refused)},\n  or let it pass with --allow "
+            f"{_ways(args.data, output, found.refused)}\n  or let it pass with --allow "
             f"{' '.join(found.refused)}; all of it: {output}/audit.tsv"
         )
     return 0
@@ -71,24 +71,20 @@ def _texts(data: Path, wanted: Collection[str]) -> dict[str, str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from espnet_ext.quality.findings import KINDS, REFUSED, Limits
-
     parser = Parser(__doc__)
     parser.add_argument("data", type=Path, help="the data directory")
     parser.add_argument("--output", type=Path, help="receives the results; unset: DATA/audit")
     parser.add_argument("--nj", type=int, default=2, help="processes that read the audio")
     parser.add_argument("--no_text", action="store_true", help="text may be missing")
-    kinds = ", ".join(k for k in KINDS if k not in REFUSED)
-    parser.add_argument(
-        "--refuse", nargs="+", default=[], metavar="KIND", help=f"fail on these, too: {kinds}"
-    )
-    parser.add_argument(
-        "--allow",
-        nargs="+",
-        default=[],
-        metavar="KIND",
-        help=f"do not fail on these: {', '.join(k for k in KINDS if k in REFUSED)}",
-    )
+    beside = ", ".join(k for k in KINDS if k not in REFUSED)
+    usual = ", ".join(k for k in KINDS if k in REFUSED)
+    for name, meaning in (
+        ("--refuse", f"fail on these, too: {beside}"),
+        ("--allow", f"do not fail on these: {usual}"),
+    ):
+        parser.add_argument(
+            name, type=option(known_kind), nargs="+", default=[], metavar="KIND", help=meaning
+        )
     for field in fields(Limits):
         parser.add_argument(
             f"--{field.name}", type=number, default=field.default, help=field.metadata["help"]

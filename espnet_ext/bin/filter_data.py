@@ -14,7 +14,7 @@ from pathlib import Path
 
 from espnet_ext.bin.command import Parser, number, option, run
 from espnet_ext.errors import UserError
-from espnet_ext.quality.findings import KINDS
+from espnet_ext.quality.findings import known_kind
 from espnet_ext.quality.rules import parse_rule
 
 
@@ -24,10 +24,11 @@ def kind(text: str) -> str:
     Raises:
         UserError: there is none of that name.
     """
-    if text not in KINDS or text == "table":
-        known = ", ".join(k for k in KINDS if k != "table")
-        raise UserError(f"found {text!r}, expected one of {known}")
-    return text
+    if text == "table":
+        raise UserError(
+            "found the kind 'table', expected one of an utterance: fix_data mends tables"
+        )
+    return known_kind(text)
 
 
 def _parser() -> Parser:

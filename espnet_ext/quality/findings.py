@@ -67,6 +67,17 @@ KINDS = {
 REFUSED = frozenset(list(KINDS)[:10])
 
 
+def known_kind(text: str) -> str:
+    """A kind of findings, as it is.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if text not in KINDS:
+        raise UserError(f"found the kind {text!r}, expected one of {', '.join(KINDS)}")
+    return text
+
+
 class Policy(NamedTuple):
     """Which kinds make an audit fail."""
 
@@ -74,16 +85,7 @@ class Policy(NamedTuple):
 
     @classmethod
     def of(cls, refuse: list[str], allow: list[str]) -> Policy:
-        """REFUSED and `refuse` without `allow`.
-
-        Raises:
-            UserError: a kind that does not exist.
-        """
-        unknown = [kind for kind in (*refuse, *allow) if kind not in KINDS]
-        if unknown:
-            raise UserError(
-                f"found the kind {unknown[0]!r}, expected one of {', '.join(KINDS)}: correct the option"
-            )
+        """REFUSED and `refuse` without `allow`; kinds as known_kind gives them."""
         return cls(REFUSED.union(refuse).difference(allow))
 
 

@@ -146,10 +146,15 @@ def _heard(found: Audit, finding: Finding, players: Players, text: str) -> str:
 
 
 def _player(task: Task, players: Players) -> str:
-    """Of the first seconds."""
+    """Of the first seconds; a header may say a sampling rate that no FLAC can have."""
+    from soundfile import SoundFileError
+
     end = task.start + _LONGEST
     try:
         samples, rate = read(task.entry, task.utt, start=task.start, end=min(end, task.end or end))
     except (AudioError, OSError) as error:
         return f'<p class="missing">{esc(error)}</p>'
-    return players.player(samples.mean(axis=1), rate, task.utt)
+    try:
+        return players.player(samples.mean(axis=1), rate, task.utt)
+    except SoundFileError:
+        return f'<p class="missing">{esc(task.utt)}: no player for audio at {rate} Hz</p>'

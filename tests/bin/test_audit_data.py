@@ -291,11 +291,13 @@ def test_missing_tables(tmp_path, capsys, name):
 def test_bad_usage(tmp_path, capsys):
     make(tmp_path)
     assert call(audit_data.main, [str(tmp_path / "nothing")]) == 1
-    assert run(tmp_path, "--allow", "everything") == 1
-    assert "'everything', expected one of table, unreadable" in capsys.readouterr().err
-    with pytest.raises(SystemExit) as caught:
-        run(tmp_path, "--min_snr", "loud")
-    assert caught.value.code == 2
+    for bad in (["--allow", "everything"], ["--min_snr", "loud"]):
+        with pytest.raises(SystemExit) as caught:
+            run(tmp_path, *bad)
+        assert (
+            caught.value.code == 2
+            and f"found '{bad[1]}', expected" in capsys.readouterr().err.replace("the kind ", "")
+        )
 
 
 def test_the_page_has_all_parts_and_nothing_from_elsewhere(tmp_path):
@@ -310,6 +312,17 @@ def test_the_page_has_all_parts_and_nothing_from_elsewhere(tmp_path):
         assert part in page
     assert "<b>WORDS</b>" not in page and "&lt;b&gt;WORDS" in page
     assert "http://" not in page and "https://" not in page
+
+
+@pytest.mark.parametrize("rate", [700_000, 73_537])
+def test_rates_that_no_player_has(tmp_path, rate):
+    make(tmp_path)
+    path = tmp_path / "audio" / f"{UTTS[0]}.wav"
+    data = bytearray(path.read_bytes())
+    data[24:28] = struct.pack("<I", rate)
+    path.write_bytes(data)
+    assert run(tmp_path, "--allow", "mixed_rates", "header") == 0
+    assert f"no player for audio at {rate} Hz" in (tmp_path / "train/audit/audit.html").read_text()
 
 
 @settings(
@@ -367,7 +380,7 @@ def test_the_way_out_that_a_refusal_names_leads_out(tmp_path, capsys, damage, ki
     damage(tmp_path, tmp_path / "audio" / f"{UTTS[0]}.wav")
     audit = ["--output", tmp_path / "elsewhere"] if elsewhere else []
     assert run(tmp_path, *audit) == 1
-    said = [line.strip(" ,") for line in capsys.readouterr().err.splitlines()]
+    said = [line.strip() for line in capsys.readouterr().err.splitlines()]
     ways = [line for line in said if line.startswith("python -m espnet_ext.bin.")]
     way = next(line for line in ways if "filter_data" in line) if kind != "empty_text" else ways[0]
     command, *args = way.removeprefix("python -m espnet_ext.bin.").split()
