@@ -68,15 +68,49 @@ class Features:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise UserError(f"features: found {self.kind!r}, expected {', '.join(KINDS)}")
+        self._check_types()
         if not 0 < self.width <= self.n_fft or self.hop_length < 1:
             raise UserError(
                 f"features: found win_length={self.width}, n_fft={self.n_fft}, hop_length={self.hop_length}, "
                 "expected 1 <= win_length <= n_fft and 1 <= hop_length"
             )
+        self._check_numbers()
         if self.power not in (1, 2) or self.log_base not in (None, 2, 10):
             raise UserError(
                 f"features: found power={self.power}, log_base={self.log_base}, expected power 1 or 2 and base 2, 10 "
                 "or none (e)"
+            )
+
+    def _check_types(self) -> None:
+        optional = {"win_length", "window", "fmin", "fmax", "log_base"}
+        numbers = {"fmin", "fmax", "log_base", "f0_low", "f0_high"}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            kind: Any = type(field.default) if field.default is not None else int
+            kind = int | float if field.name in numbers else kind
+            right = isinstance(value, kind) and isinstance(value, bool) == (field.name == "htk")
+            if not right and not (value is None and field.name in optional):
+                what = {int: "a whole number", str: "a name", bool: "true or false"}
+                raise UserError(
+                    f"features: found {field.name}={value!r}, expected {what.get(kind, 'a number')}"
+                )
+
+    def _check_numbers(self) -> None:
+        high = min(self.fs / 2, self.fmax or self.fs / 2)
+        whole = (self.fs, self.n_mels, self.n_mfcc, self.order)
+        if min(whole) < 1 or (self.kind == "mfcc" and self.n_mfcc > self.n_mels):
+            raise UserError(
+                f"features: found fs={self.fs}, n_mels={self.n_mels}, n_mfcc={self.n_mfcc}, order={self.order}, "
+                "expected 1 or more of each, and n_mfcc <= n_mels"
+            )
+        if not 0 <= (self.fmin or 0) < high or not 0 < self.f0_low < self.f0_high:
+            raise UserError(
+                f"features: found fmin={self.fmin}, fmax={self.fmax}, f0_low={self.f0_low}, f0_high={self.f0_high}, "
+                f"expected 0 <= fmin < fmax, fmin < fs / 2 = {self.fs / 2:g}, and 0 < f0_low < f0_high"
+            )
+        if self.window not in ("hann", "hamming", "blackman", None):
+            raise UserError(
+                f"features: found window={self.window!r}, expected hann, hamming, blackman or none"
             )
 
     @property

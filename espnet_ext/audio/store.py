@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 from espnet_ext.audio.features import Features, extract, normalised
 from espnet_ext.audio.format import Source, file_state, sources
@@ -61,6 +62,8 @@ def extract_set(data: Path, out: Path, job: int, jobs: int, how: Extraction) -> 
     Raises:
         UserError: unusable audio, or another rate than the features'.
     """
+    check_device(how.device)
+    statistics(how.normalize)
     tables = read_all(data)
     if "wav.scp" not in tables:
         raise UserError(f"{data}/wav.scp: not found, expected a data directory: run stage 1 first")
@@ -95,16 +98,51 @@ def key_of(mine: dict[str, Source], how: Extraction) -> str:
 
 def _compute(mine: dict[str, Source], how: Extraction) -> Feats:
     """(id, (F, D)) of every utterance."""
-    import numpy as np
-
-    mean = std = None
-    if how.normalize not in ("", "utterance"):
-        with np.load(how.normalize) as stats:
-            mean, std = moments(int(stats["count"]), stats["sum"], stats["sum_square"])
+    mean, std = statistics(how.normalize)
     for batch in _batches(mine, how):
         found = extract([wave for _, wave in batch], how.features, how.device)
         for (utt, _), feats in zip(batch, found, strict=True):
+            if mean is not None and mean.shape != feats.shape[1:]:
+                raise UserError(
+                    f"{how.normalize}: found statistics of {mean.size} dimensions, expected "
+                    f"{feats.shape[1]} as the features have: choose those of the same settings"
+                )
             yield utt, normalised(feats, mean, std) if how.normalize else feats
+
+
+def statistics(normalize: str) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Mean and standard deviation (D,) from a feats_stats.npz; None for "" and "utterance".
+
+    Raises:
+        UserError: for any other file.
+    """
+    import numpy as np
+
+    if normalize in ("", "utterance"):
+        return None, None
+    if not Path(normalize).is_file():
+        raise UserError(f"--normalize: found no file {normalize}, expected one, or utterance")
+    try:
+        with np.load(normalize) as stats:
+            return moments(int(stats["count"]), stats["sum"], stats["sum_square"])
+    except (ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+        raise UserError(
+            f"{normalize}: found no statistics ({error}), expected a feats_stats.npz with count, sum "
+            "and sum_square"
+        ) from None
+
+
+def check_device(name: str) -> None:
+    """Raises UserError for a device that torch does not know or that is not there."""
+    import torch
+
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    there = device.type == "cuda" and (device.index or 0) < torch.cuda.device_count()
+    if device.type != "cpu" and not there:
+        raise UserError(f"--device: found {name!r}, expected cpu, or cuda on a machine with a GPU")
 
 
 def _batches(mine: dict[str, Source], how: Extraction) -> Iterator[list[tuple[str, np.ndarray]]]:

@@ -56,10 +56,8 @@ def features(kind: str, fs: int | None, like: Path | None, settings: dict[str, A
     return replace(start, **{"kind": kind, **settings})
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = Parser(__doc__)
-    parser.add_argument("data", type=Path, help="the data directory")
-    parser.add_argument("out", type=Path, help="where features go")
+def add_features(parser: Parser) -> None:
+    """The options that say what is extracted."""
     parser.add_argument(
         "--kind",
         default="logmel",
@@ -77,6 +75,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="NAME=VALUE",
         help="n_mels=128, n_fft, win_length, hop_length, fmin, fmax, order, f0_method, ...",
     )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(__doc__)
+    parser.add_argument("data", type=Path, help="the data directory")
+    parser.add_argument("out", type=Path, help="where features go")
+    add_features(parser)
     parser.add_argument("--format", choices=("ark", "hdf5"), default="ark", help="what to write")
     parser.add_argument(
         "--normalize",
@@ -91,6 +96,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--job", type=jobs, default=(1, 1), metavar="JOB/N", help="which share to do"
     )
     args = parser.parse_args(argv)
+    if not args.batch_seconds > 0:
+        parser.error(f"--batch_seconds: found {args.batch_seconds}, expected more than 0")
 
     from espnet_ext.audio.store import Extraction, extract_set
 

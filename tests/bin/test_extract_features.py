@@ -144,11 +144,28 @@ def test_segments_are_followed(folder):
         (["--kind", "plp"], "found 'plp'"),
         (["--set", "mels=3"], "found 'mels'"),
         (["--like", "no.yaml"], "no.yaml: no such"),
+        (["--set", "n_mels=abc"], "found n_mels='abc', expected a whole number"),
+        (["--set", "n_mels=-3"], "n_mels=-3"),
+        (["--set", "n_mels=0"], "n_mels=0"),
+        (["--set", "n_fft=5.5"], "found n_fft=5.5"),
+        (["--set", "n_fft=none"], "found n_fft=None"),
+        (["--set", "hop_length=1.5"], "found hop_length=1.5"),
+        (["--set", "htk=3"], "found htk=3, expected true or false"),
+        (["--set", "fmin=9000"], "found fmin=9000"),
+        (["--set", "window=square"], "found window='square'"),
+        (["--kind", "mfcc", "--set", "n_mfcc=200"], "n_mfcc <= n_mels"),
+        (["--kind", "lpc", "--set", "order=0"], "order=0"),
+        (["--device", "foo"], "found 'foo', expected cpu"),
+        (["--device", "cuda:99"], "found 'cuda:99', expected cpu"),
+        (["--normalize", "{folder}/data/text"], "found no statistics"),
+        (["--normalize", "{folder}/small.npz"], "statistics of 3 dimensions, expected 80"),
+        (["--normalize", "uterance"], "found no file uterance"),
         (["--set", "n_fft=32768"], "expected more than n_fft / 2"),
     ],
 )
 def test_errors_are_one_line_and_leave_nothing(folder, capsys, options, words):
-    assert run(folder, *options) == 1
+    np.savez(folder / "small.npz", count=3, sum=np.ones(3), sum_square=np.ones(3))
+    assert run(folder, *(option.format(folder=folder) for option in options)) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("extract_features: error: ") or "error" in error
     assert words in error
