@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet_ext.bin.command import Parser, run
+from espnet_ext.bin.command import Parser, option, run
 from espnet_ext.errors import UserError
 
 
@@ -65,12 +65,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("data", type=Path, help="the data directory")
     parser.add_argument("out", type=Path, help="the data directory to write")
     parser.add_argument(
-        "--factors", default="0.9 1.0 1.1", help="speeds; 1.0 keeps the ids as they are"
+        "--factors",
+        type=option(factors),
+        default="0.9 1.0 1.1",
+        help="speeds; 1.0 keeps the ids as they are",
     )
     args = parser.parse_args(argv)
     parser.keep_apart(args.out, args.data)
-    count = perturb(args.data, args.out, factors(args.factors))
-    print(f"{args.out}: {count} utterances at speeds {args.factors}")
+    count = perturb(args.data, args.out, args.factors)
+    print(f"{args.out}: {count} utterances at speeds {' '.join(args.factors)}")
     return 0
 
 

@@ -16,8 +16,8 @@ AS_RECORDED = {"utt2speed": "1", "utt2augment": "0"}
 def combine(out: str | Path, directories: Sequence[str | Path]) -> list[str]:
     """Put several directories together; tables that not all of them have are left out.
 
-    Where some have `segments` and others do not, these get segments of whole recordings (from
-    utt2dur). Where some have `utt2speed` or `utt2augment`, the others' sound stays as it is recorded.
+    Where some have `segments` and others do not, these get segments of whole recordings.
+    Where some have `utt2speed` or `utt2augment`, the others' sound stays as it is recorded.
 
     Returns:
         the names of the tables left out.
@@ -33,17 +33,17 @@ def combine(out: str | Path, directories: Sequence[str | Path]) -> list[str]:
     for name in sorted(common | (anywhere & {"segments", *AS_RECORDED})):
         joined[name] = {}
         for directory, tables in every.items():
-            _join(joined[name], _table_of(name, directory, tables), f"{directory}/{name}")
+            _join(joined[name], _table_of(name, tables), f"{directory}/{name}")
     if AUGMENT in anywhere:
         joined[AUGMENT] = _one_augmentation(every)
     write_all(out, joined)
     return sorted(anywhere - joined.keys())
 
 
-def _table_of(name: str, directory: str, tables: Tables) -> dict[str, str]:
+def _table_of(name: str, tables: Tables) -> dict[str, str]:
     """A table, or what it would say if it were there."""
     if name == "segments" and name not in tables:
-        return _whole(Path(directory), tables)
+        return {utt: f"{utt} 0 -1" for utt in tables["utt2spk"]}
     if name not in AS_RECORDED:
         return tables[name]
     usual = AS_RECORDED[name]
@@ -62,15 +62,6 @@ def _one_augmentation(every: Mapping[str, Tables]) -> dict[str, str]:
             "run format_audio on each directory, then combine what it wrote"
         )
     return options
-
-
-def _whole(directory: Path, tables: Tables) -> dict[str, str]:
-    if "utt2dur" not in tables:
-        raise UserError(
-            f"{directory}: found no segments but other directories have them, expected utt2dur to "
-            "make them from: run utt2dur on it first"
-        )
-    return {utt: f"{utt} 0 {dur}" for utt, dur in tables["utt2dur"].items()}
 
 
 def _join(whole: dict[str, str], table: Mapping[str, str], where: str) -> None:

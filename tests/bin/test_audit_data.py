@@ -438,3 +438,19 @@ def test_rules_look_at_what_format_audio_or_an_audit_measured(tmp_path, capsys):
         with pytest.raises(SystemExit) as caught:
             call(filter_data.main, [raw, out, "train", *bad])
         assert caught.value.code == 2
+
+
+def test_segments_to_the_end_are_audited_and_formatted(tmp_path):
+    make(tmp_path)
+    utts = ("s0-a", "s0-b")
+    tables = {
+        "wav.scp": {"r": f"{tmp_path}/audio/{UTTS[0]}.wav"},
+        "segments": {"s0-a": "r 0.1 0.4", "s0-b": "r 0.25 -1"},
+        "text": {"s0-a": "A WORD", "s0-b": "ANOTHER"},
+        "utt2spk": dict.fromkeys(utts, "s0"),
+    }
+    write_all(tmp_path / "train", tables)
+    assert run(tmp_path) == 0
+    assert call(format_audio.main, [str(tmp_path), str(tmp_path / "raw"), "train"]) == 0
+    seconds = datadir.read_table(tmp_path / "raw/train/utt2dur")
+    assert [float(seconds[u]) for u in utts] == pytest.approx([0.3, 0.75])

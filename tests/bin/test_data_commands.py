@@ -196,8 +196,9 @@ def test_speeds_of_augmented_data_keep_what_may_happen_to_it(tmp_path):
 @pytest.mark.parametrize("factors", ["", "fast", "0.9 0.90", "0", "-1", "nan"])
 def test_speeds_must_be_different_sensible_numbers(tmp_path, capsys, factors):
     data = make(tmp_path / "d")
-    assert run(speed_perturb, data, tmp_path / "sp", f"--factors={factors}") == 1
-    assert "expected different numbers" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as caught:
+        run(speed_perturb, data, tmp_path / "sp", f"--factors={factors}")
+    assert caught.value.code == 2 and "expected different numbers" in capsys.readouterr().err
     assert not (tmp_path / "sp").exists()
 
 
