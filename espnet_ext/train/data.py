@@ -6,6 +6,7 @@ import contextlib
 import random
 import signal
 import zlib
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 
 from espnet_ext.audio.read import read
 from espnet_ext.datadir import numbers_in, read_table
+from espnet_ext.datadir.tables import split_line
 from espnet_ext.errors import UserError
 from espnet_ext.text.tokens import TextPipeline
 
@@ -37,7 +39,7 @@ class Utterances(torch.utils.data.Dataset):  # type: ignore[type-arg]
     """
 
     ids: list[str]
-    tokens: list[np.ndarray]
+    tokens: Sequence[np.ndarray]
     audio: dict[str, str] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     extra: dict[str, Mapping[str, str]] = field(default_factory=dict)
@@ -114,10 +116,12 @@ def _token_arrays(texts: Mapping[str, str], pipeline: TextPipeline, where: str) 
     arrays = [np.asarray(pipeline.ids(text), dtype=np.int64) for text in texts.values()]
     for utt, ids in zip(texts, arrays, strict=True):
         if len(ids) == 0:
-            raise UserError(
-                f"{where}: the text of {utt} ({texts[utt]!r}) has no token: remove the utterance"
-            )
+            raise _no_token(where, utt, texts[utt])
     return arrays
+
+
+def _no_token(where: str, utt: str, text: str) -> UserError:
+    return UserError(f"{where}: the text of {utt} ({text!r}) has no token: remove the utterance")
 
 
 def read_data_dir(
@@ -156,13 +160,67 @@ def read_data_dir(
     )
 
 
+class FlatTokens(Sequence[np.ndarray]):
+    """Token ids of many sentences in one array: 4 bytes a token and 8 a sentence.
+
+    Args:
+        values: ids of all sentences, one after the other.
+        ends: where in `values` each sentence ends.
+    """
+
+    def __init__(self, values: array[int], ends: array[int]) -> None:
+        self.values = np.frombuffer(values, np.int32)
+        self.ends = np.frombuffer(ends, np.int64)
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, index: Any) -> Any:
+        """The ids of one sentence, (length,) int64."""
+        place = range(len(self))[index]
+        begin = self.ends[place - 1] if place else 0
+        return self.values[begin : self.ends[place]].astype(np.int64)
+
+
 def read_text(files: Sequence[str | Path], pipeline: TextPipeline) -> Utterances:
-    """The lines of Kaldi text files (`id sentence`), for a language model; no line is lost to an id used twice."""
-    texts: dict[str, str] = {}
+    """The lines of Kaldi text files (`id sentence`), for a language model; no line is lost to an id used twice.
+
+    Files are read line by line and what is kept is small: they may hold tens of millions of sentences.
+
+    Raises:
+        UserError: a file is missing or not such a table, or a sentence has no token.
+    """
+    ids: list[str] = []
+    values, ends = array("i"), array("q")
+    earlier: set[str] = set()
     for number, file in enumerate(files, 1):
-        for utt, text in read_table(file).items():
-            texts[f"{utt}@{number}" if utt in texts else utt] = text
-    return Utterances(ids=list(texts), tokens=_token_arrays(texts, pipeline, str(files[0])))
+        mine: set[str] = set()
+        for utt, text in _sentences(Path(file), mine):
+            tokens = pipeline.ids(text)
+            if not tokens:
+                raise _no_token(str(file), utt, text)
+            ids.append(f"{utt}@{number}" if utt in earlier else utt)
+            values.extend(tokens)
+            ends.append(len(values))
+        mine |= earlier  # the larger one, mostly, gets the smaller one
+        earlier = mine
+    return Utterances(ids=ids, tokens=FlatTokens(values, ends))
+
+
+def _sentences(file: Path, seen: set[str]) -> Iterator[tuple[str, str]]:
+    """(id, sentence) of each line; ids go to `seen`. A file with a bad line is left to read_table, which says where."""
+    if not file.is_file():
+        read_table(file)
+    with open(file, "rb") as stream:
+        for line in stream:
+            try:
+                utt, text = split_line(line.decode())
+            except UnicodeDecodeError:
+                utt = text = ""
+            if not utt or not text or utt in seen:
+                read_table(file)
+            seen.add(utt)
+            yield utt, text
 
 
 class Collate:

@@ -81,6 +81,20 @@ def test_an_update_sees_what_espnets_does(recipe: str, hours: float, filled: flo
     assert told == pytest.approx(updates, rel=0.02)
 
 
+@pytest.mark.parametrize("recipe", ["librispeech", "commonvoice", "wsj", "chime4"])
+def test_batches_of_a_language_model_are_as_large_as_said(recipe: str):
+    """On lengths as its sentences have: 5 to 50 sub-words (Common Voice: 5 to 25), or 40 to 240 characters."""
+    import numpy as np
+
+    from espnet_ext.train.sampler import BucketSampler
+
+    config = read(f"{recipe}/asr1/conf/train_lm.yaml")
+    shortest, longest = {"librispeech": (5, 50), "commonvoice": (5, 25)}.get(recipe, (40, 240))
+    lengths = np.random.default_rng(0).integers(shortest, longest, 100_000).astype(float)
+    sampler = BucketSampler(lengths, config["batch_size"], **config.get("sampler_conf", {}))
+    assert lengths.sum() / len(sampler.batches(1)) > 0.7 * config["batch_size"]
+
+
 def test_one_voice_has_the_text_encoder_of_many():
     """ESPnet's recipes for LJ Speech, JSUT and VCTK share it, and it is not the class' default."""
     keys = [
