@@ -95,29 +95,51 @@ def augmentation(conf: Mapping[str, Any], where: str = "augmentation") -> Augmen
     Raises:
         UserError: for an unknown key, or a value out of its range.
     """
-    from espnet_ext.audio.effects import CODECS
-
     known: dict[str, Any] = {f.name: f.default for f in fields(Augmentation)}
     given: dict[str, Any] = {}
     for name, value in conf.items():
         if name not in known:
             raise UserError(f"{where}: found {name!r}, expected some of {', '.join(known)}")
         given[name] = _chance_of(name, value, known[name], where) if name in _LIMITS else value
+    _check(given, where)
     if "codecs" in given:
         given["codecs"] = tuple(given["codecs"])
-        for codec in given["codecs"]:
-            if codec not in CODECS:
-                raise UserError(f"{where}: found codec {codec!r}, expected {', '.join(CODECS)}")
-    for name in ("token_drop", "token_unk"):
-        if not 0 <= float(given.get(name, 0)) < 1:
-            raise UserError(f"{where}: found {name}={given[name]}, expected 0 to 1")
     return Augmentation(**given)
 
 
+def _check(given: Mapping[str, Any], where: str) -> None:
+    """Raises UserError for a value, other than a chance, that is of a wrong type or out of its range."""
+    from espnet_ext.audio.effects import CODECS
+
+    for name, value in given.items():
+        if name == "codecs":
+            listed = isinstance(value, list | tuple) and len(value) > 0
+            right, wanted = (
+                listed and all(c in CODECS for c in value),
+                "some of " + ", ".join(CODECS),
+            )
+        elif name in ("token_drop", "token_unk"):
+            right, wanted = _is_number(value) and 0 <= value < 1, "0 to 1"
+        elif name in ("rir_scp", "noise_scp"):
+            right, wanted = value is None or isinstance(value, str), "the name of a file"
+        elif name in ("rooms", "seed"):
+            right = isinstance(value, int) and _is_number(value) and (name == "seed" or value > 0)
+            wanted = "a whole number" if name == "seed" else "a whole number from 1 on"
+        else:
+            continue
+        if not right:
+            raise UserError(f"{where}: found {name}: {value!r}, expected {wanted}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _chance_of(name: str, value: Any, usual: Chance, where: str) -> Chance:
-    if isinstance(value, int | float):
+    if _is_number(value):
         value = {"prob": value}
-    if not isinstance(value, Mapping) or set(value) - {"prob", "low", "high"}:
+    mapping = isinstance(value, Mapping) and not set(value) - {"prob", "low", "high"}
+    if not mapping or not all(map(_is_number, value.values())):
         raise UserError(
             f"{where}: found {name}: {value!r}, expected {{prob: 0.5, low: {usual.low}, high: {usual.high}}}"
         )

@@ -76,7 +76,22 @@ def test_shares_do_not_matter_and_a_changed_config_does(folder, capsys):
 
 
 @pytest.mark.parametrize(
-    ("yaml", "words"), [("echo: 1", "found 'echo'"), ("speed: {prob: 3}", "expected prob")]
+    ("yaml", "words"),
+    [
+        ("echo: 1", "found 'echo'"),
+        ("speed: {prob: 3}", "expected prob"),
+        ("noise: {prob: abc}", "found noise: {'prob': 'abc'}"),
+        ("noise: {prob: .nan}", "expected prob"),
+        ("noise: yes", "found noise: True"),
+        ("codecs: 5", "found codecs: 5"),
+        ("codecs: []", "found codecs: []"),
+        ("codecs: [mulaw, vinyl]", "vinyl"),
+        ("token_drop: abc", "found token_drop: 'abc'"),
+        ("noise_scp: 5", "found noise_scp: 5"),
+        ("rooms: x", "found rooms: 'x'"),
+        ("rooms: 0", "found rooms: 0"),
+        ("seed: 1.5", "found seed: 1.5"),
+    ],
 )
 def test_a_wrong_config_is_one_line(folder, capsys, yaml, words):
     (folder / "aug.yaml").write_text(yaml)
