@@ -243,6 +243,7 @@ def train_model(
     """
     task = TASKS[task_name]
     device = choose_device(device, training=True)
+    set_precision(device)
     pipeline = TextPipeline.from_dir(places.tokens)
     config = fill_in(read_config(task, places.config, places.overrides), pipeline, places.stats_dir)
     train, valid = data = _checked_data(task, places, pipeline, config)
@@ -254,6 +255,15 @@ def train_model(
     number, folder = config["num_att_plot"], places.output_dir
     save_attention(model, valid, trainer.collate, folder, number, pipeline, device)
     return averaged
+
+
+def set_precision(device: str) -> None:
+    """On a GPU, products of matrices in TF32 (10 bits of mantissa, sums in fp32), as convolutions are anyway.
+
+    That is several times as fast as full fp32 on an A100 or newer; older GPUs and CPUs compute as ever.
+    """
+    if device.startswith("cuda"):
+        torch.set_float32_matmul_precision("high")
 
 
 def _checked_data(

@@ -10,7 +10,7 @@ import yaml
 from espnet_ext.bridge.load import load_model
 from espnet_ext.bridge.tasks import TASKS
 from espnet_ext.errors import UserError
-from espnet_ext.train.run import read_config, train_model
+from espnet_ext.train.run import read_config, set_precision, train_model
 
 
 @pytest.mark.parametrize("task", ["asr", "lm", "tts"])
@@ -269,3 +269,14 @@ def test_a_class_of_the_wrong_family_is_refused(tiny, tmp_path, mine, task, key,
 def test_a_name_that_means_nothing_is_explained(tiny, tmp_path, mine, key, path, words):
     with pytest.raises(UserError, match=words):
         train_model("asr", tiny.places("asr", tmp_path / "x", {key: path}))
+
+
+def test_products_are_in_tf32_on_a_gpu_alone():
+    before = torch.get_float32_matmul_precision()
+    try:
+        set_precision("cpu")
+        assert torch.get_float32_matmul_precision() == before
+        set_precision("cuda:0")
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Common Voice, any language (English unless said otherwise): E-Branchformer with CTC and attention, Transformer LM.
-#: task=ASR hours=1700 needs="Common Voice (COMMONVOICE=<dir>, from its site after logging in); GPUs"
+#: task=ASR hours=2300 needs="Common Voice (COMMONVOICE=<dir>, from its site after logging in); GPUs"
 . "$(dirname "${BASH_SOURCE[0]}")/../../../path.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 . "$ROOT/local/db.sh"
