@@ -10,6 +10,7 @@ import hashlib
 import os
 import sys
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,13 +18,14 @@ from espnet_ext.audio.augment import Augmentation, augmented, read_augmentation
 from espnet_ext.audio.clean import AS_IT_IS, Cleaning, clean
 from espnet_ext.audio.measures import (
     Measures,
+    Meter,
     measure,
-    measure_samples,
+    measured,
     unpacked,
     write_measures,
 )
-from espnet_ext.audio.read import AudioError, ark_offset, opened, read
-from espnet_ext.audio.resample import change_speed, resample, to_int16
+from espnet_ext.audio.read import AudioError, ark_offset, blocks, opened
+from espnet_ext.audio.resample import as_float, resampled, to_int16
 from espnet_ext.audio.shares import UNMOVED, Record, Share, finished, locked, prune, usable
 from espnet_ext.audio.write import encode
 from espnet_ext.datadir.edit import Tables, keep, read_all, write_all
@@ -175,30 +177,34 @@ def samples_of(utt: str, source: Source, form: Form) -> tuple[np.ndarray, int, M
         AudioError: unreadable, empty, a channel that is not there, or a rate that must not be
             changed.
     """
-    samples, rate = read(source.entry, utt, start=source.start, end=source.end, dtype="native")
-    samples = _channels(samples, utt, source, form)
-    measures = measure_samples(samples, rate)
+    import numpy as np
+
+    stream = blocks(source.entry, utt, source.start, source.end)
+    rate, first = next(stream)
     wanted = form.rate or rate
     if wanted != rate and form.no_resample:
         raise AudioError(
             f"utterance {utt!r}, {source.entry}: found {rate} Hz, expected {wanted} Hz: drop "
             f"--no_resample to have it resampled, or set --fs {rate}"
         )
-    untouched = (wanted, source.speed, source.draw) == (rate, 1.0, "0") and form.clean == AS_IT_IS
-    if untouched and samples.dtype.kind == "i":
-        return samples, rate, measures
-    if samples.dtype.kind == "i":
-        samples = samples.astype("float32") / 32768.0
+    # Block by block: of a long recording only the result is held.
+    parts = (_channels(b, utt, source, form) for b in chain([first], (b for _, b in stream)))
+    meter = Meter(rate, len(form.channels or range(first.shape[1])))
+    heard = measured(parts, meter)
+    plain = source.draw == "0" and form.clean == AS_IT_IS
+    if plain and (wanted, source.speed) == (rate, 1.0) and first.dtype.kind == "i":
+        return np.concatenate([*heard]), rate, meter.result()
     # One pass for both: at `speed` times its rate, brought to the wanted one.
-    if wanted == rate:
-        samples = change_speed(samples, source.speed)
-    else:
-        samples = resample(samples, rate * source.speed, wanted)
+    rates = (source.speed, 1.0) if wanted == rate else (rate * source.speed, wanted)
+    found = resampled(map(as_float, heard), *rates)
+    if plain:
+        return np.concatenate([*map(to_int16, found)]), wanted, meter.result()
+    samples = np.concatenate([*found])
     if form.clean != AS_IT_IS:
         samples = clean(samples, wanted, form.clean, utt)
     if source.draw != "0" and form.augment:
         samples = augmented(samples, wanted, form.augment, utt, source.draw)
-    return to_int16(samples), wanted, measures
+    return to_int16(samples), wanted, meter.result()
 
 
 def _channels(samples: np.ndarray, utt: str, source: Source, form: Form) -> np.ndarray:

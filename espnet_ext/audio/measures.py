@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -228,6 +228,13 @@ class Meter:
             bandwidth=_bandwidth(self.spectrum, self.rate),
             digest=self.hash.hexdigest(),
         )
+
+
+def measured(blocks: Iterable[np.ndarray], meter: Meter) -> Iterator[np.ndarray]:
+    """The blocks as they are, each measured on its way."""
+    for block in blocks:
+        meter.add(block)
+        yield block
 
 
 def _magnitudes(block: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ Arrays are (T, C): T samples of C channels, float32 in [-1, 1] or int16.
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -250,12 +251,17 @@ def _require_finite(samples: np.ndarray, at: int, who: str) -> None:
 
 
 def load(path: str | Path, rate: int | None = None) -> tuple[np.ndarray, int]:
-    """Read a whole file as mono float32 (T,), channels averaged, resampled to `rate` if given."""
-    from espnet_ext.audio.resample import resample
+    """Read a whole file as mono float32 (T,), channels averaged, resampled to `rate` if given; more is never held."""
+    import numpy as np
 
-    samples, found = read(str(path))
-    mono = samples.mean(axis=1, dtype="float32")
-    return (mono, found) if rate in (None, found) else (resample(mono, found, rate), int(rate or 0))
+    from espnet_ext.audio.resample import as_float, resampled
+
+    stream = blocks(str(path))
+    found, first = next(stream)
+    wanted = rate or found
+    parts = itertools.chain([first], (block for _, block in stream))
+    mono = (as_float(part).mean(axis=1, keepdims=True, dtype="float32") for part in parts)
+    return np.concatenate([*resampled(mono, found, wanted)])[:, 0], wanted
 
 
 def seconds_of(entry: str, utt: str = "") -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,6 +25,34 @@ def resample(samples: np.ndarray, found: float, wanted: float) -> np.ndarray:
     if found == wanted:
         return samples
     return soxr.resample(samples, found, wanted, quality="HQ")
+
+
+def resampled(blocks: Iterable[np.ndarray], found: float, wanted: float) -> Iterator[np.ndarray]:
+    """`resample` for audio that comes in blocks (N, C) of float32: together they are the same to the bit."""
+    import soxr
+
+    if found == wanted:
+        yield from blocks
+        return
+    stream = last = None
+    for block in blocks:
+        stream = stream or soxr.ResampleStream(
+            found, wanted, block.shape[1], dtype="float32", quality="HQ"
+        )
+        if last is not None:
+            yield stream.resample_chunk(last)
+        last = block
+    if stream is not None:
+        yield stream.resample_chunk(last, last=True)
+
+
+def as_float(samples: np.ndarray) -> np.ndarray:
+    """int16 to float32 in [-1, 1); float32 as it is."""
+    import numpy as np
+
+    if samples.dtype.kind == "f":
+        return samples
+    return samples.astype(np.float32) / np.float32(32768)
 
 
 def change_speed(samples: np.ndarray, factor: float) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from espnet_ext.audio.resample import change_speed, resample, to_int16
+from espnet_ext.audio.resample import change_speed, resample, resampled, to_int16
 
 RATE = 16000
 
@@ -48,3 +48,15 @@ def test_the_same_every_time_and_by_channel():
 def test_int16_is_rounded_and_clipped():
     found = to_int16(np.array([0, 1.0, -1.0, 1.5, -1.5, 1.6 / 32768], np.float32))
     assert found.tolist() == [0, 32767, -32768, 32767, -32768, 2]
+
+
+@pytest.mark.parametrize(
+    "rates", [(44100, 16000), (8000, 16000), (14400.0, 16000), (1.1, 1.0), (1, 1)]
+)
+@pytest.mark.parametrize("count", [1, 7, 30011])
+def test_blocks_give_the_same_to_the_bit(rates, count):
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, (count, 2)).astype(np.float32)
+    blocks = [samples[k : k + 7000] for k in range(0, count, 7000)]
+    found = np.concatenate([*resampled(blocks, *rates)])
+    wanted = resample(samples, *rates)
+    assert found.shape == wanted.shape and (found == wanted).all()

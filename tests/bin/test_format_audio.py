@@ -547,3 +547,25 @@ def test_a_whole_set_stays_whole_until_the_next_one_is(tmp_path, audio_format, c
     counts = datadir.read_table(tmp_path / "raw/train/utt2num_samples")
     assert counts == {u: str(len(s)) for u, (s, _) in after.items()}
     assert all(after[u][0].shape != before[u][0].shape for u in before)
+
+
+def test_a_long_recording_is_not_held_as_it_is(tmp_path):
+    import tracemalloc
+
+    from espnet_ext.audio.read import load
+
+    make(tmp_path, 1)
+    path = tmp_path / "audio/s0-000.wav"
+    minute = noise(0, 60, channels=2, rate=44100)
+    with soundfile.SoundFile(path, "w", 44100, 2) as stream:
+        for _ in range(4):
+            stream.write(minute)
+    held = 4 * minute.size * 2  # bytes
+    for work in (lambda: run(tmp_path, "--audio_format", "wav"), lambda: load(path, 16000)):
+        tracemalloc.start()
+        work()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 2 * held, peak / held
+    counts = datadir.read_table(tmp_path / "raw/train/utt2num_samples")
+    assert counts == {"s0-000": str(4 * 60 * RATE)}
