@@ -41,7 +41,8 @@ _SENTENCE = (  # what begins a sentence more often than a saint's name does
     r"\s+(?:A|An|And|At|But|For|He|Her|His|I|If|In|It|Its|My|No|On|Our|She|So|That|The|Then|There|"
     r"They|This|To|We|When|You)\b"
 )
-_ROMAN = r"(?=[IVXLC])(XC|XL|L?X{0,3})(IX|IV|V?I{0,3})"
+# both groups may be empty, but not together: the letter before the end is the numeral's own
+_ROMAN = r"(?=[IVXLC])(XC|XL|L?X{0,3})(IX|IV|V?I{0,3})(?<=[IVXLC])"
 
 
 def _any(words: Iterable[str]) -> str:
@@ -148,6 +149,8 @@ _add("sign after cents", r"(?<![\w.,])([0-9]+)[.,]([0-9]{2})\s?([€£$])(?![0-9
 _add("sign after", rf"(?<![\w.,€£$])({_NUMBER})\s?([€£])(?![0-9])", r"\2\1")
 _add("thousands", r"([$€£])([0-9]+(?:\.[0-9]+)?)\s?(?:[kK]|thousand)\b",
      lambda m: f"{m[2]} thousand {CURRENCIES[m[1]][0]}s")  # fmt: skip
+_add("millions", r"([$€£])([0-9]+(?:\.[0-9]+)?)\s?(?:([mM]n?)|[bB]n?)\b(?![/²³^'’])",
+     lambda m: f"{m[2]} {'million' if m[3] else 'billion'} {CURRENCIES[m[1]][0]}s")  # fmt: skip
 _add("each", r"\$([0-9]+)-a-(?=[a-z])", r"\1 dollar a ")
 
 # -- units -----------------------------------------------------------------------------------------
@@ -168,7 +171,7 @@ _add("height", r"(?<![\w.,'])([0-9]{1,2})['’′]\s?([0-9]{1,2})(?:[\"”″]|'
 _add("feet", r"(?<=[0-9] ft [0-9] )in\b|(?<=[0-9] ft [0-9]{2} )in\b", "inches")
 _add("rate", rf"(?<![\w.,])({_NUMBER})\s?({_any(_UNITS)})/([0-9]+)?\s?({_any(_UNITS)})(?![\w/²³^])",
      _rate)  # fmt: skip
-_add("unit", rf"(?<![A-Za-z.,])({_NUMBER})\s?({_any(UNREAD_UNITS)})(?![\w/²³^'’-])", _unit)
+_add("unit", rf"(?<![A-Za-z.,$£€¥0-9])({_NUMBER})\s?({_any(UNREAD_UNITS)})(?![\w/²³^'’-])", _unit)
 _add("two scales", r"(?<=°[CF])/(?=\s?[0-9])", " or ")
 _add("seconds", r"(?<![\w.,])([0-9]+\.[0-9]+)\s?s\b(?!['’])", r"\1 seconds")
 _add("quotation", r'(?<![^\s(\[])"([^"\s](?:[^"]*[^"\s])?)"(?![^\s.,;:!?)\]])', r"“\1”")

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from espnet_ext.text.lexicon import NUMBERED, REIGNS
 from espnet_ext.text.mend import RULES, mend, roman
 
 MENDED = {
@@ -35,6 +36,7 @@ MENDED = {
     "May 5 people come? On May 5 at noon": "May five people come? On May 5 at noon",
     # money and units
     "50¢, 12 EUR, 3,50 €": "50 cents, 12 euros, €3.50",
+    "a $3m house, €2m. £2.5bn": "a 3 million dollars house, 2 million euros. 2.5 billion pounds",
     "$60k and $100-a-day": "60 thousand dollars and 100 dollar a day",
     "5 km/h, 1 m/s, 7 l/100 km": "5 kilometers per hour, 1 meter per second, 7 liters per 100 kilometers",
     "8GB, 60 W, 5 m but 5'5": "8 gigabytes, 60 watts, 5 meters but 5'5",
@@ -75,6 +77,17 @@ def test_roman_numerals(value):
     ones = ["", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX"][value % 10]
     assert roman(tens + ones) == value
     assert mend(f"Chapter {tens}{ones} ends") == f"Chapter {value} ends"
+
+
+CAPITALISED = st.text("ivxlcdmorke", min_size=0, max_size=5)
+
+
+@given(st.sampled_from([*NUMBERED, *REIGNS, "King George"]), st.sampled_from("IVXLCD"), CAPITALISED)
+def test_a_capital_after_a_name_is_no_numeral_of_nothing(word, first, rest):
+    text = f"{word} {first}{rest} came"
+    assert mend(text).startswith(word)
+    if rest:
+        assert mend(text) == text
 
 
 @given(st.lists(st.sampled_from("the cat may don't May, said well-known Mary? (no)".split())))
