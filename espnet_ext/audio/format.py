@@ -361,9 +361,7 @@ def merge(out: Path, tables: Tables, every: dict[str, Source], form: Form) -> bo
             file=sys.stderr,
         )
     if not found:
-        raise UserError(
-            f"{out}: found no usable utterance, expected some: check the audio of the set"
-        )
+        raise UserError(f"{out}: found no usable utterance, expected some: check the set's audio")
     done = keep({n: t for n, t in tables.items() if n not in CONSUMED}, found.keys())
     done["wav.scp"] = {u: _entry(out, r, every[u]) for u, r in found.items()}
     done["utt2num_samples"] = {u: str(r.samples) for u, r in found.items()}

@@ -70,7 +70,6 @@ def add_form(parser: Parser) -> None:
     parser.add_argument(
         "--ref_channels",
         type=channels,
-        default=None,
         help="channels to keep, from 0, e.g. 0 or 0,2; unset: all",
     )
     parser.add_argument(
