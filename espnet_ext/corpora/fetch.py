@@ -59,11 +59,29 @@ def obtain(archive: Archive, target: str | Path) -> None:
     if target.is_dir():
         return
     path = target.parent / f".{target.name}-{archive.url.rpartition('/')[2]}"
-    if not path.exists():
+    if not path.exists() and not _adopt(archive, target, path):
         fetch(archive.url, path, archive.checksum)
     print(f"unpack {archive.url.rpartition('/')[2]} as {target}", file=sys.stderr, flush=True)
     unpack(path, archive.name, target, archive.witnesses, archive.shared)
     path.unlink()
+
+
+def _adopt(archive: Archive, target: Path, path: Path) -> bool:
+    """Link `path` to the archive if it lies beside the target or a directory higher, as published.
+
+    The file stays where it is, whatever is found in it: somebody has put it there.
+    """
+    kind, _, expected = archive.checksum.partition(":")
+    name = archive.url.rpartition("/")[2]
+    for found in (target.parent / name, target.parent.parent / name):
+        if kind and found.is_file():
+            if _digest(found, kind) == expected:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.unlink(missing_ok=True)
+                path.symlink_to(found.resolve())
+                return True
+            print(f"{found}: not the archive that was published, not used", file=sys.stderr)
+    return False
 
 
 def fetch(
@@ -153,20 +171,24 @@ def _failed(url: str, part: Path, what: str) -> UserError:
 def _verify(url: str, part: Path, checksum: str) -> None:
     """Compare with what was published; another file is removed, so that the next try starts anew."""
     kind, _, expected = checksum.partition(":")
-    if not kind:
-        return
+    found = _digest(part, kind) if kind else ""
+    if found != expected:
+        part.unlink()
+        raise UserError(
+            f"{url}: found {kind} {found}, expected {expected}: the file was damaged "
+            "on its way and is removed; run it again to fetch it anew"
+        )
+
+
+def _digest(part: Path, kind: str) -> str:
+    """The md5 or sha256 of a file."""
     digest = hashlib.new(kind, usedforsecurity=False)
     with open(part, "rb") as stream:
         blocks = iter(lambda: stream.read(BLOCK), b"")
         total = -(-part.stat().st_size // BLOCK)
         for block in progress(blocks, total, f"verify {part.stem} (MiB)", quiet_end=True):
             digest.update(block)
-    if digest.hexdigest() != expected:
-        part.unlink()
-        raise UserError(
-            f"{url}: found {kind} {digest.hexdigest()}, expected {expected}: the file was damaged "
-            "on its way and is removed; run it again to fetch it anew"
-        )
+    return digest.hexdigest()
 
 
 def unpack(

@@ -33,8 +33,8 @@ def corpus_root(given: str | Path, name: str, witness: str, variable: str, sourc
     for root in (Path(given), Path(given) / name):
         if (root / witness).exists():
             return root
-    state = "a directory without it" if Path(given).is_dir() else "nothing there"
-    raise UserError(f"{given}: found {state}, expected {name} with its {witness}: {advice}")
+    state = f"a directory without {witness}" if Path(given).is_dir() else "no such directory"
+    raise UserError(f"{given}: found {state}, expected {name} or the directory it is in: {advice}")
 
 
 def one_of(option: str, given: str, known: Iterable[str]) -> str:

@@ -257,6 +257,24 @@ def test_single_archives(tmp_path, server, monkeypatch, module, name, member):
     assert (tmp_path / "downloads" / name / member).is_file() and len(server.asked) == 1
 
 
+@pytest.mark.parametrize("place", ["LibriSpeech/dev-clean.tar.gz", "dev-clean.tar.gz"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_archive_that_is_there_already_is_used(tmp_path, server, place, whole):
+    """Whole: nothing is fetched. Damaged: it is told, and left to whoever put it there."""
+    server.data = archive(["a.flac"], "LibriSpeech/dev-clean/")
+    mine = tmp_path / place
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_bytes(server.data if whole else server.data[:-9])
+    before = mine.read_bytes()
+    url = server.url.rpartition("/")[0] + "/dev-clean.tar.gz"
+    given = Archive(url, "LibriSpeech/dev-clean", checksum(server.data))
+    obtain(given, tmp_path / "LibriSpeech/dev-clean")
+    assert (tmp_path / "LibriSpeech/dev-clean/a.flac").is_file()
+    assert len(server.asked) == (0 if whole else 1)
+    assert mine.read_bytes() == before
+    assert not [p for p in tmp_path.rglob(".*") if p.is_symlink()]
+
+
 def test_vctk_and_libritts_know_their_versions(tmp_path, server, monkeypatch):
     server.data = zipped(["speaker-info.txt"])
     monkeypatch.setitem(vctk.ARCHIVES, "0.92", Archive(server.url, ""))

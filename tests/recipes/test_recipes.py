@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -106,6 +107,18 @@ def test_noises_do_not_count_as_words(name: str, tmp_path: Path, monkeypatch: py
     for script in ("TEMPLATE/asr1/asr.sh", "an4/asr1/run.sh"):
         calls = re.findall(r"bin\.score_asr (.*)", (REPO / "egs2" / script).read_text())
         assert calls and all("$score_opts" in call for call in calls)
+
+
+@pytest.mark.parametrize("script", ["asr1/asr.sh", "tts1/tts.sh"])
+def test_a_validation_set_that_is_a_test_set_too_is_written_once(script: str):
+    text = (REPO / "egs2/TEMPLATE" / script).read_text()
+    (line,) = re.findall(r"^sets=.*$", text, re.M)
+    given = 'train=t train_set=t valid_set=dev test_sets="dev eval1"'
+    said = subprocess.run(
+        ["bash", "-c", f"{given}\n{line}\necho $sets"], capture_output=True, text=True, check=True
+    )
+    assert said.stdout == "t dev eval1\n"
+    assert text.count("$valid_set $test_sets") == 2  # this line, and what stage 1 makes
 
 
 @pytest.mark.slow

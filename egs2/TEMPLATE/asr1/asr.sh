@@ -56,6 +56,7 @@ device=cpu
 if [ "$gpu" -gt 0 ]; then device=cuda; fi
 logs=exp/logs
 train=$train_set${speed_perturb_factors:+_sp}
+sets=$(printf '%s\n' $train $valid_set $test_sets | awk '!seen[$0]++')  # each once: training may be judged by a test set
 tokens=data/token_list/$token_type
 [ "$token_type" = bpe ] && tokens+=_unigram$nbpe
 lm_exp=exp/lm_${lm_tag:-$(basename "$lm_config" .yaml)_${tokens##*/}}
@@ -78,15 +79,15 @@ if [ -n "$speed_perturb_factors" ]; then
 fi
 
 run_stage 3 format "Write audio in one form" after data,speed_perturb \
-  makes "$(under dump/raw/org $train $valid_set $test_sets)" -- \
+  makes "$(under dump/raw/org $sets)" -- \
   $train_cmd JOB=1:$nj $logs/format.JOB.log \
   $bin.format_audio --job JOB/$nj --fs $fs --audio_format $audio_format $format_opts \
-  data dump/raw/org $train $valid_set $test_sets
+  data dump/raw/org $sets
 
 run_stage 4 filter "Leave out utterances that are too short, too long or empty" after format \
-  makes "$(under dump/raw $train $valid_set $test_sets)" -- \
+  makes "$(under dump/raw $sets)" -- \
   $bin.filter_data --min_seconds $min_seconds --max_seconds $max_seconds --keep "$test_sets" \
-  dump/raw/org dump/raw $train $valid_set $test_sets
+  dump/raw/org dump/raw $sets
 
 run_stage 5 tokens "Make the token list" after filter -- \
   $bin.train_tokens --token_type $token_type --nbpe $nbpe $token_opts \

@@ -58,25 +58,27 @@ tts_stats=exp/tts_stats_${tokens##*/}
 made=$tts_exp/${inference_tag:-$(basename "$inference_config" .yaml)}
 packed=$tts_exp/${tts_exp##*/}.zip
 
+sets=$(printf '%s\n' $train_set $valid_set $test_sets | awk '!seen[$0]++')  # each once: dev may be a test set too
+
 run_stage 1 data "Prepare the corpus as Kaldi data directories" \
   makes "$(under data $train_set $valid_set $test_sets)" -- \
   local/data.sh "$corpus" $local_data_opts
 
 run_stage 2 format "Write audio in one form" after data \
-  makes "$(under dump/raw/org $train_set $valid_set $test_sets)" -- \
+  makes "$(under dump/raw/org $sets)" -- \
   $train_cmd JOB=1:$nj $logs/format.JOB.log \
   $bin.format_audio --job JOB/$nj --fs $fs --audio_format $audio_format $format_opts \
-  data dump/raw/org $train_set $valid_set $test_sets
+  data dump/raw/org $sets
 
 if $use_sid; then
   run_stage 3 speaker_ids "Number the speakers" after format -- \
-    $bin.speaker_ids --train $train_set dump/raw/org $train_set $valid_set $test_sets
+    $bin.speaker_ids --train $train_set dump/raw/org $sets
 fi
 
 run_stage 4 filter "Leave out utterances that are too short, too long or empty" after format,speaker_ids \
-  makes "$(under dump/raw $train_set $valid_set $test_sets)" -- \
+  makes "$(under dump/raw $sets)" -- \
   $bin.filter_data --min_seconds $min_seconds --max_seconds $max_seconds --keep "$test_sets" \
-  dump/raw/org dump/raw $train_set $valid_set $test_sets
+  dump/raw/org dump/raw $sets
 
 run_stage 5 tokens "Make the token list" after filter -- \
   $bin.train_tokens --token_type $token_type --g2p $g2p --cleaner $cleaner $token_opts \
