@@ -68,12 +68,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         module = corpus_module(argv[0])
         names = add_options(parser, module.prepare)
         if hasattr(module, "download"):
-            parser.add_argument(
-                "--download", action="store_true", help="fetch the corpus first if it is not there"
-            )
+            add = parser.add_argument
+            add("--download", action="store_true", help="fetch the corpus if it is not there")
+            add("--download_to", metavar="DIR", help="the same if corpus_dir is DIR, else not")
     args = parser.parse_args(argv)
     options = {name: getattr(args, name) for name in names}
-    if getattr(args, "download", False):
+    if getattr(args, "download", False) or getattr(args, "download_to", None) == args.corpus_dir:
         asked = inspect.signature(module.download).parameters
         module.download(args.corpus_dir, **{n: v for n, v in options.items() if n in asked})
 

@@ -307,6 +307,14 @@ def test_options_of_the_command_reach_the_download(monkeypatch, tmp_path):
     assert asked == {"sets": "a=dev-clean"}
 
 
+def test_a_corpus_is_fetched_below_the_recipe_alone(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(jsut, "download", asked.append)
+    for place in ("", "elsewhere", "downloads"):
+        assert call(main, ["jsut", place, str(tmp_path), "--download_to", "downloads"]) == 1
+    assert asked == ["downloads"]
+
+
 @pytest.mark.parametrize("module", [librispeech, libritts])
 def test_checksums_are_checksums(module):
     digests = [d for row in module.PARTS.values() for d in row if isinstance(d, str)]

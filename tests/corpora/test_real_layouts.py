@@ -65,7 +65,7 @@ def test_librispeech_sets_are_parts_put_together(libri, tmp_path):
     made = librispeech.prepare(libri, tmp_path / "data", sets="train=dev-clean+x-1 dev=x-1")
     assert [d.name for d in made] == ["train", "dev"]
     assert len(datadir.read_table(tmp_path / "data/train/text")) == 6
-    with pytest.raises(UserError, match="found 'y', expected some of .*x-1"):
+    with pytest.raises(UserError, match=r"found 'y', expected some of .*x-1"):
         librispeech.prepare(libri, tmp_path / "data", sets="test=y")
 
 

@@ -5,9 +5,7 @@
 set -euo pipefail
 # shellcheck source=path.sh
 . ../../../path.sh
-fetch=
-if [ "$1" = downloads ]; then fetch=--download; fi
 sets="train_960=train-clean-100+train-clean-360+train-other-500,dev=dev-clean+dev-other"
 sets+=",test_clean=test-clean,test_other=test-other,dev_clean=dev-clean,dev_other=dev-other"
-# shellcheck disable=SC2086  # no word if there is nothing to fetch
-exec python -m espnet_ext.bin.prepare_corpus librispeech "$1" data $fetch --sets "$sets" --lm_text 1 "${@:2}"
+exec python -m espnet_ext.bin.prepare_corpus librispeech "$1" data --download_to downloads --sets "$sets" --lm_text 1 \
+  "${@:2}"

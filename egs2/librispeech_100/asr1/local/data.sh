@@ -5,9 +5,6 @@
 set -euo pipefail
 # shellcheck source=path.sh
 . ../../../path.sh
-fetch=
-if [ "$1" = downloads ]; then fetch=--download; fi
 sets="train_clean_100=train-clean-100,dev=dev-clean+dev-other"
 sets+=",test_clean=test-clean,test_other=test-other,dev_clean=dev-clean,dev_other=dev-other"
-# shellcheck disable=SC2086  # no word if there is nothing to fetch
-exec python -m espnet_ext.bin.prepare_corpus librispeech "$1" data $fetch --sets "$sets" "${@:2}"
+exec python -m espnet_ext.bin.prepare_corpus librispeech "$1" data --download_to downloads --sets "$sets" "${@:2}"
