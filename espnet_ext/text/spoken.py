@@ -30,7 +30,9 @@ _TO_READ = re.compile(
     r"|§"
 )
 _SENTENCES = re.compile(r"(?<=[a-z]{3}[a-z)][.!?])(?<!Sept\.)\s+(?=[\"'(“]?[A-Z0-9])")
-_LONG = 60  # words; a sentence of more is cut between two plain ones
+_LONG = 40  # words; a sentence of more is cut between two plain ones
+_LONGEST = 60  # words; a sentence of more is cut anywhere
+_LETTERS = 400  # the same in characters; a single word of more is left to the regular expressions
 _TITLES = "doctor mister misses miss governor general junior senior mount fort incorporated limited"
 
 
@@ -106,7 +108,7 @@ def _reader(speaker: Speaker) -> Callable[[str], str]:
         if not to_read(sentence):
             return sentence
         try:
-            said = tidy(wfst.spoken()(sentence))
+            said = regex(sentence) if len(sentence) > _LETTERS else tidy(wfst.spoken()(sentence))
         except wfst.Unreadable:
             return regex(sentence)
         if lost(sentence, said):
@@ -118,20 +120,27 @@ def _reader(speaker: Speaker) -> Callable[[str], str]:
     return read
 
 
-def pieces(text: str) -> Iterator[str]:
-    """The sentences of a text; the very long ones in parts, cut where nothing is to read."""
-    for sentence in _SENTENCES.split(text):
-        words = sentence.split(" ")
-        start = 0
-        for here in range(_LONG, len(words) - 1):
-            if here - start >= _LONG and _plain(words[here - 1]) and _plain(words[here]):
-                yield " ".join(words[start:here])
-                start = here
-        yield " ".join(words[start:])
-
-
 def _plain(word: str) -> bool:
     return len(word) > 3 and word.isalpha() and word.islower()
+
+
+def pieces(text: str, plain: Callable[[str], bool] = _plain) -> Iterator[str]:
+    """The sentences of a text; the very long ones in parts, cut between two `plain` words.
+
+    A part without such a place is cut at any blank: what the grammars take grows with the square of
+    a part, and a list of thousands of numbers would take all memory.
+    """
+    for sentence in _SENTENCES.split(text):
+        words = sentence.split(" ")
+        start = size = 0
+        for here, word in enumerate(words):
+            count = here - start
+            soft = count >= _LONG and plain(words[here - 1]) and plain(word)
+            if count and (soft or count >= _LONGEST or size + len(word) > _LETTERS):
+                yield " ".join(words[start:here])
+                start, size = here, 0
+            size += len(word) + 1
+        yield " ".join(words[start:])
 
 
 # -- after the grammars ----------------------------------------------------------------------------
@@ -143,7 +152,7 @@ _MENDS = [
     (re.compile(r"(?<=\w) ['’] ?(?=s\b)"), "'"),  # Mary ' s
     (re.compile(rf"\b((?:{_TEENS}|{_TENS}|{_DIGIT})) o (?={_DIGIT})"), r"\1 oh "),
     (re.compile(r"\betcetera\b"), "et cetera"),
-    (re.compile(r"\s+([,;:!?)\]”])"), r"\1"),
+    (re.compile(r"\s+([,;:!?)\]”]|\.(?=\s|$))"), r"\1"),
     (re.compile(r"“\s+"), "“"),
 ]
 _AND = [

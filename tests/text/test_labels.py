@@ -52,6 +52,8 @@ def test_case_comes_back_behind_the_inverse_grammars(monkeypatch):
     monkeypatch.setattr(wfst, "written", lambda: read)
     assert write("Ann paid twenty dollars") == "Ann paid $20"
     assert write("ANN PAID TWENTY DOLLARS") == "ANN PAID $20"
+    answers["we may go in may for will ."] = "we may go in may for will ."
+    assert write("We may go in May for Will .") == "We may go in May for Will."
     assert write("Odd [") == "Odd [" and write(" ") == ""
 
 

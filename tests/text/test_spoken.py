@@ -164,4 +164,18 @@ def test_pieces_are_the_whole(words):
 
 def test_pieces_are_cut_at_sentences_and_far_within():
     assert list(pieces("It ended. It began on Sept. 5.")) == ["It ended.", "It began on Sept. 5."]
-    assert max(len(piece.split()) for piece in pieces("some plain words " * 100)) == 60
+    assert max(len(piece.split()) for piece in pieces("some plain words " * 100)) == 40
+
+
+@given(st.lists(st.sampled_from(["5", "plain", "x" * 390, "y" * 900, "A1,000.50"]), min_size=1))
+def test_no_piece_is_long(words):
+    text = " ".join(words * 40)
+    cut = list(pieces(text))
+    assert " ".join(cut) == text
+    assert all(len(p.split()) <= 60 and (len(p) <= 401 or " " not in p) for p in cut)
+
+
+def test_a_word_too_long_for_the_grammars_does_not_reach_them(scripted):
+    word = "a5" * 300
+    scripted[word] = "never"
+    assert Speaker("wfst")(word).count("five") == 300
