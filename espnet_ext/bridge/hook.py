@@ -92,7 +92,8 @@ def _teach_phonemes(module: ModuleType) -> None:
     stock_init = cls.__init__
 
     def init(self: Any, g2p_type: str | None, *args: Any, **more: Any) -> None:
-        ours = g2p_type is not None and (":" in g2p_type or os.path.isfile(g2p_type))
+        known = g2p_type is None or g2p_type in module.g2p_choices
+        ours = not known and (":" in str(g2p_type) or os.path.isfile(str(g2p_type)))
         stock_init(self, None if ours else g2p_type, *args, **more)
         if ours:
             from espnet_ext.text.phonemes import make_g2p

@@ -73,6 +73,7 @@ class Espeak:
         if self._backend is None:
             flags = "keep-flags" if self.keep_flags else "remove-flags"
             self._backend, self._separator = _espeak_backend(self.language, self.vits, flags)
+        text = text.replace("\0", " ")  # which would end the sentence: espeak-ng reads a C string
         lines = self._backend.phonemize([text], separator=self._separator, strip=self.vits, njobs=1)
         line = lines[0] if lines else ""
         if self.vits:
@@ -175,8 +176,8 @@ def make_g2p(
                 "found a lexicon and no g2p, expected a converter beside it: give --g2p"
             )
         return split_by_space
-    if lexicon is None and Path(name).is_file():
-        return make_g2p(converter_beside(name), read_lexicon(name), oov)
+    if lexicon is None and name not in G2P_CHOICES and Path(name).is_file():
+        return make_g2p(_named_converter(name), read_lexicon(name), oov)
     g2p = _converter(name, oov)
     if lexicon:
         if name in ENGLISH:
@@ -184,6 +185,16 @@ def make_g2p(
         space = {VITS: "<space>", "g2p_en": " "}.get(name)
         g2p = LexiconG2p(g2p, lexicon, space, characters=name == VITS, apart=name == "g2p_en")
     return CachedG2p(g2p)
+
+
+def _named_converter(path: str) -> str:
+    found = converter_beside(path)
+    if found is None:
+        raise UserError(
+            f"{path}: names no converter for the words it lacks, expected a first line such as "
+            f"`# g2p: {VITS}`; add it, or name a converter and give this file as the lexicon"
+        )
+    return found
 
 
 def _converter(name: str, oov: str) -> G2p:

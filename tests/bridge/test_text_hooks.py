@@ -21,6 +21,20 @@ def test_stock_cleaner_learns_ours():
     assert done.stdout.strip() == "Doctor Smith paid twenty-five dollars.|a 1"
 
 
+def test_a_file_of_a_converters_name_changes_nothing_in_stock(tmp_path):
+    (tmp_path / "g2p_en_no_space").write_text("# g2p: espeak:en\nhello x\n")
+    code = (
+        "import espnet_ext\n"
+        "import espnet2.text.phoneme_tokenizer as module\n"
+        "module.G2p_en = lambda **given: 'stock'\n"
+        "print(module.PhonemeTokenizer('g2p_en_no_space').g2p)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout == "stock\n"
+
+
 @pytest.mark.slow
 def test_a_users_lexicon_is_heard_in_training_in_decoding_and_in_stock(tmp_path):
     """The configuration names the token folder's lexicon.txt as its g2p; that file names the converter."""

@@ -236,6 +236,21 @@ def test_lexicon_files(tmp_path):
             read_lexicon(file)
 
 
+def test_a_file_of_a_converters_name_is_no_lexicon(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("g2p_en").write_text("hello OW1\n")
+    assert isinstance(make_g2p("g2p_en").g2p, English)
+    Path("mine").write_text("hello OW1\n")
+    with pytest.raises(UserError, match=r"mine: .* expected a first line such as `# g2p: "):
+        make_g2p("mine")
+
+
+@needs_espeak
+def test_a_null_character_does_not_end_the_sentence():
+    g2p = make_g2p("espeak:en-us")
+    assert g2p("one\0two") == g2p("one two")
+
+
 def test_a_lexicon_for_english_is_arpabet():
     with pytest.raises(UserError, match=r"'wɪn'.*ARPAbet"):
         make_g2p("g2p_en", {"nguyen": ("wɪn",)})
