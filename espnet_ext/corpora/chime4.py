@@ -91,15 +91,10 @@ def prepare(
     if wsj:
         clean = {n: t for n, t in read_all(wsj).items() if n in ("wav.scp", "text", "utt2spk")}
         whole["tr05_multi_noisy_si284"] = _joined(whole["tr05_multi_noisy"], clean)
-    for track, (folder, channels) in TRACKS.items():
-        if folder[len("isolated_")] not in wanted:
-            continue
-        enhanced = Path(data) / "local" / "enhanced" / track
-        for name in TESTS:
-            sounds = _sounds(audio / folder, name)
-            if channels:
-                sounds = _beamformed(sounds, channels, enhanced / name, workers)
-            whole[f"{name}_{track}"] = _tables(sounds, name, texts)
+    for track, (folder, _) in TRACKS.items():
+        if folder[len("isolated_")] in wanted:
+            enhanced = Path(data) / "local" / "enhanced" / track
+            whole |= _tests(audio, track, texts, enhanced, workers)
     first = "isolated_1ch_track"
     if f"dt05_real_{first}" in whole:
         pair = (whole[f"dt05_simu_{first}"], whole[f"dt05_real_{first}"])
@@ -108,6 +103,20 @@ def prepare(
     symbols = sorted(w for w in named if w.startswith("<") and w.endswith(">"))
     write_text(Path(data) / "nlsyms.txt", "".join(f"{s}\n" for s in symbols or [NOISE]))
     return write_sets(data, whole)
+
+
+def _tests(
+    audio: Path, track: str, texts: dict[str, dict[str, str]], enhanced: Path, workers: int
+) -> dict[str, Tables]:
+    """The four test sets of a condition; what has to be beamformed is written below `enhanced`."""
+    folder, channels = TRACKS[track]
+    found = {}
+    for name in TESTS:
+        sounds = _sounds(audio / folder, name)
+        if channels:
+            sounds = _beamformed(sounds, channels, enhanced / name, workers)
+        found[f"{name}_{track}"] = _tables(sounds, name, texts)
+    return found
 
 
 def _root(corpus: str | Path) -> Path:
