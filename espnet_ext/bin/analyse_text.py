@@ -1,6 +1,6 @@
 """Print what is known of each line of English as one JSON object: words, parts of speech, phrases, syllables.
 
-A line is plain text (emphasis as `*word*`) or SSML (`<speak>...</speak>`).
+A line is plain text (emphasis as `*word*`) or SSML (`<speak>...</speak>`); a file named *.ssml is one document.
 """
 
 from __future__ import annotations
@@ -28,13 +28,11 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _lines(path: str) -> list[str]:
-    with open(0 if path == "-" else path, "rb") as stream:
-        data = stream.read()
-    try:
-        return data.decode("utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: byte {error.start} is not UTF-8; convert it first") from error
+def _documents(path: str) -> list[str]:
+    """The lines of a text; of a file *.ssml the whole, which is one document."""
+    from espnet_ext.text.lines import read_lines, read_text
+
+    return [read_text(path)] if path.lower().endswith(".ssml") else read_lines(path)
 
 
 def _finite(value: object) -> object:
@@ -46,6 +44,14 @@ def _finite(value: object) -> object:
     return None if isinstance(value, float) and math.isinf(value) else value
 
 
+def where(number: int, line: str) -> str:
+    """What to call a document that cannot be read; one that ends early may go on in the next line."""
+    name = "the document" if "\n" in line.strip() else f"line {number} of the input"
+    if line.lstrip().startswith("<") and "</speak>" not in line:
+        return f"{name} (a document is one line, or a whole file named *.ssml)"
+    return name
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     args = get_parser().parse_args(argv)
     from espnet_ext.text.linguistics import analyse
@@ -53,13 +59,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     if args.tags == "yes":
         require()
-    for number, line in enumerate(_lines(args.text), 1):
+    for number, line in enumerate(_documents(args.text), 1):
         if not line.strip():
             continue
         try:
             found = analyse(line.strip(), tags=args.tags != "no").as_dict()
         except UserError as error:
-            raise UserError(f"line {number} of the input: {error}") from error
+            raise UserError(f"{where(number, line)}: {error}") from error
         sys.stdout.write(json.dumps(_finite(found), ensure_ascii=False) + "\n")
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import io
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
 from espnet_ext.bin.command import Parser, run
+from espnet_ext.text.lines import count
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,10 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--numbers", choices=("words", "digits", "keep"), default="words",
         help="words: as spoken; digits: spoken words back to digits; keep: as they are")  # fmt: skip
     add("--inverse", dest="numbers", action="store_const", const="digits",
-        default="words", help="the same as --numbers digits")  # fmt: skip
+        default=argparse.SUPPRESS, help="the same as --numbers digits")  # fmt: skip
     add("--punctuation", choices=("keep", "drop"), default="keep", help="of the result")
     add("--case", choices=("keep", "lower", "upper"), default="keep", help="of the result")
-    add("--keep_fields", type=int, default=0, metavar="N",
+    add("--keep_fields", type=count(0), default=0, metavar="N",
         help="leave the first N words of a line alone, such as the ids of a Kaldi text file")  # fmt: skip
     args = parser.parse_args(argv)
     from espnet_ext.text.labels import LabelStyle

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from espnet_ext.bin.command import Parser, run
+from espnet_ext.text.lines import count
 
 
 def none_or_name(text: str) -> str | None:
@@ -50,7 +51,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     add("--specials", nargs="*", default=(), help="more tokens after <unk>, e.g. '<pad>' '<mask>'")
     add("--lexicon", type=none_or_name, help="your pronunciations: `word phonemes` lines (phn)")
-    add("--jobs", type=int, default=1, help="processes that convert to phonemes (phn)")
+    add("--jobs", type=count(1), default=1, help="processes that convert to phonemes (phn)")
     add("--nlsyms", type=none_or_name, help="file of symbols never split, one a line, e.g. <noise>")
     return parser
 

@@ -20,7 +20,7 @@ from espnet_ext.text.syllables import mark
 class PhonemizeOptions:
     """How sentences become phonemes."""
 
-    g2p: str = VITS  # name of the converter
+    g2p: str | None = VITS  # name of the converter; None: the text is phonemes already
     lexicon: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict
     )  # the user's own, which win
@@ -90,13 +90,16 @@ def write_unknown(path: str | Path, sentences: Iterable[str], options: Phonemize
         How many different ones there are.
 
     Raises:
-        UserError: if the converter is not English, whose dictionary is the only one known here.
+        UserError: if the converter is not English, whose dictionary is the only one known here, or
+            `path` is a directory.
     """
     if options.g2p not in ENGLISH:
         raise UserError(
             f"unknown words: found g2p {options.g2p!r}, expected {' or '.join(ENGLISH)}: "
             "espeak-ng has rules for every word; leave --oov_list out"
         )
+    if Path(path).is_dir():
+        raise UserError(f"{path}: is a directory, expected the name of a file for unknown words")
     own = {word.lower() for word in options.lexicon}
     counts = Counter(w for s in sentences for w in unknown_words(s) if w not in own)
     write_text(path, "".join(f"{word}\t{count}\n" for word, count in counts.most_common()))

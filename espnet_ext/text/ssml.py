@@ -116,7 +116,8 @@ class _Reader:
                 raise self._fail(f"<{name}> has {attribute!r}, expected only {known}; remove it")
         manner = self._manners[-1][1] if self._manners else Span()
         if name == "break":
-            self.spans.append(replace(manner, break_s=self._break(attributes)))
+            pause = self._break(attributes)  # none is no pause, but still between two words
+            self.spans.append(replace(manner, break_s=pause, text="" if pause else " "))
         said = attributes.get("alias") if name == "sub" else None
         self._manners.append((name, self._manner(name, attributes, manner), said))
         if said is not None:
@@ -213,7 +214,7 @@ def _tidy(spans: list[Span]) -> list[Span]:
         span = replace(span, text=re.sub(r"\s+", " ", span.text))
         last = joined[-1] if joined else None
         if last and not span.break_s and not last.break_s and replace(last, text=span.text) == span:
-            joined[-1] = replace(last, text=last.text + span.text)
+            joined[-1] = replace(last, text=re.sub(r"\s+", " ", last.text + span.text))
         else:
             joined.append(span)
     kept: list[Span] = []

@@ -4,10 +4,11 @@ import io
 import subprocess
 import sys
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from espnet_ext.bin.normalize_text import convert
+from espnet_ext.bin.normalize_text import convert, main
 from espnet_ext.text.labels import LabelStyle
 from espnet_ext.text.spoken import Speaker
 
@@ -26,6 +27,19 @@ def test_as_a_command():
 def test_day_first_and_british():
     said = _run(b"101 on 3/4/2021\n", "--day_first", "--british")
     assert said == b"One hundred and one on April third, twenty twenty-one\n"
+
+
+def test_fewer_than_no_fields_is_bad_usage(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--keep_fields", "-2"])
+    assert caught.value.code == 2 and "whole number >= 0" in capsys.readouterr().err
+
+
+def test_help_names_no_default_for_inverse(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "the same as --numbers digits" in said and "digits (default" not in said
 
 
 @given(st.binary(max_size=60))

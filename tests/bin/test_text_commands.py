@@ -27,6 +27,19 @@ def test_phonemes_of_a_kaldi_text(text, tmp_path, capsys):
     assert (tmp_path / "oov").read_text() == "blorptastic\t1\n"
 
 
+def test_tabs_and_blanks_part_an_id_from_its_sentence(tmp_path, capsys):
+    (tmp_path / "text").write_text("u1\tone two\n\n  u2 a\tb\r\nu3\n")
+    assert call(phonemize.main, [str(tmp_path / "text"), "--kaldi", "--g2p", "none"]) == 0
+    assert capsys.readouterr().out.split("\n") == ["u1 one two", "u2 a b", "u3 ", ""]
+
+
+@pytest.mark.parametrize("jobs", ["0", "-3", "two"])
+def test_a_number_of_processes_is_one_or_more(text, jobs):
+    with pytest.raises(SystemExit) as caught:
+        phonemize.main([text, "--jobs", jobs])
+    assert caught.value.code == 2
+
+
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 def test_phonemes_as_characters(capfd, tmp_path):
     (tmp_path / "text").write_text("hello\n\nhello\n")
@@ -40,6 +53,7 @@ def test_phonemes_as_characters(capfd, tmp_path):
         (["--g2p", "klingon"], "espeak:<code>"),
         (["--g2p", "espeak:sv", "--syllables"], "g2p_en"),
         (["--g2p", "espeak:sv", "--oov_list", "oov"], "leave --oov_list out"),
+        (["--g2p", "g2p_en", "--oov_list", "."], ".: is a directory"),
         (["--lexicon", "nowhere"], "no such lexicon"),
         (["--g2p", "g2p_en", "--kaldi", "--oov", "error"], "blorptastic"),
     ],
@@ -62,7 +76,21 @@ def test_analysis_is_a_json_object_a_line(tmp_path, capsys):
 def test_malformed_markup_is_named_with_its_line(tmp_path, capsys):
     (tmp_path / "text").write_text("fine\n<speak>a\n")
     assert call(analyse_text.main, [str(tmp_path / "text"), "--tags", "no"]) == 1
-    assert "line 2 of the input: SSML: line 1" in capsys.readouterr().err
+    assert (
+        "line 2 of the input (a document is one line, or a whole file named *.ssml): SSML: line 1"
+        in capsys.readouterr().err
+    )
+
+
+def test_a_document_of_many_lines_is_a_file_of_its_own(tmp_path, capsys):
+    document = '<speak>\na<break strength="none"/>b\n</speak>\n'
+    (tmp_path / "text.ssml").write_text(document)
+    assert call(analyse_text.main, [str(tmp_path / "text.ssml"), "--tags", "no"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [w["text"] for w in found["words"]] == ["a", "b"]
+    (tmp_path / "text").write_text(document)
+    assert call(analyse_text.main, [str(tmp_path / "text"), "--tags", "no"]) == 1
+    assert "a document is one line, or a whole file named *.ssml" in capsys.readouterr().err
 
 
 def test_tags_that_are_demanded_and_missing(tmp_path, capsys, monkeypatch):
