@@ -26,7 +26,7 @@ ONE_SPEED = (*SMALL, "--speed_perturb_factors", "")
 
 #: Recipe -> options that make it tiny. Corpora that are not rendered by the recipe come from CORPORA.
 TINY: dict[str, list[str]] = {
-    "an4/asr1": debug()[2:],
+    "an4/asr1": [*debug()[2:], "--filter_opts", "--rule snr>=-60 --rule clipped<=0.5"],
     "chime4/asr1": [*ONE_SPEED, *DEBUG_LM, "--local_data_opts", "--workers 1"],
     "commonvoice/asr1": [*SMALL, *DEBUG_LM, "--nbpe", "30"],
     "commonvoice/tts1": [

@@ -19,6 +19,7 @@ audio_format=flac        # flac, wav, flac.ark or wav.ark
 format_opts=             # more options for format_audio: "--skip_broken", "--no_resample", "--ref_channels 0"
 min_seconds=0.1          # utterances of train and valid that are shorter are left out
 max_seconds=20           # and those that are longer
+filter_opts=             # more options for filter_data, by what format_audio measured: "--rule snr>=10 --rule clipped<=0.001"
 
 ## Tokens
 token_type=bpe           # bpe, char, word or phn
@@ -86,7 +87,7 @@ run_stage 3 format "Write audio in one form" after data,speed_perturb \
 
 run_stage 4 filter "Leave out utterances that are too short, too long or empty" after format \
   makes "$(under dump/raw $sets)" -- \
-  $bin.filter_data --min_seconds $min_seconds --max_seconds $max_seconds --keep "$test_sets" \
+  $bin.filter_data --min_seconds $min_seconds --max_seconds $max_seconds $filter_opts --keep "$test_sets" \
   dump/raw/org dump/raw $sets
 
 run_stage 5 tokens "Make the token list" after filter -- \

@@ -18,6 +18,7 @@ audio_format=flac        # flac, wav, flac.ark or wav.ark
 format_opts=             # more options for format_audio: "--skip_broken", "--no_resample", "--ref_channels 0"
 min_seconds=0.5          # utterances of train and valid that are shorter are left out
 max_seconds=20           # and those that are longer
+filter_opts=             # more options for filter_data, by what format_audio measured: "--rule snr>=10 --rule clipped<=0.001"
 use_sid=false            # number the speakers, for a model of several
 
 ## Tokens
@@ -77,7 +78,7 @@ fi
 
 run_stage 4 filter "Leave out utterances that are too short, too long or empty" after format,speaker_ids \
   makes "$(under dump/raw $sets)" -- \
-  $bin.filter_data --min_seconds $min_seconds --max_seconds $max_seconds --keep "$test_sets" \
+  $bin.filter_data --min_seconds $min_seconds --max_seconds $max_seconds $filter_opts --keep "$test_sets" \
   dump/raw/org dump/raw $sets
 
 run_stage 5 tokens "Make the token list" after filter -- \
