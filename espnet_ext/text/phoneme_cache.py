@@ -81,15 +81,18 @@ class CachedG2p:
         """Remember what `save` wrote under the same settings.
 
         Returns:
-            The number of sentences found: 0 if there is no such file or it was made otherwise.
+            The number of sentences found: 0 if there is no such file, it was made otherwise or is spoilt.
         """
         if not Path(path).is_file():
             return 0
-        with open(path, encoding="utf-8", newline="\n") as stream:
-            if stream.readline() != f"{_HEAD}\t{digest(settings)}\n":
-                return 0
-            found = (line.rstrip("\n").partition("\t") for line in stream)
-            known = {text: phonemes for text, _, phonemes in found}
+        try:
+            with open(path, encoding="utf-8", newline="\n") as stream:
+                if stream.readline() != f"{_HEAD}\t{digest(settings)}\n":
+                    return 0
+                found = (line.rstrip("\n").partition("\t") for line in stream)
+                known = {text: phonemes for text, _, phonemes in found}
+        except UnicodeDecodeError:
+            return 0
         self._known.update(known)
         return len(known)
 

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from espnet_ext.datadir.tables import decode
 from espnet_ext.errors import UserError
 from espnet_ext.text.cleaners import make_cleaner
 from espnet_ext.text.phoneme_cache import CachedG2p
@@ -170,11 +171,11 @@ def read_token_list(path: str | Path) -> list[str]:
     Only trailing white space is dropped, and never the first character: a token may be a blank.
 
     Raises:
-        UserError: if the file is missing or has an empty line.
+        UserError: if the file is missing, not UTF-8 or has an empty line.
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: no such token list; run train_tokens, or correct the path")
-    lines = Path(path).read_text(encoding="utf-8").split("\n")
+    lines = decode(Path(path).read_bytes(), Path(path)).split("\n")
     if lines and lines[-1] == "":
         lines.pop()
     for number, line in enumerate(lines, 1):
@@ -198,6 +199,23 @@ def _index(token_list: Sequence[str]) -> dict[str, int]:
             f"token list: no {UNK} among {len(token_list)} tokens, expected it as the second"
         )
     return index
+
+
+def _read_settings(written: str, path: Path) -> dict[str, Any]:
+    """What train_tokens said of its token list.
+
+    Raises:
+        UserError: if it is no such JSON.
+    """
+    try:
+        settings = json.loads(written)
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{path}: line {error.lineno}: {error.msg}, expected JSON; run train_tokens again"
+        ) from error
+    if not isinstance(settings, dict) or "token_type" not in settings:
+        raise UserError(f"{path}: names no token_type; run train_tokens again")
+    return settings
 
 
 class TextPipeline:
@@ -256,8 +274,8 @@ class TextPipeline:
                 f"{settings_file}: not found, expected a directory written by "
                 f"train_tokens --out {directory}"
             )
-        written = settings_file.read_text(encoding="utf-8")
-        settings = json.loads(written)
+        written = decode(settings_file.read_bytes(), settings_file)
+        settings = _read_settings(written, settings_file)
         pipeline = cls(
             settings["token_type"],
             directory / TOKENS_FILE,

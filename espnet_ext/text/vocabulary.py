@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from espnet_ext.datadir.tables import decode
 from espnet_ext.errors import UserError
 from espnet_ext.files import atomic_open, write_text
 from espnet_ext.text.cleaners import make_cleaner
@@ -67,12 +68,7 @@ def read_sentences(paths: Iterable[str | Path]) -> list[str]:
             raise UserError(
                 f"{path}: no such file, expected a text of `utterance-id sentence` lines"
             )
-        try:
-            lines = Path(path).read_text(encoding="utf-8").split("\n")
-        except UnicodeDecodeError as error:
-            raise UserError(
-                f"{path}: byte {error.start} is not UTF-8; convert the file first"
-            ) from error
+        lines = decode(Path(path).read_bytes(), Path(path)).split("\n")
         sentences += [" ".join(line.split()[1:]) for line in lines]
     sentences = [s for s in sentences if s]
     if not sentences:
@@ -85,11 +81,11 @@ def read_symbols(path: str | Path) -> tuple[str, ...]:
     """Non-linguistic symbols: the first field of every line that is not empty.
 
     Raises:
-        UserError: if the file is missing.
+        UserError: if the file is missing or not UTF-8.
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file, expected one non-linguistic symbol a line")
-    lines = Path(path).read_text(encoding="utf-8").split("\n")
+    lines = decode(Path(path).read_bytes(), Path(path)).split("\n")
     return tuple(dict.fromkeys(line.split()[0] for line in lines if line.strip()))
 
 
@@ -241,7 +237,15 @@ def train_tokens(
 
 
 def _check(config: VocabularyConfig) -> None:
-    """Refuse options that the token type would leave unused without a word."""
+    """Refuse values that mean nothing, and options that the token type would leave unused without a word."""
+    if config.nbpe < 1 and config.token_type in ("bpe", "wordpiece"):
+        raise UserError(f"found --nbpe {config.nbpe}, expected a number of sub-words above 0")
+    if not 0 < config.character_coverage <= 1:
+        raise UserError(
+            f"found --character_coverage {config.character_coverage}, expected a share of "
+            "characters above 0 and at most 1"
+        )
+    _check_specials(config)
     if config.lexicon and config.token_type != "phn":
         raise UserError(
             f"found a lexicon with token type {config.token_type}, expected phn; leave it out"
@@ -250,6 +254,15 @@ def _check(config: VocabularyConfig) -> None:
         raise UserError(
             "byte_fallback: phonemes are not characters; leave it out, or take bpe or char"
         )
+
+
+def _check_specials(config: VocabularyConfig) -> None:
+    taken = {BLANK, UNK, SOS_EOS, *(("<s>", "</s>") if config.token_type == "bpe" else ())}
+    for special in config.specials:
+        if special in taken:
+            raise UserError(f"--specials: {special} is in every such list; leave it out")
+        if special.split() != [special]:
+            raise UserError(f"found --specials {special!r}, expected tokens without white space")
 
 
 def _settings(config: VocabularyConfig) -> str:

@@ -309,6 +309,9 @@ def test_the_file_gives_back_what_was_written(tmp_path_factory, texts):
     written.save(file, "settings")
     read = CachedG2p(Counting())
     assert read.load(file, "other settings") == 0 and len(read) == 0
+    spoilt = file.with_name("spoilt")
+    spoilt.write_bytes(file.read_bytes() + b"b\xff\tB\n")
+    assert read.load(spoilt, "settings") == 0 and len(read) == 0
     assert read.load(file, "settings") == len(read)
     assert {t.strip() for t in texts} - {""} <= {t.strip() for t in read._known} | {
         t.strip() for t in texts if "\r" in t

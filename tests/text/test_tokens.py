@@ -15,7 +15,7 @@ from espnet_ext.errors import UserError
 from espnet_ext.text.cleaners import make_cleaner
 from espnet_ext.text.phonemes import VITS, make_g2p, split_by_space
 from espnet_ext.text.tokens import CharTokenizer, TextPipeline, make_tokenizer, read_token_list
-from espnet_ext.text.vocabulary import VocabularyConfig, train_tokens
+from espnet_ext.text.vocabulary import VocabularyConfig, read_symbols, train_tokens
 
 TEXT = [
     "the quick brown fox jumps over the lazy dog",
@@ -109,6 +109,11 @@ def test_a_pipeline_can_be_sent_to_another_process(text, tmp_path):
         ({"token_type": "syllable"}, "bpe, char, word, phn"),
         ({"token_type": "char", "cleaner": "soap"}, "tacotron"),
         ({"token_type": "phn", "g2p": "klingon"}, VITS),
+        ({"nbpe": -5}, "found --nbpe -5, expected a number"),
+        ({"character_coverage": 0.0}, "at most 1"),
+        ({"specials": ("<unk>",)}, "<unk> is in every such list"),
+        ({"specials": ("<s>",)}, "<s> is in every such list"),
+        ({"specials": ("",), "token_type": "char"}, "without white space"),
     ],
 )
 def test_bad_settings_say_what_is_possible(text, tmp_path, config, words):
@@ -143,6 +148,17 @@ def test_broken_token_lists(tmp_path):
     (tmp_path / "tokens.txt").write_text("<blank>\n\n<unk>\n")
     with pytest.raises(UserError, match="line 2 is empty"):
         read_token_list(tmp_path / "tokens.txt")
+
+
+def test_broken_files_of_a_token_list(tmp_path):
+    for name, read in (("tokens.txt", read_token_list), ("symbols", read_symbols)):
+        (tmp_path / name).write_bytes(b"<blank>\nb\xff\n")
+        with pytest.raises(UserError, match=r"line 2: found bytes .* not UTF-8"):
+            read(tmp_path / name)
+    for written in ("{}", '{"token_type": ', "[]", "\udcff"):
+        (tmp_path / "text.json").write_text(written, errors="surrogateescape")
+        with pytest.raises(UserError, match=r"text\.json"):
+            TextPipeline.from_dir(tmp_path)
 
 
 def test_a_missing_bpe_model_is_named():
