@@ -183,7 +183,8 @@ def make_g2p(
         if name in ENGLISH:
             check_arpabet(lexicon)
         space = {VITS: "<space>", "g2p_en": " "}.get(name)
-        g2p = LexiconG2p(g2p, lexicon, space, characters=name == VITS, apart=name == "g2p_en")
+        english = name in (VITS, *ENGLISH) or name.startswith(f"{ANY_LANGUAGE}en")
+        g2p = LexiconG2p(g2p, lexicon, space, name == VITS, name == "g2p_en", english)
     return CachedG2p(g2p)
 
 

@@ -62,6 +62,35 @@ def converter_beside(path: str | Path) -> str | None:
     return first.removeprefix(_CONVERTER).strip() if first.startswith(_CONVERTER) else None
 
 
+_AROUND = "'‘’_"  # at a word of the lexicon: quotation marks and marks of emphasis
+_LETTER = r"[^\W_]"
+_TOKEN = rf"{_LETTER}+(?:['’]{_LETTER}+)*"
+
+
+def _straight(word: str) -> str:
+    return word.replace("’", "'")
+
+
+def _pattern(lexicon: Lexicon) -> re.Pattern[str]:
+    """Anything that may stand in the lexicon: words, and those of its entries that hold signs."""
+    signs = [word for word in lexicon if not re.fullmatch(_TOKEN, word)]
+    longest_first = sorted(signs, key=lambda word: (-len(word), word))
+    entries = "|".join(re.escape(word).replace("'", "['’]") for word in longest_first)
+    inside = f"(?:{entries})(?:['’]s)?(?!['’]?{_LETTER})|{_TOKEN}" if entries else _TOKEN
+    return re.compile(rf"(?<!{_LETTER})(?<!{_LETTER}['’])(?:{inside})", re.IGNORECASE)
+
+
+def _ending(last: str) -> tuple[str, ...]:
+    """The phonemes of 's after a phoneme, in its alphabet: ARPAbet, or IPA (also in single characters)."""
+    arpabet = last.isascii() and last.isupper()
+    bare = last.rstrip("ːˑ")
+    if bare in ("S", "Z", "SH", "ZH", "CH", "JH") or bare[-1:] in ("s", "z", "ʃ", "ʒ"):
+        return ("IH0", "Z") if arpabet else ("ɪ", "z")
+    if bare in ("P", "T", "K", "F", "TH") or bare[-1:] in ("p", "t", "k", "f", "θ"):
+        return ("S",) if arpabet else ("s",)
+    return ("Z",) if arpabet else ("z",)
+
+
 class LexiconG2p:
     """A converter with a lexicon in front: its words are looked up, what lies between is converted.
 
@@ -74,6 +103,7 @@ class LexiconG2p:
         space: the token between words, None if the converter makes none.
         characters: tokens are single characters (as for VITS): the phonemes are cut up.
         apart: the converter has `space` also between a word and a comma, as g2p_en does.
+        english: `word's` is the word of the lexicon with an English ending.
     """
 
     def __init__(
@@ -83,40 +113,52 @@ class LexiconG2p:
         space: str | None = None,
         characters: bool = False,
         apart: bool = False,
+        english: bool = False,
     ) -> None:
-        self.g2p, self.space, self.apart = g2p, space, apart
+        self.g2p, self.space, self.apart, self.english = g2p, space, apart, english
         self.lexicon = {
-            word: tuple("".join(phonemes)) if characters else tuple(phonemes)
+            _straight(word): tuple("".join(phonemes)) if characters else tuple(phonemes)
             for word, phonemes in lexicon.items()
         }
-        longest_first = sorted(self.lexicon, key=lambda word: (-len(word), word))
-        inside = r"(?<![\w'])(?:" + "|".join(map(re.escape, longest_first)) + r")(?![\w']*\w)"
-        self._words = re.compile(inside, re.IGNORECASE) if longest_first else None
+        self._words = _pattern(self.lexicon)
 
     def __call__(self, text: str) -> list[str]:
         """`text` -> phonemes."""
         phonemes: list[str] = []
-        for stretch, is_word in self._stretches(text):
-            self._append(phonemes, stretch, is_word)
+        for stretch, of_lexicon in self._stretches(text):
+            self._append(phonemes, stretch, of_lexicon)
         if self.space is not None and phonemes[-1:] == [self.space]:
             phonemes.pop()
         return phonemes
 
-    def _stretches(self, text: str) -> list[tuple[str, bool]]:
-        """`text` cut at the words that the lexicon has, with whether it is such a word."""
-        stretches, start = [], 0
-        for match in self._words.finditer(text) if self._words else ():
-            if self._look_up(match[0]) is None:
+    def _stretches(self, text: str) -> list[tuple[str, tuple[str, ...] | None]]:
+        """`text` cut at the words that the lexicon has, with their phonemes (None for the rest).
+
+        Quotation marks around such a word are silent.
+        """
+        stretches: list[tuple[str, tuple[str, ...] | None]] = []
+        start = 0
+        for match in self._words.finditer(text):
+            phonemes = self._look_up(_straight(match[0]))
+            if phonemes is None:
                 continue
-            stretches += [(text[start : match.start()], False), (match[0], True)]
+            before = text[start : match.start()].rstrip(_AROUND)
+            stretches += [(before.lstrip(_AROUND) if start else before, None), (match[0], phonemes)]
             start = match.end()
-        return [s for s in [*stretches, (text[start:], False)] if s[0]]
+        rest = text[start:].lstrip(_AROUND) if start else text
+        return [s for s in [*stretches, (rest, None)] if s[0]]
 
     def _look_up(self, word: str) -> tuple[str, ...] | None:
-        return self.lexicon.get(word) or self.lexicon.get(word.lower())
+        found = self.lexicon.get(word) or self.lexicon.get(word.lower())
+        if found is None and self.english and word[-2:].lower() == "'s":
+            base = self._look_up(word[:-2])
+            return None if base is None else (*base, *_ending(base[-1]))
+        return found
 
-    def _append(self, phonemes: list[str], stretch: str, is_word: bool) -> None:
-        found = list(self._look_up(stretch) or ()) if is_word else self._convert(stretch)
+    def _append(
+        self, phonemes: list[str], stretch: str, of_lexicon: tuple[str, ...] | None
+    ) -> None:
+        found = list(of_lexicon) if of_lexicon is not None else self._convert(stretch)
         if self.apart or stretch[0].isspace():
             self._add_space(phonemes)
         phonemes += found

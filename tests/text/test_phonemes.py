@@ -200,6 +200,27 @@ def test_the_users_pronunciations_win():
     assert g2p("") == []
 
 
+def test_quoted_words_and_possessives_are_the_users_too():
+    lexicon = {"espnet": ("IY1", "T"), "AT&T": ("EY1", "IY1"), "o'neil": ("N",)}
+    g2p = LexiconG2p(shout, lexicon, space=" ", english=True)
+    said = shout("a") + [" ", "IY1", "T", " "] + shout("b")
+    for written in ("a 'ESPnet' b", "a ‘espnet’ b", "a _ESPnet_ b"):
+        assert g2p(written) == said
+    assert g2p("ESPnet's espnet’s") == ["IY1", "T", "S", " ", "IY1", "T", "S"]
+    assert g2p("AT&T's O’Neil") == ["EY1", "IY1", "Z", " ", "N"]
+    assert g2p("l'espnet") == shout("l'espnet")
+    ends = {"IH0": "Z", "CH": "IH0 Z", "k": "s", "dʒ": "ɪ z", "ɑː": "z"}
+    for last, ending in ends.items():
+        g2p = LexiconG2p(shout, {"x": (last,)}, english=True)
+        assert g2p("x's") == [last, *ending.split()]
+
+
+def test_a_large_lexicon_costs_no_more_a_sentence():
+    words = [f"word{chr(97 + i % 26)}{i}x" for i in range(100_000)]
+    large = LexiconG2p(str.split, dict.fromkeys(words, ("p",)))
+    assert len(large._words.pattern) < 200 and large("say worda0x now") == ["say", "p", "now"]
+
+
 @settings(deadline=None)
 @given(text=wild, words=st.dictionaries(wild.filter(str.strip), st.just(("p",)), max_size=3))
 def test_a_lexicon_survives_anything(text, words):
