@@ -41,6 +41,10 @@ _SENTENCE = (  # what begins a sentence more often than a saint's name does
     r"\s+(?:A|An|And|At|But|For|He|Her|His|I|If|In|It|Its|My|No|On|Our|She|So|That|The|Then|There|"
     r"They|This|To|We|When|You)\b"
 )
+_NO_ANSWER = "".join(  # "I said no. 7 people left."
+    f"(?<!{word} )"
+    for word in "say says said answer answered answers replied replies course".split()
+)
 # both groups may be empty, but not together: the letter before the end is the numeral's own
 _ROMAN = r"(?=[IVXLC])(XC|XL|L?X{0,3})(IX|IV|V?I{0,3})(?<=[IVXLC])"
 
@@ -71,11 +75,16 @@ def plain(words: str) -> str:
 # -- abbreviations ---------------------------------------------------------------------------------
 
 _add("with", r"(?<!\S)w/(o\b)?\s*(?=\w)", lambda m: "without " if m[1] else "with ")
-_add("number", r"\b([Nn]os?)\.\s*(?=[0-9])", lambda m: _table(REFERENCES)(m) + " ")
+_add("number", rf"{_NO_ANSWER}\b([Nn]os?)\.\s*(?=[0-9])", lambda m: _table(REFERENCES)(m) + " ")
 _add("numero", r"(№|¶)\s?(?=[0-9])", lambda m: {"№": "number ", "¶": "paragraph "}[m[1]])
 _add("number sign", r"(?<!\S)#\s?(?=[0-9])", "number ")
-_add("reference", rf"\b({_any(REFERENCES)})\.\s*(?=[0-9])",
+_add("article", r"(?:\bA|(?:^|\b(?:[Ss]ee|[Ii]n|[Uu]nder|of|per|by|to|and|or|with) |[(,;] ?)a)rt\.\s*(?=[0-9])",
+     lambda m: m[0].rstrip(". ") + "icle ")  # fmt: skip
+_add("reference", rf"\b({_any(set(REFERENCES) - {'art', 'no'})})\.\s*(?=[0-9])",
      lambda m: _table(REFERENCES)(m) + " ", re.I)  # fmt: skip
+_add("degree", r"\bM\.\s?D\.(?!\w)", "M D")  # no state
+_add("letters", r"(?<![\w&])([A-Z]{1,3})&([A-Z]{1,3})(?![\w&])",
+     lambda m: f"{' '.join(m[1])} and {' '.join(m[2])}")  # fmt: skip
 _add("drive", r"(?<=[a-z] )Dr\.(?!\s+[A-Z])|(?<=[a-z] )Dr\.(?=" + _SENTENCE + ")", "Drive")
 _add("street", rf"(?<=[\w'] )St\.(?=\s*$|[,;:!?)]|\s+[^A-Z\s]|{_SENTENCE})", "Street")
 _add("saint", r"\bSt\.\s+(?=[A-Z])", "Saint ")
@@ -136,6 +145,11 @@ _add("season", r"(?<![\w/.-])((?:19|20)[0-9]{2})/([0-9]{2})(?![\w/])", _season)
 _add("may", r"^May ([0-9]{1,2})(?= (?!(?:at|by|for|from|in|is|or|and|on|to|until|was|will)\b)[a-z])",
      lambda m: f"May {plain(numbers.cardinal(m[1]))}")  # fmt: skip
 _add("decade", r"(?<![\w.,])((?:1[0-9]|20)[0-9]0)['’]s\b", r"\1s")
+_add(
+    "range of ordinals",
+    r"(?<=[0-9])(st|nd|rd|th)\s?[-–]\s?(?=[0-9]{1,3}(?:st|nd|rd|th)\b)",
+    r"\1 to ",
+)
 _add("superlative", r"(?<=[0-9])(st|nd|rd|th)-(?=[a-z])", r"\1 ")
 _add("dash of times", r"(?<=[ap]m)–(?=[0-9])|(?<=:[0-9]{2})–(?=[0-9]{1,2}:[0-9]{2})", "-", re.I)
 _add("half", r"(?<=[0-9])\s?([ap])\.\s?m\.(?=\s+[A-Z]\b)", lambda m: f" {m[1]}m")
