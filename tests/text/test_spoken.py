@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.normalization import own_cases
+from benchmarks.normalization import Case, about_nemo_cases, newer, own_cases
 from espnet_ext.errors import UserError
 from espnet_ext.text import spoken, wfst
 from espnet_ext.text.spoken import Speaker, british, lost, pieces, restore_case, to_read
@@ -70,6 +70,15 @@ def test_the_list_was_long_before_it_was_tuned_on(repo):
     cases = own_cases(repo / "benchmarks/normalization/hard.tsv")
     assert len({c.written for c in cases}) >= 220 and len({c.kind for c in cases}) >= 15
     assert not any(d.isdigit() for c in cases for said in c.spoken for d in said)
+
+
+def test_cases_that_the_library_cannot_know_are_counted():
+    known = [("math", "1-2=5"), ("measure", "3 kg"), ("connector", "60 - 80"), ("date", "1−2")]
+    unknown = [("math", "1−2=3"), ("measure", "3 kgs"), ("connector", "60-80")]
+    cases = [Case(kind, written, ("",), True) for kind, written in known + unknown]
+    assert [newer(case) for case in cases] == [False] * 4 + [True] * 3
+    said = about_nemo_cases(cases)
+    assert "3 cases (1 math, 1 measure, 1 connector)" in said and "here: cardinal, decimal" in said
 
 
 # -- without grammars ------------------------------------------------------------------------------
