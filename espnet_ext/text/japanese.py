@@ -8,12 +8,19 @@ phrase, and whether it is a question.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 from espnet_ext.errors import UserError
 
+#: where Debian's package open-jtalk-mecab-naist-jdic puts the dictionary
+DEBIANS = "/var/lib/mecab/dic/open-jtalk/naist-jdic"
 _PHONEME = re.compile(r"-(.*?)\+")
 _ACCENT = re.compile(r"-(.*?)\+.*?/A:([0-9\-]+).*?/F:.*?_([0-9]+)")
 _A1 = re.compile(r"/A:([0-9\-]+)\+")
@@ -32,12 +39,31 @@ def _library() -> Any:
             f"Japanese phonemes need the package pyopenjtalk (no module {error.name}); run "
             "`pip install pyopenjtalk`, or choose --token_type char"
         ) from error
+    own = Path(os.fsdecode(getattr(pyopenjtalk, "OPEN_JTALK_DICT_DIR", "")))
+    if not own.is_dir() and Path(DEBIANS).is_dir():
+        pyopenjtalk.OPEN_JTALK_DICT_DIR = os.fsencode(DEBIANS)
     return pyopenjtalk
 
 
+def _call(function: str, *given: Any, **options: bool) -> Any:
+    """What a function of the library gives; it may download its dictionary first, and says so.
+
+    Raises:
+        UserError: if it has no dictionary and cannot download it.
+    """
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # the output is the phonemes' alone
+            return getattr(_library(), function)(*given, **options)
+    except URLError as error:
+        raise UserError(
+            f"Japanese phonemes need Open JTalk's dictionary, which cannot be downloaded ({error.reason}); "
+            "install it (Debian: `apt-get install open-jtalk-mecab-naist-jdic`), or name its folder in "
+            "OPEN_JTALK_DICT_DIR"
+        ) from error
+
+
 def _labels(text: str) -> list[str]:
-    library = _library()
-    return list(library.make_label(library.run_frontend(text)))
+    return list(_call("make_label", _call("run_frontend", text)))
 
 
 def _number(field: re.Pattern[str], label: str) -> int:
@@ -47,12 +73,12 @@ def _number(field: re.Pattern[str], label: str) -> int:
 
 def phonemes(text: str) -> list[str]:
     """Phonemes alone, `pau` at a comma."""
-    return str(_library().g2p(text, kana=False)).split(" ")
+    return str(_call("g2p", text, kana=False)).split(" ")
 
 
 def kana(text: str) -> list[str]:
     """Katakana as it is spoken."""
-    return list(_library().g2p(text, kana=True))
+    return list(_call("g2p", text, kana=True))
 
 
 def accent(text: str, pauses: bool = False) -> list[str]:

@@ -3,8 +3,11 @@
 import os
 import pickle
 import shutil
+import sys
+import types
 import warnings
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 from hypothesis import example, given, settings
@@ -21,7 +24,6 @@ from espnet_ext.text.vocabulary import VocabularyConfig, train_tokens
 needs_espeak = pytest.mark.skipif(
     shutil.which("espeak-ng") is None, reason="espeak-ng is not installed"
 )
-DEBIANS = "/var/lib/mecab/dic/open-jtalk/naist-jdic"
 wild = st.text(st.characters(codec="utf-8", exclude_categories=("Cc",)), max_size=30)
 
 
@@ -151,13 +153,33 @@ def dictionary(monkeypatch):
     """Open JTalk's dictionary, which pyopenjtalk would otherwise download."""
     pyopenjtalk = pytest.importorskip("pyopenjtalk")
     carried = list(Path(pyopenjtalk.__file__).parent.glob("open_jtalk_dic*"))
-    if not carried and not os.environ.get("OPEN_JTALK_DICT_DIR") and not Path(DEBIANS).is_dir():
+    named = os.environ.get("OPEN_JTALK_DICT_DIR")
+    if not carried and not named and not Path(japanese.DEBIANS).is_dir():
         pytest.skip(
             "Open JTalk's dictionary is not installed (Debian: open-jtalk-mecab-naist-jdic)"
         )
-    if not carried and not os.environ.get("OPEN_JTALK_DICT_DIR"):
-        monkeypatch.setenv("OPEN_JTALK_DICT_DIR", DEBIANS)
-        monkeypatch.setattr(pyopenjtalk, "OPEN_JTALK_DICT_DIR", DEBIANS.encode(), raising=False)
+    if not carried and not named:  # ours looks there by itself; stock does not
+        monkeypatch.setenv("OPEN_JTALK_DICT_DIR", japanese.DEBIANS)
+
+
+def test_a_dictionary_that_cannot_be_had_is_said_without_a_trace(monkeypatch, capsys):
+    def offline(text, kana):
+        print("Downloading")
+        raise URLError("no network")
+
+    library = types.SimpleNamespace(g2p=offline, OPEN_JTALK_DICT_DIR=b"/nowhere")
+    monkeypatch.setitem(sys.modules, "pyopenjtalk", library)
+    monkeypatch.setattr(japanese, "DEBIANS", "/nowhere else")
+    with pytest.raises(UserError, match=r"no network.*open-jtalk-mecab-naist-jdic"):
+        japanese.phonemes("x")
+    assert capsys.readouterr().out == ""
+
+
+def test_debians_dictionary_is_found(monkeypatch, tmp_path):
+    library = types.SimpleNamespace(OPEN_JTALK_DICT_DIR=b"/nowhere")
+    monkeypatch.setitem(sys.modules, "pyopenjtalk", library)
+    monkeypatch.setattr(japanese, "DEBIANS", str(tmp_path))
+    assert str(tmp_path).encode() == japanese._library().OPEN_JTALK_DICT_DIR
 
 
 def test_japanese_with_accent(dictionary):
