@@ -60,7 +60,7 @@ def test_stages_1_to_5(name: str, new_checkout: Callable[[], Checkout], realdata
         **{variable: str(realdata / "an4" if variable == "AN4" else realdata)},
     )
     recipe = mine.recipe(name)
-    corpus = sorted(map(str, realdata.glob(pattern)))
+    corpus = sorted(str(path.resolve()) for path in realdata.resolve().glob(pattern))
     dumped = [recipe / "dump/raw" / s for s in sets]
     sounds = [
         path for d in dumped for path in read_table(recipe / "data" / d.name / "wav.scp").values()
