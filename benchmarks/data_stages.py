@@ -289,19 +289,14 @@ def rows_of(case: str, runs: list[dict[str, dict[str, float]]]) -> list[str]:
 
 def section(rows: list[str], minutes: float, argv: Sequence[str]) -> str:
     """The text for RESULTS.md."""
-    from espnet_ext.metrics.provenance import provenance
+    from benchmarks.results import origin
 
-    facts = provenance("", ()).as_dict()
-    facts["command"] = " ".join(["python benchmarks/data_stages.py", *argv])
-    facts["load average at the end"] = " ".join(f"{x:.1f}" for x in os.getloadavg())
     head = ["## Data stages", "", f"{minutes:g} minutes of speech, {JOBS} jobs.", ""]
     head += [
         "| corpus | stage | ours, s | stock ESPnet, s | stock / ours |",
         "|---|---|---|---|---|",
     ]
-    return "\n".join(
-        [*head, *rows, "", *(f"- {name}: `{value}`" for name, value in facts.items()), ""]
-    )
+    return "\n".join([*head, *rows, "", *origin("data_stages", argv)])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -154,16 +154,11 @@ def compare(folder: Path, runs: int) -> tuple[float, float, float]:
 
 def section(rows: list[str], result: str, minutes: float, argv: Sequence[str]) -> str:
     """The text for RESULTS.md."""
-    from espnet_ext.metrics.provenance import provenance
+    from benchmarks.results import origin
 
-    facts = provenance("", ()).as_dict()
-    facts["command"] = " ".join(["python benchmarks/features.py", *argv])
-    facts["load average at the end"] = " ".join(f"{x:.1f}" for x in os.getloadavg())
     head = ["## Looking at sound", "", f"{minutes:.0f} minutes of read speech, 16 kHz flac.", ""]
     table = ["| what | CPU s an hour |", "|---|---|", *rows, "", result, ""]
-    return "\n".join(
-        [*head, *table, *(f"- {name}: `{value}`" for name, value in facts.items()), ""]
-    )
+    return "\n".join([*head, *table, *origin("features", argv)])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

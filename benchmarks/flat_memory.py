@@ -82,10 +82,8 @@ def measure(lines: Sequence[int]) -> dict[str, list[float]]:
 
 def section(found: dict[str, list[float]], lines: Sequence[int], argv: Sequence[str]) -> str:
     """The text for RESULTS.md."""
-    from espnet_ext.metrics.provenance import provenance
+    from benchmarks.results import origin
 
-    facts = provenance("", ()).as_dict()
-    facts["command"] = " ".join(["python benchmarks/flat_memory.py", *argv])
     heads = [f"{count:,} lines, MB" for count in lines]
     rows = [
         "## Memory of the data stages",
@@ -98,7 +96,7 @@ def section(found: dict[str, list[float]], lines: Sequence[int], argv: Sequence[
     for name, peaks in found.items():
         slope = (peaks[-1] - peaks[0]) / (lines[-1] - lines[0]) * 100_000
         rows.append(f"| {name} | " + " | ".join(f"{p:.0f}" for p in peaks) + f" | {slope:.0f} |")
-    return "\n".join([*rows, "", *(f"- {name}: `{value}`" for name, value in facts.items()), ""])
+    return "\n".join([*rows, "", *origin("flat_memory", argv)])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

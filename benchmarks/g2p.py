@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 import sys
 import tempfile
 import time
@@ -106,11 +105,8 @@ def rows(spent: dict[str, float], number: int, epochs: int) -> list[str]:
 
 def section(table: Sequence[str], texts: Sequence[str], argv: Sequence[str]) -> str:
     """The text for RESULTS.md."""
-    from espnet_ext.metrics.provenance import provenance
+    from benchmarks.results import origin
 
-    facts = provenance("", ()).as_dict()
-    facts["command"] = " ".join(["python benchmarks/g2p.py", *argv])
-    facts["load average at the end"] = " ".join(f"{x:.1f}" for x in os.getloadavg())
     length = sum(map(len, texts)) / len(texts)
     head = [
         "## Phonemes",
@@ -124,7 +120,7 @@ def section(table: Sequence[str], texts: Sequence[str], argv: Sequence[str]) -> 
         "| what | stock ESPnet, ms a sentence | ours, ms a sentence | stock / ours |",
         "|---|---|---|---|",
     ]
-    return "\n".join([*head, *table, "", *(f"- {name}: `{v}`" for name, v in facts.items()), ""])
+    return "\n".join([*head, *table, "", *origin("g2p", argv)])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

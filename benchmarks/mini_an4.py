@@ -73,13 +73,12 @@ def timed(folder: Path, an4: Path) -> tuple[float, dict[str, float]]:
     return spent, {f"{r['number']} {r['name']}": float(r["seconds"]) for r in records}
 
 
-def section(spent: list[float], stages: list[dict[str, float]], what: str, command: str) -> str:
+def section(
+    spent: list[float], stages: list[dict[str, float]], what: str, argv: Sequence[str]
+) -> str:
     """The text for RESULTS.md."""
-    from espnet_ext.metrics.provenance import provenance
+    from benchmarks.results import origin
 
-    facts = provenance("", ()).as_dict()
-    facts["command"] = command
-    facts["load average at the end"] = " ".join(f"{x:.1f}" for x in os.getloadavg())
     median = statistics.median(spent)
     rows = [f"| {name} | {statistics.median(s[name] for s in stages):.1f} |" for name in stages[0]]
     lines = [
@@ -94,7 +93,7 @@ def section(spent: list[float], stages: list[dict[str, float]], what: str, comma
         *rows,
         "",
     ]
-    return "\n".join([*lines, *(f"- {name}: `{value}`" for name, value in facts.items()), ""])
+    return "\n".join([*lines, *origin("mini_an4", argv)])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -113,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             times.append(timed(folder, an4))
             print(f"run {run + 1} of {runs}: {times[-1][0]:.1f} s", flush=True)
     spent, stages = [t for t, _ in times], [s for _, s in times]
-    text = section(spent, stages, what, " ".join(["python benchmarks/mini_an4.py", *argv]))
+    text = section(spent, stages, what, argv)
     write_section(ROOT / "benchmarks/RESULTS.md", "mini_an4", text)
     print(text)
     return 0 if statistics.median(spent) <= MOST_SECONDS else 1

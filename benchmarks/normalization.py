@@ -216,8 +216,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--cold", action="store_true", help="time a compilation too (a minute)")
     parser.add_argument("--wrong", action="store_true", help="print what ours says wrongly")
     args = parser.parse_args(argv)
-    from benchmarks.results import write_section
-    from espnet_ext.metrics.provenance import provenance
+    from benchmarks.results import origin, write_section
 
     hard = own_cases(ROOT / "benchmarks/normalization/hard.tsv")
     unseen = own_cases(ROOT / "benchmarks/normalization/unseen.tsv")
@@ -233,10 +232,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         lines += score("NeMo-text-processing's own test cases", cases, args.wrong, known=True)
         lines += ["", about_nemo_cases(cases)]
     lines += [*speed(hard), *starts(args.cold)]
-    facts = provenance("", ()).as_dict()
-    facts["command"] = " ".join(["python benchmarks/normalization.py", *argv])
-    facts["load average at the end"] = " ".join(f"{x:.1f}" for x in os.getloadavg())
-    text = "\n".join([*lines, *(f"- {name}: `{value}`" for name, value in facts.items()), ""])
+    text = "\n".join([*lines, *origin("normalization", argv)])
     write_section(ROOT / "benchmarks/RESULTS.md", "normalization", text)
     print(text)
     return 0

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
+
+
+def origin(script: str, argv: Sequence[str]) -> list[str]:
+    """The end of a section: date, commit, command, hardware, versions and load, a line each."""
+    from espnet_ext.metrics.provenance import provenance
+
+    facts = provenance("", ()).as_dict()
+    facts["command"] = " ".join([f"python benchmarks/{script}.py", *argv])
+    facts["load average at the end"] = " ".join(f"{x:.1f}" for x in os.getloadavg())
+    return [*(f"- {name}: `{value}`" for name, value in facts.items()), ""]
 
 
 def write_section(path: Path, name: str, text: str) -> None:

@@ -123,11 +123,8 @@ def compare(programs: dict[str, str], runs: int) -> tuple[float, float]:
 
 def section(rows: list[str], runs: int, argv: Sequence[str]) -> str:
     """The text for RESULTS.md."""
-    from espnet_ext.metrics.provenance import provenance
+    from benchmarks.results import origin
 
-    facts = provenance("", ()).as_dict()
-    facts["command"] = " ".join(["python benchmarks/startup.py", *argv])
-    facts["load average at the end"] = " ".join(f"{x:.1f}" for x in os.getloadavg())
     head = [
         "## Up and running",
         "",
@@ -135,9 +132,7 @@ def section(rows: list[str], runs: int, argv: Sequence[str]) -> str:
         "",
     ]
     table = ["| what | ours, s | stock ESPnet, s | stock / ours |", "|---|---|---|---|", *rows, ""]
-    return "\n".join(
-        [*head, *table, *(f"- {name}: `{value}`" for name, value in facts.items()), ""]
-    )
+    return "\n".join([*head, *table, *origin("startup", argv)])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

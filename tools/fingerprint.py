@@ -129,8 +129,8 @@ def digests(words: list[str], reads: list[str] | None = None) -> dict[str, str]:
     found = {path: listing(path) for path in reads or [] if os.path.isdir(path)}
     for word in words:
         for path in (word, word.partition("=")[2]):
-            if path and path not in found and digest(path):
-                found[path] = digest(path)
+            if path and path not in found and (content := digest(path)):
+                found[path] = content
     return found
 
 

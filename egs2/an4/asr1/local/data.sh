@@ -4,7 +4,4 @@
 set -euo pipefail
 # shellcheck source=path.sh
 . ../../../path.sh
-fetch=
-if [ "$1" = downloads ]; then fetch=--download; fi
-# shellcheck disable=SC2086  # no word if there is nothing to fetch
-exec python -m espnet_ext.bin.prepare_corpus an4 "$1" data $fetch "${@:2}"
+exec python -m espnet_ext.bin.prepare_corpus an4 "$1" data --download_to downloads "${@:2}"
