@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from espnet_ext.corpora.beamform import beamform_files, digest_of
+from espnet_ext.audio.beamform import beamform_files, digest_of
 from espnet_ext.corpora.layout import (
     choose,
     chosen,

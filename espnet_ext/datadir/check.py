@@ -7,34 +7,19 @@ from pathlib import Path
 
 from espnet_ext.datadir.tables import (
     BY_SPEAKER,
+    BY_UTTERANCE,
     BYTE_ORDER_MARK,
     NUMBERS,
     PARTIAL,
     invert,
     is_number,
+    is_table,
     read_lines,
     read_segments,
     split_line,
 )
 from espnet_ext.errors import UserError
 
-#: Tables that may lie in a data directory and are keyed by utterance.
-BY_UTTERANCE = (
-    "text",
-    "raw_text",
-    "utt2spk",
-    "utt2dur",
-    "utt2num_samples",
-    "utt2speed",
-    "utt2augment",
-    "utt2gender",
-    "utt2accent",
-    "utt2age",
-    "utt2lang",
-    "utt2sid",
-    "utt2lid",
-    "durations",
-)
 SHOWN = 10
 
 
@@ -84,12 +69,6 @@ def check(directory: str | Path, *, text: bool = True, audio: bool = True) -> Pr
     _same_speakers(tables, problems)
     _recordings(directory, tables, problems)
     return problems
-
-
-def is_table(path: Path) -> bool:
-    """Whether a file of a data directory is one of the tables known here."""
-    known = {"wav.scp", "segments", "reco2dur", "feats.scp", *BY_UTTERANCE, *BY_SPEAKER}
-    return path.is_file() and path.name in known
 
 
 def _scan(path: Path, problems: Problems) -> dict[str, str]:

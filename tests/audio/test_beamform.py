@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from espnet_ext.corpora.beamform import beamform, beamform_files, choose_microphones
+from espnet_ext.audio.beamform import beamform, beamform_files, choose_microphones
 from espnet_ext.errors import UserError
 
 RATE = 16000

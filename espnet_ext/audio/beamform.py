@@ -26,6 +26,8 @@ WINDOW, HOP = 1024, 256
 FAILED = 0.5
 #: Rounds of the speech and noise model.
 ROUNDS = 12
+#: Names how it is done, so that sounds are made anew when that changes.
+METHOD = (WINDOW, HOP, FAILED, ROUNDS)
 
 
 def beamform_files(
@@ -46,11 +48,32 @@ def beamform_files(
 
 def digest_of(paths: Iterable[str]) -> str:
     """Of the sounds (path, size, time of change) and of how they are beamformed: names what was made of them."""
-    found = hashlib.sha256(repr((WINDOW, HOP, FAILED, ROUNDS)).encode())
+    found = hashlib.sha256(repr(METHOD).encode())
     for path in sorted(paths):
         about = os.stat(path)
         found.update(f"\n{os.path.realpath(path)} {about.st_size} {about.st_mtime_ns}".encode())
     return found.hexdigest()[:16]
+
+
+def beamformed_copy(data: Path, out: Path, job: int = 1, jobs: int = 1) -> bool:
+    """Write one share of `out`: the data directory `data` with each utterance's channels made one.
+
+    Returns:
+        whether `out` is complete.
+
+    Raises:
+        UserError: no data directory, or sound that cannot be read.
+    """
+    from espnet_ext.audio.remake import Remaking, remake
+
+    return remake(data, out, job, jobs, Remaking(_made_one, repr(METHOD), "beamform"))
+
+
+def _made_one(utt: str, entry: str) -> tuple[np.ndarray, int, dict[str, str]]:
+    from espnet_ext.audio.resample import to_int16
+
+    samples, rate = read(entry, utt)
+    return to_int16(beamform(samples.T)), rate, {}
 
 
 def _one(job: tuple[Path, Sequence[str]]) -> None:
