@@ -7,9 +7,9 @@ import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from espnet_ext.datadir.check import BY_UTTERANCE, is_table
 from espnet_ext.datadir.tables import (
     BY_SPEAKER,
+    BY_UTTERANCE,
     NUMBERS,
     PARTIAL,
     SEGMENT,
@@ -17,9 +17,10 @@ from espnet_ext.datadir.tables import (
     decode,
     invert,
     is_number,
+    is_table,
+    lines_of,
     numbers_in,
     parse_segment,
-    read_lines,
     read_segments,
     read_table,
     split_line,
@@ -86,21 +87,25 @@ def write_all(directory: str | Path, tables: Mapping[str, Mapping[str, str]]) ->
         write_table(directory / "utt2spk", tables["utt2spk"])
 
 
+def keyed_by(name: str, segments: bool) -> str:
+    """What the keys of a known table are: "speaker", "recording" (of `segments`, if there are any), "utterance"."""
+    if name in BY_SPEAKER:
+        return "speaker"
+    return "recording" if segments and name in ("wav.scp", "reco2dur") else "utterance"
+
+
 def keep(tables: Tables, utterances: Collection[str]) -> Tables:
     """The tables restricted to `utterances`, with the speakers and recordings that these use."""
     wanted = utterances if isinstance(utterances, (set, dict)) else set(utterances)
-    kept = {
-        name: {u: v for u, v in table.items() if u in wanted}
-        for name, table in tables.items()
-        if name in BY_UTTERANCE or name in ("segments", "feats.scp")
+    keys = {
+        "utterance": wanted,
+        "speaker": {s for u, s in tables["utt2spk"].items() if u in wanted},
+        "recording": {v.split()[0] for u, v in tables.get("segments", {}).items() if u in wanted},
     }
-    speakers = set(kept["utt2spk"].values())
-    recordings = {value.split()[0] for value in kept.get("segments", {}).values()} or wanted
-    for name, table in tables.items():
-        if name in ("wav.scp", "reco2dur"):
-            kept[name] = {r: v for r, v in table.items() if r in recordings}
-        elif name in BY_SPEAKER - {"spk2utt"}:
-            kept[name] = {s: v for s, v in table.items() if s in speakers}
+    kept: Tables = {}
+    for name in [n for n in tables if n not in ("spk2utt", AUGMENT)]:
+        known = keys[keyed_by(name, "segments" in tables)]
+        kept[name] = {k: v for k, v in tables[name].items() if k in known}
     if AUGMENT in tables and "utt2augment" in kept:
         kept[AUGMENT] = tables[AUGMENT]
     for name in [n for n in kept if n in PARTIAL and not kept[n]]:
@@ -191,7 +196,7 @@ def read_loosely(path: Path, dropped: dict[str, str], *, empty: bool = False) ->
         UserError: the file is missing or not UTF-8.
     """
     table: dict[str, str] = {}
-    for number, line in enumerate(read_lines(path), 1):
+    for number, line in enumerate(lines_of(path), 1):
         key, value = split_line(line)
         if not key or not (value or empty):
             what = "empty text" if path.name == "text" else "no value"

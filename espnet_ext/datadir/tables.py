@@ -6,21 +6,46 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from espnet_ext.errors import UserError
 from espnet_ext.files import atomic_open
 
-#: Tables keyed by speaker; all other known tables are keyed by utterance or recording.
+#: Tables that may lie in a data directory and are keyed by utterance.
+BY_UTTERANCE = (
+    "text",
+    "raw_text",
+    "utt2spk",
+    "utt2dur",
+    "utt2num_samples",
+    "utt2speed",
+    "utt2augment",
+    "utt2gender",
+    "utt2accent",
+    "utt2age",
+    "utt2lang",
+    "utt2sid",
+    "utt2lid",
+    "durations",
+)
+#: Tables that are keyed by speaker; all others that are known by utterance or recording.
 BY_SPEAKER = frozenset({"spk2utt", "spk2gender", "spk2sid", "spk2lang", "spk2accent", "spk2age"})
 #: Tables that tell of people, who may have kept it to themselves: these may lack speakers or
 #: utterances.
 PARTIAL = frozenset({"spk2accent", "spk2age", "utt2accent", "utt2age"})
 #: What some editors put before the first byte of UTF-8 text; read past, and reported by `check`.
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+KNOWN = frozenset({"wav.scp", "segments", "reco2dur", "feats.scp", *BY_UTTERANCE, *BY_SPEAKER})
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file of a data directory is one of the tables known here."""
+    return path.name in KNOWN and path.is_file()
 
 
 class Segment(NamedTuple):
@@ -36,16 +61,17 @@ def sort_key(key: str) -> bytes:
     return key.encode("utf-8")
 
 
-def decode(data: bytes, path: Path) -> str:
-    """UTF-8 bytes of a file as text, without a byte order mark before it.
+def decode(data: bytes, path: Path, first: int = 1) -> str:
+    """UTF-8 bytes of a file, from line `first` on, as text, without a byte order mark before it.
 
     Raises:
         UserError: naming the file, line and offending bytes if they are not UTF-8.
     """
     try:
-        return data.decode("utf-8").removeprefix("\ufeff")
+        text = data.decode("utf-8")
+        return text.removeprefix("\ufeff") if first == 1 else text
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        line = data.count(b"\n", 0, error.start) + first
         raise UserError(
             f"{path}, line {line}: found bytes {data[error.start : error.start + 4]!r} that are "
             "not UTF-8, expected UTF-8 text: convert the file, e.g. iconv -f latin1 -t utf-8"
@@ -71,26 +97,39 @@ def read_table(
     """
     path = Path(path)
     table: dict[str, str] = {}
-    for number, line in enumerate(read_lines(path), 1):
+    for number, line in enumerate(lines_of(path), 1):
         key, value = split_line(line)
         if key in table:
-            _duplicate(path, key, number)
+            second_time(path, key, number)
         if not key or not (value or empty):
-            _missing(path, key, number)
+            missing_value(path, key, number)
         table[key] = value
     if sorted_only:
-        _require_sorted(path, list(table))
+        for number, (before, key) in enumerate(pairwise(table), 2):
+            if before > key:
+                wrong_order(path, before, key, number)
     return table
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 file without their newlines."""
+def lines_of(path: Path) -> Iterator[str]:
+    """The lines of a UTF-8 file without their newlines, one after the other.
+
+    Raises:
+        UserError: no such file, or naming the line that is not UTF-8.
+    """
     if not path.is_file():
         raise UserError(
             f"{path}: no such file, expected a table of `key value` lines: check the path"
         )
-    lines = decode(path.read_bytes(), path).split("\n")
-    return lines if lines[-1] else lines[:-1]
+    with open(path, "rb") as stream:
+        for number, line in enumerate(stream, 1):
+            text = decode(line, path, number)
+            yield text.removesuffix("\n")
+
+
+def read_lines(path: Path) -> list[str]:
+    """All of them at once; see lines_of."""
+    return list(lines_of(path))
 
 
 def split_line(line: str) -> tuple[str, str]:
@@ -102,7 +141,8 @@ def split_line(line: str) -> tuple[str, str]:
     return key, value.strip()
 
 
-def _missing(path: Path, key: str, number: int) -> None:
+def missing_value(path: Path, key: str, number: int) -> NoReturn:
+    """Raises UserError for a line that lacks its value or key."""
     what = "an empty text" if path.name == "text" else "no value"
     found = f"{what} for {key!r}, expected `{key} VALUE`" if key else "an empty line"
     raise UserError(
@@ -111,21 +151,21 @@ def _missing(path: Path, key: str, number: int) -> None:
     )
 
 
-def _duplicate(path: Path, key: str, number: int) -> None:
-    first = next(n for n, line in enumerate(read_lines(path), 1) if split_line(line)[0] == key)
+def second_time(path: Path, key: str, number: int) -> NoReturn:
+    """Raises UserError for a key that an earlier line has, too."""
+    first = next(n for n, line in enumerate(lines_of(path), 1) if split_line(line)[0] == key)
     raise UserError(
         f"{path}: found {key!r} twice, in lines {first} and {number}, expected every key once: "
         "remove one of the two lines"
     )
 
 
-def _require_sorted(path: Path, keys: list[str]) -> None:
-    for number, (one, two) in enumerate(pairwise(keys), 2):
-        if one > two:
-            raise UserError(
-                f"{path}, line {number}: found {two!r} after {one!r}, expected keys sorted as by "
-                "`LC_ALL=C sort`: run fix_data on the directory"
-            )
+def wrong_order(path: Path, before: str, key: str, number: int) -> NoReturn:
+    """Raises UserError for a key that should have come earlier."""
+    raise UserError(
+        f"{path}, line {number}: found {key!r} after {before!r}, expected keys sorted as by "
+        "`LC_ALL=C sort`: run fix_data on the directory"
+    )
 
 
 def write_table(path: str | Path, table: Mapping[str, str] | Iterable[tuple[str, str]]) -> None:
@@ -140,16 +180,17 @@ def write_table(path: str | Path, table: Mapping[str, str] | Iterable[tuple[str,
     path = Path(path)
     rows = sorted(table.items() if isinstance(table, Mapping) else table)
     for key, value in rows:
-        if key.split() != [key]:
-            raise UserError(
-                f"{path}: key {key!r} is empty or holds white space, expected a plain id"
-            )
-        if "\n" in value or "\r" in value or value != value.strip():
-            raise UserError(
-                f"{path}: value {value!r} of {key!r} must be one line without outer spaces"
-            )
+        check_row(path, key, value)
     with atomic_open(path) as stream:
         stream.write("".join(f"{key} {value}\n" if value else f"{key}\n" for key, value in rows))
+
+
+def check_row(path: Path, key: str, value: str) -> None:
+    """Raises UserError for a row that could not be read back."""
+    if key.split() != [key]:
+        raise UserError(f"{path}: key {key!r} is empty or holds white space, expected a plain id")
+    if "\n" in value or "\r" in value or value != value.strip():
+        raise UserError(f"{path}: value {value!r} of {key!r} must be one line without outer spaces")
 
 
 def invert(utt2spk: Mapping[str, str]) -> dict[str, str]:
@@ -172,15 +213,21 @@ def read_segments(path: str | Path) -> dict[str, Segment]:
     Raises:
         UserError: as read_table, or a line that does not hold such a segment.
     """
-    found = {}
-    for utt, value in read_table(path).items():
-        segment = parse_segment(value)
-        if segment is None:
-            raise UserError(
-                f"{path}: found {value!r} for {utt!r}, expected {SEGMENT}: correct the line"
-            )
-        found[utt] = segment
-    return found
+    return {utt: segment_of(path, utt, value) for utt, value in read_table(path).items()}
+
+
+def segment_of(path: str | Path, utt: str, value: str) -> Segment:
+    """A value of `segments`.
+
+    Raises:
+        UserError: it is none.
+    """
+    segment = parse_segment(value)
+    if segment is None:
+        raise UserError(
+            f"{path}: found {value!r} for {utt!r}, expected {SEGMENT}: correct the line"
+        )
+    return segment
 
 
 #: What a value of `segments` holds, in words.
@@ -235,10 +282,18 @@ def numbers_in(table: Mapping[str, str], path: Path) -> dict[str, float]:
     Raises:
         UserError: naming an utterance whose value is none.
     """
-    for utt, value in table.items():
-        if not is_number(path.name, value):
-            raise UserError(
-                f"{path}: found {value!r} for {utt!r}, expected {NUMBERS[path.name].meaning}: correct "
-                "the line or remove the file and have it made again"
-            )
-    return {utt: float(value) for utt, value in table.items()}
+    return {utt: require_number(path, utt, value) for utt, value in table.items()}
+
+
+def require_number(path: Path, utt: str, value: str) -> float:
+    """A value of a table of NUMBERS, which the path's name says.
+
+    Raises:
+        UserError: it is none.
+    """
+    if not is_number(path.name, value):
+        raise UserError(
+            f"{path}: found {value!r} for {utt!r}, expected {NUMBERS[path.name].meaning}: correct "
+            "the line or remove the file and have it made again"
+        )
+    return float(value)

@@ -17,9 +17,9 @@ from typing import NamedTuple
 from espnet_ext.audio.headers import header_faults
 from espnet_ext.audio.measures import Measures, measure
 from espnet_ext.audio.read import AudioError, CutOff, NoSamples, NotFinite, ark_offset
-from espnet_ext.datadir.check import check, is_table
+from espnet_ext.datadir.check import check
 from espnet_ext.datadir.edit import Tables, read_loosely
-from espnet_ext.datadir.tables import Segment, parse_segment
+from espnet_ext.datadir.tables import Segment, is_table, parse_segment
 from espnet_ext.errors import UserError
 from espnet_ext.progress import progress
 from espnet_ext.quality.findings import KINDS, Limits, Policy, judge
