@@ -1,17 +1,20 @@
 """Every sound of a data directory is made anew, in shares that go on where they were stopped.
 
-What format_audio does for one fixed purpose, for any function from a sound to another one.
+A sound is a file of its own whose name holds a key of what it was made of, so that it is there whole or not at all, and
+nothing that a finished directory points to is ever written over. What else is known of it is a line in
+`OUT/shares/JOBofN.log`, written before it.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from espnet_ext.audio.shares import Record, Share, finished, locked, prune, usable
 from espnet_ext.errors import UserError
 from espnet_ext.progress import progress
 
@@ -59,24 +62,24 @@ def remake(data: Path, out: Path, job: int, jobs: int, how: Remaking) -> bool:
     Raises:
         UserError: no data directory, one with segments, or sound that cannot be read.
     """
-    from espnet_ext.audio.write import encode
+    from espnet_ext.audio.write import encode, write_bytes
     from espnet_ext.datadir.edit import read_all
 
     tables = read_all(data)
     _check(data, tables)
-    keys = {utt: _key(entry, how) for utt, entry in tables["wav.scp"].items()}
-    names = sorted(keys)
+    scp = tables["wav.scp"]
+    paths = {utt: out / "data" / _name(utt, entry, how) for utt, entry in scp.items()}
+    names = sorted(paths)
     mine = names[len(names) * (job - 1) // jobs : len(names) * job // jobs]
-    sizes: dict[str, int] = {}
-    with Share(out, f"{job}of{jobs}", how.audio_format).opened({u: keys[u] for u in mine}) as share:
-        done = finished(out)
-        todo = [u for u in mine if not _record(out, done.get(u, []), keys[u], sizes)]
+    todo = [utt for utt in mine if not paths[utt].is_file()]
+    (out / "shares").mkdir(parents=True, exist_ok=True)
+    with open(out / "shares" / f"{job}of{jobs}.log", "a", encoding="utf-8", buffering=1) as log:
         for utt in progress(todo, len(todo), f"{how.label} {out.name} {job}/{jobs}"):
-            samples, rate, facts = how.make(utt, tables["wav.scp"][utt])
-            packed = ",".join(f"{name}={value}" for name, value in facts.items()) or "-"
-            record = Record(utt, keys[utt], rate, len(samples), 0, "", packed)
-            share.add(record, encode(samples, rate, how.audio_format))
-    return _merge(out, tables, keys)
+            samples, rate, facts = how.make(utt, scp[utt])
+            about = [paths[utt].name, len(samples), rate, facts]
+            log.write(f"\n{json.dumps(about)}\n")  # the first end of line ends what a kill left
+            write_bytes(paths[utt], encode(samples, rate, how.audio_format))
+    return _merge(out, tables, paths)
 
 
 def _check(data: Path, tables: Tables) -> None:
@@ -89,37 +92,49 @@ def _check(data: Path, tables: Tables) -> None:
         )
 
 
-def _key(entry: str, how: Remaking) -> str:
-    from espnet_ext.audio.format import file_state
+def _name(utt: str, entry: str, how: Remaking) -> str:
+    """Of the file: in one of 256 directories, for some file systems are slow with 100,000 files in one."""
     from espnet_ext.audio.read import ark_offset
 
-    state = (entry, *file_state(ark_offset(entry)[0]), how.identity, how.audio_format)
-    return hashlib.sha1(repr(state).encode()).hexdigest()[:16]
+    path = Path(ark_offset(entry)[0])
+    state = path.stat() if path.is_file() else None
+    about = (entry, state and (state.st_size, state.st_mtime_ns), how.identity)
+    key = hashlib.sha1(repr(about).encode()).hexdigest()[:12]
+    folder = hashlib.sha1(utt.encode()).hexdigest()[:2]
+    return f"{folder}/{quote(utt, safe='')}.{key}.{how.audio_format}"
 
 
-def _record(out: Path, records: list[Record], key: str, sizes: dict[str, int]) -> Record | None:
-    """The first record with that key whose sound is there."""
-    return next((r for r in records if r.key == key and usable(out / "data", r, sizes)), None)
-
-
-def _merge(out: Path, tables: Tables, keys: dict[str, str]) -> bool:
+def _merge(out: Path, tables: Tables, paths: dict[str, Path]) -> bool:
     """Write the tables if every utterance is done; says whether they are."""
+    from espnet_ext.audio.shares import locked
     from espnet_ext.datadir.edit import write_all
 
-    logged, sizes = finished(out), dict[str, int]()
-    found = {u: _record(out, logged.get(u, []), key, sizes) for u, key in keys.items()}
-    records = {u: r for u, r in found.items() if r is not None}
-    if len(records) < len(keys):
+    if not all(path.is_file() for path in paths.values()):
         return False
+    known = {name: (samples, rate, facts) for name, samples, rate, facts in _logged(out)}
     done = {name: table for name, table in tables.items() if name not in CONSUMED}
-    done["wav.scp"] = {u: f"{out}/data/{r.place}" for u, r in records.items()}
-    done["utt2num_samples"] = {u: str(r.samples) for u, r in records.items()}
-    done["utt2dur"] = {u: f"{r.samples / r.rate:.6f}" for u, r in records.items()}
-    for utt, record in records.items():
-        facts = [] if record.measures == "-" else record.measures.split(",")
-        for name, _, value in (fact.partition("=") for fact in facts):
+    done |= {name: {} for name in ("wav.scp", "utt2num_samples", "utt2dur")}
+    for utt, path in paths.items():
+        samples, rate, facts = known[path.name]
+        done["wav.scp"][utt] = str(path)
+        done["utt2num_samples"][utt] = str(samples)
+        done["utt2dur"][utt] = f"{samples / rate:.6f}"
+        for name, value in facts.items():
             done.setdefault(name, {})[utt] = value
     with locked(out / "shares" / "merge.lock"):
         write_all(out, done)
-        prune(out / "data", records.values())
+        needed = set(paths.values())
+        for path in [p for p in (out / "data").glob("??/*") if p not in needed]:
+            path.unlink(missing_ok=True)  # made of something else, earlier
     return True
+
+
+def _logged(out: Path) -> Iterator[tuple[str, int, int, dict[str, str]]]:
+    """The whole lines of all logs."""
+    for path in sorted((out / "shares").glob("*.log")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                name, samples, rate, facts = json.loads(line)
+            except ValueError:  # an empty line, or one that a kill has cut
+                continue
+            yield name, samples, rate, facts
