@@ -1,4 +1,8 @@
-"""Score recognised text: word, character and token error rates as sclite counts them."""
+"""Score recognised text: word, character and token error rates as sclite counts them.
+
+scores.json and RESULTS.md also hold the rates by speaker, gender, accent and length, the words that are confused, how
+fast the decoder was and what its confidences are worth, as far as the data directory and the decoder tell.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +29,20 @@ def get_parser() -> argparse.ArgumentParser:
     add("--no_sclite", action="store_true", help="do not call sclite for result.txt")
     add("--samples", type=int, default=1000, help="draws of the bootstrap intervals")
     add("--seed", type=int, default=0, help="seed of the bootstrap intervals")
+    add(
+        "--blocks",
+        choices=("utterance", "speaker"),
+        default="utterance",
+        help="what the bootstrap draws; speakers make honest intervals where each has many utterances",
+    )
+    add(
+        "--by",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="table of utterance (or speaker) and group: error rates by it, beside those by gender, accent, "
+        "age, language and condition (utt2... or spk2... of the data directory) and length; may be repeated",
+    )
     return parser
 
 
@@ -33,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = get_parser().parse_args(argv)
     from pathlib import Path
 
-    from espnet_ext.metrics.asr import ScoreConfig, score_set, write_results
+    from espnet_ext.metrics.asr import ScoreConfig, score_set
+    from espnet_ext.metrics.asr_report import write_results
     from espnet_ext.metrics.provenance import provenance
     from espnet_ext.metrics.tables import find_sets
     from espnet_ext.text.vocabulary import read_symbols
@@ -46,11 +65,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         sclite=not args.no_sclite,
         samples=args.samples,
         seed=args.seed,
+        blocks=args.blocks,
+        by=tuple(map(Path, args.by)),
     )
-    scores = []
-    for name in find_sets(args.hyp, "text", args.sets):
-        scores += score_set(Path(args.ref) / name, Path(args.hyp) / name, config)
-    print(write_results(args.hyp, scores, provenance("score_asr", argv)))
+    scored = [
+        score_set(Path(args.ref) / name, Path(args.hyp) / name, config)
+        for name in find_sets(args.hyp, "text", args.sets)
+    ]
+    print(write_results(args.hyp, scored, provenance("score_asr", argv)))
     return 0
 
 

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from espnet_ext.datadir.tables import read_table
 from espnet_ext.errors import UserError
-from espnet_ext.files import write_json, write_text
+from espnet_ext.files import write_text
 from espnet_ext.metrics.bootstrap import Interval, ratio_interval
-from espnet_ext.metrics.provenance import Provenance
+from espnet_ext.metrics.calibration import calibration_of
+from espnet_ext.metrics.confusion import summary
+from espnet_ext.metrics.groups import Groups, group_key, groupings, speakers_of
 from espnet_ext.metrics.tables import markdown, match_keys
+from espnet_ext.metrics.timing import timing
 from espnet_ext.metrics.trn import find_sclite, run_sclite, write_trn
 from espnet_ext.metrics.wer import Alignment, Counts, align, by_speaker, pretty, total
 from espnet_ext.text.cleaners import make_cleaner
@@ -39,6 +42,21 @@ class ScoreConfig:
     sclite: bool = True  # let sclite write result.txt where it is installed
     samples: int = 1000  # draws of the bootstrap
     seed: int = 0  # of the bootstrap
+    blocks: str = (
+        "utterance"  # what the bootstrap draws: "utterance", or "speaker" for whole speakers
+    )
+    by: tuple[Path, ...] = ()  # more tables of utterance (or speaker) and group
+
+
+@dataclass(frozen=True)
+class Group:
+    """Utterances that have something in common."""
+
+    counts: Counts
+    interval: Interval | None  # 95 % of the error rate, percent
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**_numbers(self.counts), "interval_95": self.interval}
 
 
 @dataclass(frozen=True)
@@ -51,22 +69,42 @@ class SetScore:
     interval: Interval | None  # 95 % of the error rate, percent
     missing: int  # utterances without a hypothesis
     speakers: dict[str, Counts]
+    groups: dict[str, dict[str, Group]] = field(default_factory=dict)  # "gender" -> "f" -> ...
+    mistakes: dict[str, Any] = field(default_factory=dict)  # see confusion.summary; of wer alone
 
     def row(self, prefix: str = "") -> tuple[object, ...]:
         """The line of ESPnet's table: numbers of sentences and tokens, then percentages."""
-        c = self.counts
-        parts = (c.correct, c.substitutions, c.deletions, c.insertions)
-        rates = [100.0 * part / c.words if c.words else None for part in parts]
-        name = prefix + self.dataset
-        return (name, c.sentences, c.words, *rates, c.error_rate, c.sentence_error_rate)
+        return count_row(prefix + self.dataset, self.counts)
 
     def as_dict(self) -> dict[str, Any]:
+        groups = {
+            way: {g: s.as_dict() for g, s in found.items()} for way, found in self.groups.items()
+        }
         return {
             **_numbers(self.counts),
             "interval_95": self.interval,
             "missing": self.missing,
             "speakers": {name: _numbers(counts) for name, counts in self.speakers.items()},
+            "groups": groups,
+            **({"mistakes": self.mistakes} if self.mistakes else {}),
         }
+
+
+@dataclass(frozen=True)
+class Scored:
+    """All that is known of a decoded set; the last two are None where the decoder wrote nothing about it."""
+
+    dataset: str
+    scores: list[SetScore]
+    timing: dict[str, Any] | None  # see timing.timing
+    calibration: dict[str, Any] | None  # see calibration.Calibration
+
+
+def count_row(name: str, c: Counts) -> tuple[object, ...]:
+    """A line of ESPnet's table."""
+    parts = (c.correct, c.substitutions, c.deletions, c.insertions)
+    rates = [100.0 * part / c.words if c.words else None for part in parts]
+    return (name, c.sentences, c.words, *rates, c.error_rate, c.sentence_error_rate)
 
 
 def _numbers(counts: Counts) -> dict[str, Any]:
@@ -117,12 +155,12 @@ def read_pair(ref_dir: Path, hyp_dir: Path) -> tuple[dict[str, str], dict[str, s
     return refs, {key: hyps.get(key, "") for key in expected}, missing
 
 
-def score_set(ref_dir: str | Path, hyp_dir: str | Path, config: ScoreConfig) -> list[SetScore]:
+def score_set(ref_dir: str | Path, hyp_dir: str | Path, config: ScoreConfig) -> Scored:
     """Score one set and write `score_wer/`, `score_cer/` (and `score_ter/`) below `hyp_dir`.
 
     Args:
-        ref_dir: data directory with `text` and, if there, `utt2spk`.
-        hyp_dir: directory with `text`, what was recognised.
+        ref_dir: data directory with `text` and, if there, `utt2spk`, `spk2gender`, `utt2dur`, ...
+        hyp_dir: directory with `text`, what was recognised; and, if there, `rtf` and `confidence`.
         config: how to score.
 
     Raises:
@@ -136,25 +174,62 @@ def score_set(ref_dir: str | Path, hyp_dir: str | Path, config: ScoreConfig) -> 
             f"hypothesis and count as deleted, the first is {missing[0]}",
             file=sys.stderr,
         )
-    speakers = read_table(ref_dir / "utt2spk") if (ref_dir / "utt2spk").is_file() else {}
+    every = {
+        kind: {u: align(split(refs[u]), split(hyps[u]), config.case_sensitive) for u in refs}
+        for kind, split in splitters(config).items()
+    }
+    words = {utt: len(a.ref) for utt, a in every["wer"].items()}
+    ways, speakers = groupings(ref_dir, words, config.by), speakers_of(ref_dir)
     scores = []
-    for kind, split in splitters(config).items():
-        aligned = {
-            utt: align(split(refs[utt]), split(hyps[utt]), config.case_sensitive) for utt in refs
-        }
-        counts = [a.counts for a in aligned.values()]
-        interval = _interval(counts, config)
-        score = SetScore(
-            kind, hyp_dir.name, total(counts), interval, len(missing), by_speaker(aligned, speakers)
-        )
+    for kind, aligned in every.items():
+        score = _score(kind, hyp_dir.name, aligned, speakers, ways, len(missing), config)
         write_report(hyp_dir / f"score_{kind}", aligned, speakers, score, config)
         scores.append(score)
-    return scores
+    sure = calibration_of(hyp_dir, every["wer"])
+    return Scored(hyp_dir.name, scores, timing(ref_dir, hyp_dir), sure.as_dict() if sure else None)
 
 
-def _interval(counts: Sequence[Counts], config: ScoreConfig) -> Interval | None:
-    errors, words = [100.0 * c.errors for c in counts], [float(c.words) for c in counts]
-    return ratio_interval(errors, words, config.samples, seed=config.seed)
+def _score(
+    kind: str,
+    dataset: str,
+    aligned: Mapping[str, Alignment],
+    speakers: Groups,
+    ways: Mapping[str, Groups],
+    missing: int,
+    config: ScoreConfig,
+) -> SetScore:
+    counts = {utt: a.counts for utt, a in aligned.items()}
+    return SetScore(
+        kind,
+        dataset,
+        total(counts.values()),
+        _interval(counts, speakers, config),
+        missing,
+        by_speaker(aligned, speakers),
+        {way: _divide(counts, groups, speakers, config) for way, groups in ways.items()},
+        summary(aligned.values()) if kind == "wer" else {},
+    )
+
+
+def _divide(
+    counts: Mapping[str, Counts], groups: Groups, speakers: Groups, config: ScoreConfig
+) -> dict[str, Group]:
+    parts: dict[str, dict[str, Counts]] = {}
+    for utt, group in groups.items():
+        parts.setdefault(group, {})[utt] = counts[utt]
+    return {
+        group: Group(total(part.values()), _interval(part, speakers, config))
+        for group, part in sorted(parts.items(), key=lambda item: group_key(item[0]))
+    }
+
+
+def _interval(
+    counts: Mapping[str, Counts], speakers: Groups, config: ScoreConfig
+) -> Interval | None:
+    errors = [100.0 * c.errors for c in counts.values()]
+    words = [float(c.words) for c in counts.values()]
+    blocks = [speakers.get(u, u) for u in counts] if config.blocks == "speaker" else None
+    return ratio_interval(errors, words, config.samples, seed=config.seed, blocks=blocks)
 
 
 def write_report(
@@ -196,25 +271,3 @@ def _utterances(aligned: Mapping[str, Alignment]) -> str:
         row = (c.words, c.correct, c.substitutions, c.deletions, c.insertions)
         lines.append("\t".join([utterance, *map(str, row)]))
     return "\n".join(lines) + "\n"
-
-
-def table(scores: Sequence[SetScore], name: str) -> str:
-    """ESPnet's tables, one a kind: `### WER` and so on."""
-    parts = []
-    for kind in dict.fromkeys(score.kind for score in scores):
-        rows = [score.row(f"{name}/") for score in scores if score.kind == kind]
-        parts.append(f"### {kind.upper()}\n\n{markdown(HEADER, rows)}")
-    return "\n".join(parts)
-
-
-def write_results(directory: str | Path, scores: Sequence[SetScore], source: Provenance) -> str:
-    """Write `scores.json` and `RESULTS.md` to a decode directory; returns the tables."""
-    directory = Path(directory)
-    sets: dict[str, dict[str, Any]] = {}
-    for score in scores:
-        sets.setdefault(score.dataset, {})[score.kind] = score.as_dict()
-    write_json(directory / "scores.json", {**source.as_dict(), "task": "asr", "sets": sets})
-    tables = table(scores, directory.name)
-    head = f"# RESULTS\n\n## Environment\n\n{source.as_markdown()}\n\n## {directory}\n\n"
-    write_text(directory / "RESULTS.md", head + tables)
-    return tables

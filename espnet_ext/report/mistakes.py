@@ -1,8 +1,7 @@
-"""What a recogniser got wrong: aligned sentences, and the words it confuses most."""
+"""What a recogniser got wrong: the worst sentences, aligned."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 
 from espnet_ext.metrics.wer import Alignment, align
@@ -21,12 +20,6 @@ def worst(aligned: Mapping[str, Alignment], count: int) -> list[str]:
     wrong = {utt: a.counts for utt, a in aligned.items() if a.counts.errors}
     rates = {utt: (-c.errors / max(c.words, 1), -c.errors, utt) for utt, c in wrong.items()}
     return sorted(wrong, key=lambda utt: rates[utt])[:count]
-
-
-def confusions(aligned: Mapping[str, Alignment]) -> Counter[tuple[str, str, str]]:
-    """How often each (operation, reference word, recognised word) that is an error occurs."""
-    columns = (column for alignment in aligned.values() for column in alignment.columns())
-    return Counter(column for column in columns if column[0] != "C")
 
 
 def aligned_html(alignment: Alignment) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from espnet_ext.metrics.confusion import Confusions, confusions, most_frequent
 from espnet_ext.metrics.wer import Alignment
 from espnet_ext.report.attention import asr_attention
 from espnet_ext.report.markup import esc, folded, interval, missing, number, section, table
-from espnet_ext.report.mistakes import align_all, aligned_html, confusions, worst
+from espnet_ext.report.mistakes import align_all, aligned_html, worst
 from espnet_ext.report.sound import Players
 from espnet_ext.report.sources import Experiment
 
@@ -118,7 +118,7 @@ def _sentences(asr: Experiment, name: str, players: Players) -> str:
         '<span class="key S">S</span> another word, <span class="key D">D</span> a word missed, '
         '<span class="key I">I</span> a word made up.</p>'
         + "".join(blocks)
-        + _confused(confusions(aligned))
+        + _confused(confusions(aligned.values()))
     )
 
 
@@ -128,7 +128,7 @@ def _block(utt: str, alignment: Alignment, heard: str) -> str:
     return f'<div class="utt"><p>{head}</p>{aligned_html(alignment)}{heard}</div>'
 
 
-def _confused(found: Counter[tuple[str, str, str]], count: int = 10) -> str:
+def _confused(found: Confusions, count: int = 10) -> str:
     """The most frequent substitutions, deletions and insertions, side by side."""
     titles = {
         "S": ("Most confused", "said → recognised"),
@@ -137,11 +137,7 @@ def _confused(found: Counter[tuple[str, str, str]], count: int = 10) -> str:
     }
     tables = []
     for op, (title, heading) in titles.items():
-        rows = [
-            (_words(ref, hyp), times)
-            for (kind, ref, hyp), times in found.most_common()
-            if kind == op
-        ][:count]
+        rows = [(_words(*words), times) for words, times in most_frequent(found, op, count)]
         if rows:
             tables.append(f"<div><h4>{title}</h4>{table((heading, 'times'), rows)}</div>")
     return f'<div class="trio">{"".join(tables)}</div>' if tables else ""

@@ -143,6 +143,7 @@ def test_a_real_difference_is_found():
     assert np.mean(found) > 0.9
 
 
+@settings(deadline=None)
 @given(st.integers(0, 40), st.integers(0, 40))
 def test_mcnemar_is_the_binomial_test(one, two):
     expected = stats.binomtest(one, one + two).pvalue if one + two else 1.0

@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from espnet_ext.errors import UserError
+from espnet_ext.metrics.confusion import confusions
 from espnet_ext.metrics.wer import align
 from espnet_ext.report.curves import chart, ticks
 from espnet_ext.report.markup import esc, table
-from espnet_ext.report.mistakes import align_all, aligned_html, confusions, worst
+from espnet_ext.report.mistakes import align_all, aligned_html, worst
 from espnet_ext.report.pictures import FLOOR_DB, png, short_time_power, spectrogram
 from espnet_ext.report.round_trip import Spelling, spelling_of, write_data
 from espnet_ext.report.sound import Players
@@ -56,7 +57,7 @@ def test_the_worst_sentences_come_first():
     aligned = align_all({"a": "x y", "b": "x y z", "c": "x"}, {"a": "x", "b": "", "c": "x"})
     assert worst(aligned, 5) == ["b", "a"]
     assert worst(aligned, 1) == ["b"]
-    assert confusions(aligned)[("D", "y", "")] == 2
+    assert confusions(aligned.values())[("D", "y", "")] == 2
 
 
 def test_errors_are_marked_by_letter_too():
