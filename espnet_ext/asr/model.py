@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from espnet_ext.asr.blocks import length_mask
 from espnet_ext.asr.objectives.consistency import divergence, share_warps, shared, twice
 from espnet_ext.asr.objectives.feasible import check_lengths, too_short
 from espnet_ext.asr.objectives.schedule import Weight
+from espnet_ext.asr.stream import length_mask
 from espnet_ext.bridge.asr_model import ESPnetASRModel, force_gatherable
 
 Stats = dict[str, Any]
