@@ -17,8 +17,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--model", default="valid.acc.ave.pth", help="its weights")
     add("--lm_dir", type=Path, help="trained language model, e.g. exp/lm_x")
     add("--lm_model", default="valid.loss.ave.pth", help="its weights")
+    add("--ngram", type=Path, help="n-gram model over the same tokens, e.g. exp/ngram_x")
+    add(
+        "--ilm",
+        type=Path,
+        help="model of the training transcripts, e.g. exp/lm_y: it is taken away by ilm_weight (density ratio)",
+    )
     add("--config", type=Path, help="YAML with beam_size, ctc_weight, lm_weight, ...")
-    add("--output_dir", type=Path, required=True, help="receives SET/{text,token,score,rtf}")
+    add(
+        "--output_dir",
+        type=Path,
+        required=True,
+        help="receives SET/{text,token,score,rtf}, and nbest if nbest > 1",
+    )
     add("--job", type=jobs, default=(1, 1), metavar="JOB/N", help="do this share only")
     add("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
     args = parser.parse_args(argv)
@@ -32,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         lm_weights=args.lm_model,
         options=read_options(args.config, DecodeOptions),
         device=args.device,
+        ngram=args.ngram,
+        ilm=args.ilm,
     )
     decode_sets(recogniser, args.data, args.sets, args.output_dir, *args.job)
     return 0

@@ -16,6 +16,7 @@ def get_parser() -> argparse.ArgumentParser:
     add("--model", help="weights in it; the usual ones of the task if not given")
     add("--lm_dir", help="directory of a language model to pack along (asr)")
     add("--lm_model", help="weights in it")
+    add("--ngram", help="n-gram model to pack along (asr)")
     add("--option", action="append", default=[], help="one more file to pack; may be repeated")
     add("--output", required=True, help="archive to write, e.g. exp/asr_conformer.zip")
     return parser
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         lm_dir=args.lm_dir,
         lm_model=args.lm_model,
         options=args.option,
+        ngram=args.ngram,
     )
     print(f"{args.output}: {len(names)} files")
     print("\n".join(f"  {name}" for name in names))

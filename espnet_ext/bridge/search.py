@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from espnet_ext.bridge.external import decoder_alone
 from espnet_ext.bridge.imports import legacy
 from espnet_ext.errors import UserError
 
@@ -20,22 +22,51 @@ def _search_class(scorers: Iterable[Any]) -> Any:
     return legacy("nets.beam_search").BeamSearch
 
 
-def _scorers(asr: Any, lm: Any) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Others:
+    """What scores a hypothesis besides the recogniser itself.
+
+    Attributes:
+        lm: a language model over the same tokens: an AbsLM or an NgramScorer.
+        ngram: an NgramScorer.
+        ilm: a model of the language that the recogniser was taught, whose score is taken away (density ratio, McDermott
+            et al. 2019); None = estimated from the decoder (see DecoderAlone) where `ilm_weight` asks for it.
+    """
+
+    lm: Any = None
+    ngram: Any = None
+    ilm: Any = None
+
+
+def _scorers(asr: Any, others: Others) -> dict[str, Any]:
     """What scores a hypothesis, by the name of its weight."""
     scorers = {
         "decoder": asr.decoder,
         "ctc": legacy("nets.scorers.ctc").CTCPrefixScorer(ctc=asr.ctc, eos=asr.eos),
         "length_bonus": legacy("nets.scorers.length_bonus").LengthBonus(len(asr.token_list)),
+        "ilm": decoder_alone(asr.decoder),
     }
-    return scorers if lm is None else {**scorers, "lm": lm.lm}
+    return {**scorers, **{name: part for name, part in vars(others).items() if part is not None}}
 
 
-def beam_search(asr: Any, lm: Any, options: Any, device: str) -> Any:
+def weights_of(options: Any) -> dict[str, float]:
+    """The weight of each scorer's log probability; see `inference.speech2text.DecodeOptions`."""
+    return {
+        "decoder": 1.0 - options.ctc_weight,
+        "ctc": options.ctc_weight,
+        "lm": options.lm_weight,
+        "ngram": options.ngram_weight,
+        "ilm": -options.ilm_weight,
+        "length_bonus": options.penalty,
+    }
+
+
+def beam_search(asr: Any, others: Others, options: Any, device: str) -> Any:
     """The search that stock `Speech2Text` would build: batched over hypotheses, unless a part scores only one.
 
     Args:
         asr: an ESPnetASRModel with an attention decoder.
-        lm: an ESPnetLanguageModel, or None.
+        others: language models.
         options: see `inference.speech2text.DecodeOptions`.
         device: where it runs.
 
@@ -47,15 +78,11 @@ def beam_search(asr: Any, lm: Any, options: Any, device: str) -> Any:
             "found a model without attention decoder, expected a hybrid CTC/attention model"
         )
     size = len(asr.token_list)
-    scorers = _scorers(asr, lm)
+    weights = weights_of(options)
+    scorers = {name: part for name, part in _scorers(asr, others).items() if weights[name]}
     search = _search_class(scorers.values())(
         scorers=scorers,
-        weights={
-            "decoder": 1.0 - options.ctc_weight,
-            "ctc": options.ctc_weight,
-            "lm": options.lm_weight,
-            "length_bonus": options.penalty,
-        },
+        weights=weights,
         beam_size=min(
             options.beam_size, size
         ),  # at the first step there are no more hypotheses than tokens

@@ -22,6 +22,7 @@ from espnet_ext.errors import UserError
 from espnet_ext.files import atomic_open, write_text
 
 META = "meta.yaml"
+OWN = "espnet_ext_files"  # a table of meta.yaml that stock ESPnet does not read
 _PACKED_ALREADY = {".pth", ".npz", ".zip", ".gz", ".flac", ".png", ".jpg"}
 
 
@@ -32,12 +33,14 @@ class Contents:
     Attributes:
         files: argument of the inference class -> name, e.g. asr_model_file.
         yaml_files: likewise for configurations, e.g. asr_train_config.
+        own_files: argument of our own Speech2Text, unknown to ESPnet's -> name, e.g. ngram.
         sources: name -> file to copy.
         texts: name -> text to write; wins over a source of that name.
     """
 
     files: dict[str, str] = field(default_factory=dict)
     yaml_files: dict[str, str] = field(default_factory=dict)
+    own_files: dict[str, str] = field(default_factory=dict)
     sources: dict[str, Path] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
 
@@ -92,6 +95,7 @@ def write_archive(path: str | Path, contents: Contents) -> None:
     meta = {
         "files": contents.files,
         "yaml_files": contents.yaml_files,
+        **({OWN: contents.own_files} if contents.own_files else {}),
         "timestamp": time.time(),
         "python": sys.version,
         **_versions(),
@@ -189,12 +193,13 @@ def extract(path: str | Path, out: str | Path) -> dict[str, Any]:
     return meta
 
 
-def unpack(path: str | Path, out: str | Path) -> dict[str, str]:
+def unpack(path: str | Path, out: str | Path, own: bool = False) -> dict[str, str]:
     """Unpack a model, with the paths in its configurations pointing to where they lie now.
 
     Args:
         path: the zip.
         out: directory to write to.
+        own: name those files, too, that only our engines take, e.g. an n-gram model on tokens.
 
     Returns:
         arguments of ESPnet's inference class, e.g. {"asr_model_file": "out/exp/asr/valid.acc.ave.pth"}.
@@ -209,4 +214,5 @@ def unpack(path: str | Path, out: str | Path) -> dict[str, str]:
     for name in meta["yaml_files"].values():
         config = yaml.safe_load((out / name).read_text(encoding="utf-8"))
         write_text(out / name, yaml.safe_dump(map_strings(config, change), sort_keys=False))
-    return {key: str(out / name) for key, name in {**meta["yaml_files"], **meta["files"]}.items()}
+    files = {**meta["yaml_files"], **meta["files"], **(meta.get(OWN) or {} if own else {})}
+    return {key: str(out / name) for key, name in files.items()}

@@ -12,6 +12,7 @@ import yaml
 from espnet_ext.errors import UserError
 from espnet_ext.export.archive import Contents, archive_name, map_strings, write_archive
 from espnet_ext.export.card import model_card
+from espnet_ext.lm import NGRAM_FILE
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,18 @@ def result_files(directory: Path) -> list[Path]:
     return sorted([*found, *directory.glob("*/scores.json")])
 
 
+def _ngram_file(path: Path) -> Path:
+    """The file of an n-gram model.
+
+    Raises:
+        UserError: if it is not there.
+    """
+    path = path / NGRAM_FILE if path.is_dir() else path
+    if not path.is_file():
+        raise UserError(f"{path}: no such n-gram model: run ngram_train, or drop --ngram")
+    return path
+
+
 def _known_task(task: str, with_lm: bool) -> str:
     """Which of TASKS a task is packed as.
 
@@ -144,7 +157,7 @@ def _known_task(task: str, with_lm: bool) -> str:
         raise UserError(f"found task {task!r}, expected one of {', '.join(TASKS)}")
     if with_lm and task != "asr":
         raise UserError(
-            f"found a language model for {task}, expected one only for asr: drop --lm_dir"
+            f"found a language model for {task}, expected one only for asr: drop --lm_dir and --ngram"
         )
     return task
 
@@ -157,6 +170,7 @@ def pack(
     lm_dir: str | Path | None = None,
     lm_model: str | None = None,
     options: Sequence[str | Path] = (),
+    ngram: str | Path | None = None,
 ) -> list[str]:
     """Pack a trained model in ESPnet's form. The current directory is the recipe's.
 
@@ -167,6 +181,8 @@ def pack(
         model: name of the weights in `model_dir`; the usual ones of the task if None.
         lm_dir, lm_model: likewise for a language model (asr).
         options: more files to put in.
+        ngram: an n-gram model (its file, or the folder of one) to decode with (asr). Stock ESPnet loads the archive
+            without it: its own n-grams need the package kenlm.
 
     Returns:
         the names in the archive.
@@ -174,11 +190,13 @@ def pack(
     Raises:
         UserError: if something is missing, or the task has no language model.
     """
-    task = _known_task(task, lm_dir is not None)
+    task = _known_task(task, lm_dir is not None or ngram is not None)
     contents = Contents()
     add_model(contents, TASKS[task], Path(model_dir), model)
     if lm_dir is not None:
         add_model(contents, _LM, Path(lm_dir), lm_model)
+    if ngram is not None:
+        contents.own_files["ngram"] = contents.add(_ngram_file(Path(ngram)))
     results = result_files(Path(model_dir))
     for path in [*results, *options]:
         contents.add(path)

@@ -11,6 +11,7 @@ from typing import Any
 
 from espnet_ext.audio.read import read
 from espnet_ext.datadir import read_table
+from espnet_ext.inference.nbest import to_line
 from espnet_ext.inference.shares import Share, run_key, share_of
 from espnet_ext.inference.speech2text import Speech2Text
 from espnet_ext.progress import progress
@@ -37,7 +38,8 @@ def decode_sets(
         recogniser: a loaded model.
         data: directory of the sets' data directories.
         sets: their names.
-        output: receives `SET/{text,token,score,rtf}`.
+        output: receives `SET/{text,token,score,rtf}` and, if there is more than one hypothesis, `SET/nbest`:
+            a line of JSON an utterance, see `inference.nbest`.
         job, jobs: the share.
     """
     for name in sets:
@@ -51,10 +53,12 @@ def decode_sets(
                 given = (name, rate, recogniser.rate)
                 logging.warning("%s: audio at %d Hz is resampled to the model's %d Hz", *given)
             started = time.monotonic()
-            best = recogniser(samples, rate)[0]
-            spent = time.monotonic() - started
+            found = recogniser(samples, rate)
+            best, spent = found[0], time.monotonic() - started
             tables["text"][utt] = best.text.strip()
             tables["token"][utt] = " ".join(best.tokens)
             tables["score"][utt] = f"{best.score:.4f}"
+            if recogniser.options.nbest > 1:
+                tables.setdefault("nbest", {})[utt] = to_line(found)
             tables["rtf"][utt] = f"{spent * rate / max(len(samples), 1):.4f}"
         share.write(tables)

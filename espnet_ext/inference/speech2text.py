@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import numpy as np
 import torch
 
 from espnet_ext.audio.resample import resample
+from espnet_ext.bridge.external import find_scorer, neural_scorer, scorer_files
 from espnet_ext.bridge.load import load_model, text_pipeline
-from espnet_ext.bridge.search import beam_search
+from espnet_ext.bridge.search import Others, beam_search
 from espnet_ext.bridge.tasks import sampling_rate
 from espnet_ext.errors import UserError
 from espnet_ext.inference.shares import run_key
@@ -27,6 +29,9 @@ class DecodeOptions:
         beam_size: hypotheses kept at each step, >= 1.
         ctc_weight: share of CTC against the attention decoder, 0 to 1.
         lm_weight: weight of the language model's log probability.
+        ngram_weight: weight of the n-gram model's log probability, if there is one.
+        ilm_weight: how much of the log probability of the language that the recogniser was taught is taken away, >= 0:
+            of a model of that language if there is one (density ratio), else of the decoder without sound (ILME).
         penalty: added for every token.
         maxlenratio: longest output as a share of the encoder's frames; 0 = until hypotheses end by themselves.
         minlenratio: shortest output, likewise.
@@ -37,6 +42,8 @@ class DecodeOptions:
     beam_size: int = 20
     ctc_weight: float = 0.5
     lm_weight: float = 1.0
+    ngram_weight: float = 0.3
+    ilm_weight: float = 0.0
     penalty: float = 0.0
     maxlenratio: float = 0.0
     minlenratio: float = 0.0
@@ -53,12 +60,15 @@ class Hypothesis:
         tokens: units of the token list.
         token_ids: their numbers.
         score: weighted log probability; only differences mean something.
+        scores: its parts before weighting: "decoder", "ctc", "lm", "ngram", "ilm", "length_bonus" as far as they have
+            a weight.
     """
 
     text: str
     tokens: tuple[str, ...]
     token_ids: tuple[int, ...]
     score: float
+    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 _NOTHING = Hypothesis("", (), (), float("-inf"))
@@ -72,6 +82,8 @@ class Speech2Text:
         lm_config, lm_weights: of a language model over the same tokens.
         options: how to search.
         device: "cpu", "cuda", ...
+        ngram: an n-gram model over the same tokens, or the folder of one.
+        ilm: a model of the training transcripts, neural (folder) or n-gram; see DecodeOptions.ilm_weight.
     """
 
     def __init__(
@@ -82,15 +94,22 @@ class Speech2Text:
         lm_weights: str | Path | None = None,
         options: DecodeOptions | None = None,
         device: str = "cpu",
+        ngram: str | Path | None = None,
+        ilm: str | Path | None = None,
     ) -> None:
         self.options, self.device = options or DecodeOptions(), device
         self.files = [p for p in (config, weights, lm_config, lm_weights) if p is not None]
         self.model, self.config = load_model("asr", config, weights, device)
         self.rate = sampling_rate("asr", self.config)
-        lm: Any = None
+        tokens = self.model.token_list
+        others: dict[str, Any] = {}
         if lm_config is not None:
-            lm, _ = load_model("lm", lm_config, lm_weights, device)
-        self.search = beam_search(self.model, lm, self.options, device)
+            others["lm"] = neural_scorer(lm_config, lm_weights, tokens, device)
+        for name, path in (("ngram", ngram), ("ilm", ilm)):
+            if path is not None:
+                others[name] = find_scorer(path, tokens, device)
+                self.files += scorer_files(path)
+        self.search = beam_search(self.model, Others(**others), self.options, device)
         for name in ("beam_search", "batch_beam_search"):  # they tell every step
             logging.getLogger(f"espnet.nets.{name}").setLevel(logging.WARNING)
         self.pipeline = text_pipeline(self.config)
@@ -102,12 +121,12 @@ class Speech2Text:
         weights: str = "valid.acc.ave.pth",
         lm_dir: str | Path | None = None,
         lm_weights: str = "valid.loss.ave.pth",
-        **options: Any,
+        **more: Any,
     ) -> Speech2Text:
         """Use what the training stages left in `exp/...`."""
         model_dir = Path(model_dir)
         lm = () if lm_dir is None else (Path(lm_dir) / "config.yaml", Path(lm_dir) / lm_weights)
-        return cls(model_dir / "config.yaml", model_dir / weights, *lm, **options)
+        return cls(model_dir / "config.yaml", model_dir / weights, *lm, **more)
 
     @cached_property
     def identity(self) -> str:
@@ -166,4 +185,6 @@ class Speech2Text:
     def _hypothesis(self, found: Any) -> Hypothesis:
         inside = [int(i) for i in found.yseq[1:] if int(i) not in (0, self.model.eos)]
         tokens = tuple(self.model.token_list[i] for i in inside)
-        return Hypothesis(self.pipeline.text(inside), tokens, tuple(inside), float(found.score))
+        scores = {name: float(score) for name, score in found.scores.items()}
+        text = self.pipeline.text(inside)
+        return Hypothesis(text, tokens, tuple(inside), float(found.score), scores)

@@ -31,6 +31,9 @@ use_lm=true              # train one and decode with it
 lm_config=conf/train_lm.yaml  # its size and training
 lm_tag=                  # name of exp/lm_TAG; made from lm_config and the tokens when empty
 lm_train_text=           # texts for it beside the training set's, one "id sentence" a line
+use_ngram=false          # train an n-gram model on tokens, from the same texts, and decode with it
+ngram_order=4            # its longest n-gram
+ngram_opts=              # more options for ngram_train: "--cutoffs 0 1 1" = a smaller model
 
 ## Recogniser
 asr_config=conf/train_asr.yaml  # model and training
@@ -63,12 +66,15 @@ tokens=data/token_list/$token_type
 lm_exp=exp/lm_${lm_tag:-$(basename "$lm_config" .yaml)_${tokens##*/}}
 lm_text="data/$train_set/text $lm_train_text"  # without copies at other speeds
 lm_stats=exp/lm_stats_${tokens##*/}
+ngram_exp=exp/ngram_${ngram_order}_${tokens##*/}
 asr_exp=exp/asr_${asr_tag:-$(basename "$asr_config" .yaml)_${tokens##*/}${speed_perturb_factors:+_sp}}
 packed=$asr_exp/${asr_exp##*/}.zip
 asr_stats=exp/asr_stats_${tokens##*/}${speed_perturb_factors:+_sp}
 lm_opts=
 if $use_lm; then lm_opts="--lm_dir $lm_exp"; fi
-decoded=$asr_exp/${inference_tag:-$(basename "$inference_config" .yaml)${lm_opts:+_lm}}
+ngram_opt=
+if $use_ngram; then ngram_opt="--ngram $ngram_exp"; fi
+decoded=$asr_exp/${inference_tag:-$(basename "$inference_config" .yaml)${ngram_opt:+_ngram}${lm_opts:+_lm}}
 
 run_stage 1 data "Prepare the corpus as Kaldi data directories" \
   makes "$(under data $train_set $valid_set $test_sets)" -- \
@@ -110,6 +116,12 @@ if $use_lm; then
     --text "dump/raw/${test_sets%% *}/text" --output "$lm_exp/perplexity.json"
 fi
 
+if $use_ngram; then
+  run_stage 9 ngram "Train the n-gram model" after tokens -- \
+    $bin.ngram_train --tokens $tokens --text $lm_text --order $ngram_order $ngram_opts \
+    --valid "dump/raw/${test_sets%% *}/text" --output_dir "$ngram_exp"
+fi
+
 run_stage 10 asr_stats "Collect mean and variance of the features" after filter,tokens -- \
   $train_cmd $logs/asr_stats.log \
   $bin.collect_stats --task asr --config $asr_config --tokens $tokens \
@@ -120,16 +132,16 @@ run_stage 11 asr_train "Train the recogniser" after tokens,asr_stats -- \
   $bin.asr_train --device $device --config $asr_config --tokens $tokens --stats_dir $asr_stats \
   --train "dump/raw/$train" --valid "dump/raw/$valid_set" --output_dir "$asr_exp" $asr_args
 
-run_stage 12 asr_decode "Recognise the test sets" after filter,lm_train,asr_train -- \
+run_stage 12 asr_decode "Recognise the test sets" after filter,lm_train,ngram,asr_train -- \
   $decode_cmd --gpu $gpu JOB=1:$nj "$decoded/logs/decode.JOB.log" \
   $bin.asr_decode --job JOB/$nj --device $device --config $inference_config --model_dir "$asr_exp" \
-  --model $inference_model $lm_opts --output_dir "$decoded" dump/raw $test_sets
+  --model $inference_model $lm_opts $ngram_opt --output_dir "$decoded" dump/raw $test_sets
 
 run_stage 13 asr_score "Score what was recognised" after asr_decode -- \
   $bin.score_asr --hyp "$decoded" --ref dump/raw --tokens $tokens $score_opts $test_sets
 
-run_stage 14 pack "Pack the model as a zip that ESPnet reads" after lm_train,asr_train,asr_score -- \
-  $bin.pack --task asr --model_dir "$asr_exp" --model $inference_model $lm_opts --output "$packed"
+run_stage 14 pack "Pack the model as a zip that ESPnet reads" after lm_train,ngram,asr_train,asr_score -- \
+  $bin.pack --task asr --model_dir "$asr_exp" --model $inference_model $lm_opts $ngram_opt --output "$packed"
 
 if ! $skip_upload; then
   run_stage 15 upload "Upload the packed model" after pack -- \

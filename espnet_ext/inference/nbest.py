@@ -1,0 +1,76 @@
+"""Lists of hypotheses with the score that each model gave them: a line of JSON an utterance."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from espnet_ext.datadir import read_table, write_table
+from espnet_ext.errors import UserError
+from espnet_ext.inference.speech2text import Hypothesis
+
+NBEST_FILE = "nbest"
+NBest = dict[str, list[Hypothesis]]
+
+
+def to_line(hypotheses: Sequence[Hypothesis]) -> str:
+    """Hypotheses as they stand behind an utterance's id; scores have six digits behind the point."""
+    rows = []
+    for found in hypotheses:
+        row = asdict(found)
+        row["score"] = _rounded(found.score)
+        row["scores"] = {name: _rounded(score) for name, score in found.scores.items()}
+        rows.append(row)
+    return json.dumps(rows, ensure_ascii=False)
+
+
+def _rounded(score: float) -> float | None:
+    """JSON knows no infinity: None stands for the score of nothing."""
+    return round(score, 6) if score > float("-inf") else None
+
+
+def from_line(line: str) -> list[Hypothesis]:
+    """What `to_line` wrote."""
+    return [
+        Hypothesis(
+            row["text"],
+            tuple(row["tokens"]),
+            tuple(row["token_ids"]),
+            float("-inf") if row["score"] is None else row["score"],
+            row["scores"],
+        )
+        for row in json.loads(line)
+    ]
+
+
+def read_nbest(folder: Path) -> NBest:
+    """The lists of a decoded set.
+
+    Raises:
+        UserError: if there are none, or one cannot be read.
+    """
+    path = folder / NBEST_FILE
+    if not path.is_file():
+        raise UserError(
+            f"{path}: not found, expected the hypotheses of a decoding with `nbest: 10` or so in its YAML"
+        )
+    found: NBest = {}
+    for utt, line in read_table(path).items():
+        try:
+            found[utt] = from_line(line)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{path}: utterance {utt}: not a list of hypotheses ({error})"
+            ) from error
+    return found
+
+
+def write_nbest(folder: Path, lists: Mapping[str, Sequence[Hypothesis]]) -> None:
+    """Write the lists, and the best of each, as a decoding leaves them: `nbest`, `text`, `token`, `score`."""
+    write_table(folder / NBEST_FILE, {utt: to_line(found) for utt, found in lists.items()})
+    best = {utt: found[0] for utt, found in lists.items()}
+    write_table(folder / "text", {utt: h.text.strip() for utt, h in best.items()})
+    write_table(folder / "token", {utt: " ".join(h.tokens) for utt, h in best.items()})
+    write_table(folder / "score", {utt: f"{h.score:.4f}" for utt, h in best.items()})
