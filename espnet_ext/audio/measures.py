@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from espnet_ext.audio.read import BLOCK, blocks
-from espnet_ext.files import atomic_open
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,27 +66,9 @@ class Measures:
     digest: str
 
     def packed(self) -> str:
-        """The values as one word, for logs and tables; see unpacked."""
+        """The values as one word, for logs and tables."""
         values = vars(self).values()
         return ",".join(f"{v:.6g}" if isinstance(v, float) else str(v) for v in values)
-
-
-def unpacked(word: str) -> Measures | None:
-    """What packed() made; None for anything else (an older log)."""
-    values, kinds = word.split(","), [f.type for f in fields(Measures)]
-    if len(values) != len(kinds):
-        return None
-    readers = {"int": int, "float": float, "str": str}
-    return Measures(*(readers[str(k)](v) for k, v in zip(kinds, values, strict=True)))
-
-
-def write_measures(path: Path, table: Mapping[str, Measures]) -> None:
-    """Write a line an utterance under a line of names, separated by tabs, sorted by utterance."""
-    names = [field.name for field in fields(Measures)]
-    with atomic_open(path) as stream:
-        stream.write("\t".join(["utt", *names]) + "\n")
-        for utt in sorted(table):
-            stream.write("\t".join([utt, *table[utt].packed().split(",")]) + "\n")
 
 
 def measure_samples(samples: np.ndarray, rate: int) -> Measures:

@@ -1,8 +1,8 @@
 """Shares of a set being formatted: audio and a log that tells the truth whatever kills the process.
 
 A finished utterance is one line in `SET/shares/JOBofN.log`, written after its audio is in place. Names in
-`SET/data` tell of what is inside, so nothing that a finished set points to is ever written over; `prune` removes
-what no table needs any more.
+`SET/data` tell of what is inside, so nothing that a finished set points to is ever written over. Logs are read
+through espnet_ext.audio.logs.
 """
 
 from __future__ import annotations
@@ -11,37 +11,43 @@ import errno
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
 from urllib.parse import quote
 
-from espnet_ext.audio.write import ark_length, ark_record
+from espnet_ext.audio.logs import Record, Usable, ark_end, records_in
+from espnet_ext.audio.write import ark_record
 from espnet_ext.errors import UserError
-
-#: The place of audio that had the right form already and stays where it is.
-UNMOVED = "="
+from espnet_ext.files import atomic_open
 
 
-class Record(NamedTuple):
-    """One line of a log.
+class Wanted:
+    """The utterances of a share with their keys, eight bytes each: which records of a log still count.
 
-    `samples` is 0 if left out, `place` is relative to SET/data (or UNMOVED), `measures` is what
-    espnet_ext.audio.measures found in the source, packed.
+    Args:
+        keys: (utterance, key), ascending.
     """
 
-    utt: str
-    key: str
-    rate: int
-    samples: int
-    size: int
-    place: str
-    measures: str = "-"
+    def __init__(self, keys: Iterable[tuple[str, int]] = ()) -> None:
+        digest, hashes = hashlib.sha1(), array("q")
+        self.first = self.last = ""
+        for utt, key in keys:
+            self.first, self.last = self.first or utt, utt
+            hashes.append(hash((utt, key)))
+            digest.update(f"{utt} {key}\n".encode())
+        self.hashes, self.name = array("q", sorted(hashes)), digest.hexdigest()[:8]
 
-    def line(self) -> bytes:
-        """The record as a line of a log."""
-        return (" ".join(str(field) for field in self) + "\n").encode()
+    def counts(self, record: Record) -> bool:
+        """Whether a record is of another share, or of the utterance as it is now."""
+        if not self.first <= record.utt <= self.last:
+            return True
+        value = hash((record.utt, record.key))
+        place = bisect_left(self.hashes, value)
+        return place < len(self.hashes) and self.hashes[place] == value
 
 
 class Share:
@@ -56,54 +62,54 @@ class Share:
         self.bytes: IO[bytes] | None = None
 
     @contextmanager
-    def opened(self, wanted: Mapping[str, str]) -> Iterator[Share]:
-        """Take the share; of an utterance in `wanted` a record counts only with that key.
+    def opened(self, wanted: Wanted) -> Iterator[Share]:
+        """Take the share; records that do not count any more leave its log.
 
         Raises:
             UserError: if another process has it.
         """
         # other audio or another form goes into an ark of its own
-        self.ark_name = f"{self.name}.{_digest(repr(sorted(wanted.items())).encode())}.ark"
+        self.ark_name = f"{self.name}.{wanted.name}.ark"
         self.data.mkdir(parents=True, exist_ok=True)
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.log_path, "ab+", buffering=0) as self.log:
-            self._lock()
-            sizes: dict[str, int] = {}
-            records = [
-                r
-                for r in read_log(self.log_path)
-                if wanted.get(r.utt, r.key) == r.key and usable(self.data, r, sizes)
-            ]
-            self._rewrite_log(records)
+        with ExitStack() as stack:
+            self._lock(stack.enter_context(open(self.log_path.with_suffix(".lock"), "ab")))
+            end = self._clean_log(wanted)
+            self.log = stack.enter_context(open(self.log_path, "ab", buffering=0))
             if self.ark:
-                mine = [r for r in records if r.place.startswith(f"{self.ark_name}:")]
-                self.bytes = open(self.data / self.ark_name, "ab")  # noqa: SIM115  # closed below
-                self.bytes.truncate(max((_ark_end(r) for r in mine), default=0))
+                self.bytes = stack.enter_context(open(self.data / self.ark_name, "ab"))
+                self.bytes.truncate(end)
                 self.bytes.seek(0, os.SEEK_END)
             try:
                 yield self
             finally:
-                if self.bytes:
-                    self.bytes.close()
                 self.beside.unlink(missing_ok=True)
 
-    def _lock(self) -> None:
+    def _lock(self, stream: IO[bytes]) -> None:
         try:
-            fcntl.flock(self.log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(
                 f"{self.log_path}: found another process working on this share, expected none: "
                 "wait for it"
             ) from None
 
-    def _rewrite_log(self, records: list[Record]) -> None:
-        """Drop what a killed process left of its last line, and records that no longer hold."""
-        data = b"".join(record.line() for record in records)
-        if self.log_path.read_bytes().startswith(data):
-            self.log.truncate(len(data))
-        else:
-            self.log.truncate(0)
-            self.log.write(data)
+    def _clean_log(self, wanted: Wanted) -> int:
+        """Drop what a killed process left of its last line, and records that no longer hold.
+
+        Returns:
+            where the last of those in the share's ark ends.
+        """
+        for leftover in self.log_path.parent.glob(f".{self.log_path.name}.tmp-*"):
+            leftover.unlink()  # of a process that was killed
+        end, usable = 0, Usable(self.data)
+        with atomic_open(self.log_path, "wb") as stream:
+            for record in records_in(self.log_path):
+                if usable(record) and wanted.counts(record):
+                    stream.write(record.line())
+                    if record.place.startswith(f"{self.ark_name}:"):
+                        end = max(end, ark_end(record))
+        return end
 
     def add(self, record: Record, sound: bytes) -> None:
         """Store the sound, then say so in the log; size and place are filled in."""
@@ -160,56 +166,21 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _ark_end(record: Record) -> int:
-    """Where the record of an ark ends."""
-    offset = record.place.rpartition(":")[2]
-    return int(offset) + ark_length(record.size) if offset.isdigit() else 0
-
-
-def read_log(path: Path) -> list[Record]:
-    """The whole lines of a log; what a kill or a power cut left of others does not count."""
-    *lines, _ = path.read_bytes().split(b"\n")
-    return [record for line in lines if (record := _parsed(line))]
-
-
-def _parsed(line: bytes) -> Record | None:
-    try:
-        utt, key, rate, samples, size, place, *measures = line.decode("utf-8").split(" ")
-        return Record(utt, key, int(rate), int(samples), int(size), place, *measures)
-    except (ValueError, TypeError):
-        return None
-
-
-def finished(out: Path) -> dict[str, list[Record]]:
-    """What all logs of a set together say, by utterance."""
-    found: dict[str, list[Record]] = {}
-    for path in sorted((out / "shares").glob("*.log")):
-        for record in read_log(path):
-            found.setdefault(record.utt, []).append(record)
-    return found
-
-
 def prune(data: Path, needed: Iterable[Record]) -> None:
     """Remove the audio of earlier forms: what none of these records has its place in."""
-    kept = {r.place.rpartition(":")[0] or r.place for r in needed}
-    for pattern in ("*.ark", "??/*.flac", "??/*.wav"):
-        for path in data.glob(pattern):
-            if path.relative_to(data).as_posix() not in kept:
-                path.unlink(missing_ok=True)
+    kept = array("q", sorted({hash(r.place.rpartition(":")[0] or r.place) for r in needed}))
+    for folder, names in _sounds(data):
+        for name in names:
+            value = hash(f"{folder}{name}")
+            place = bisect_left(kept, value)
+            if place == len(kept) or kept[place] != value:
+                (data / folder / name).unlink(missing_ok=True)
 
 
-def usable(data: Path, record: Record, sizes: dict[str, int]) -> bool:
-    """Whether the audio that a record tells of is there, in full (a power cut may have lost it)."""
-    if not record.samples:
-        return False
-    if record.place == UNMOVED:  # its key tells of size and time of the file
-        return True
-    path = record.place.rpartition(":")[0]
-    try:
-        if not path:
-            return os.stat(data / record.place).st_size == record.size
-        if path not in sizes:
-            sizes[path] = os.stat(data / path).st_size
-        return sizes[path] >= _ark_end(record)
-    except OSError:
-        return False
+def _sounds(data: Path) -> Iterator[tuple[str, list[str]]]:
+    """Folders (with a slash, or "" for `data` itself) and the names of the sound files and arks in them."""
+    inner = sorted(p.name for p in data.iterdir() if p.is_dir())
+    yield "", [name for name in os.listdir(data) if name.endswith(".ark")]
+    for folder in inner:
+        found = os.listdir(data / folder)
+        yield f"{folder}/", [name for name in found if name.endswith((".flac", ".wav"))]

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 from espnet_ext.audio.features import Features, extract, normalised
-from espnet_ext.audio.format import Source, file_state, sources
 from espnet_ext.audio.read import AudioError, ark_offset, read
 from espnet_ext.audio.shares import locked
-from espnet_ext.datadir.edit import read_all
+from espnet_ext.audio.sources import Source, count_sources, file_state, sources
 from espnet_ext.datadir.tables import write_table
 from espnet_ext.errors import UserError
 from espnet_ext.files import atomic_open, write_json
@@ -64,10 +63,8 @@ def extract_set(data: Path, out: Path, job: int, jobs: int, how: Extraction) -> 
     """
     check_device(how.device)
     statistics(how.normalize)
-    tables = read_all(data)
-    if "wav.scp" not in tables:
-        raise UserError(f"{data}/wav.scp: not found, expected a data directory: run stage 1 first")
-    every = sources(tables, data / "segments")
+    count_sources(data)
+    every = dict(sources(data))
     shares = [_share(every, k, jobs) for k in range(1, jobs + 1)]
     stems = [
         out / "shares" / f"{k}of{jobs}.{key_of(share, how)}" for k, share in enumerate(shares, 1)

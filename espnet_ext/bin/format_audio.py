@@ -109,7 +109,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.keep_apart(args.out / name, args.data / name)
 
     from espnet_ext.audio.clean import parse_cleaning
-    from espnet_ext.audio.format import Form, format_set
+    from espnet_ext.audio.form import Form
+    from espnet_ext.audio.format import format_set
 
     try:
         cleaning = parse_cleaning(args.clean)

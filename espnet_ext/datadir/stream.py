@@ -112,7 +112,13 @@ def write_rows(path: Path, ascending: Iterable[Row]) -> None:
 
 
 def write_kept(
-    data: Path, out: Path, kept: Ids, *, without: frozenset[str] = frozenset(), empty: str = ""
+    data: Path,
+    out: Path,
+    kept: Ids,
+    *,
+    new: frozenset[str] = frozenset(),
+    consumed: frozenset[str] = frozenset(),
+    empty: str = "",
 ) -> None:
     """Write a data directory restricted to some utterances, with the speakers and recordings that these use.
 
@@ -122,11 +128,13 @@ def write_kept(
         data: the directory to take from; only speakers and recordings of `segments` are held in memory.
         out: the directory to write.
         kept: the utterances.
-        without: tables that are not taken; those of `out` stay as they are.
+        new: tables that `out` has already, in place of those of `data`.
+        consumed: tables that are not taken.
         empty: a table that may lack values.
     """
-    names = {p.name for p in data.iterdir() if is_table(p)} - without - {"spk2utt"}
+    names = {p.name for p in data.iterdir() if is_table(p)} - new - consumed - {"spk2utt"}
     wanted = _wanted(data, names, kept)
+    out.mkdir(parents=True, exist_ok=True)
 
     def taken(name: str) -> Iterator[Row]:
         return restricted(rows(data / name, empty=name == empty), wanted(name))
@@ -138,7 +146,7 @@ def write_kept(
             names.remove(name)  # nobody is left of whom it told
         else:
             write_rows(out / name, chain([first] if first else [], chosen))
-    _leave_only(out, names | without, data if "utt2augment" in names else None)
+    _leave_only(out, names | new, data if "utt2augment" in names else None)
     write_rows(out / "spk2utt", _inverted(taken("utt2spk")))
     write_rows(out / "utt2spk", taken("utt2spk"))
 
@@ -161,7 +169,7 @@ def _wanted(data: Path, names: set[str], kept: Ids) -> Callable[[str], Iterable[
     return wanted
 
 
-def _leave_only(out: Path, names: set[str] | frozenset[str], augmented: Path | None) -> None:
+def _leave_only(out: Path, names: set[str], augmented: Path | None) -> None:
     """Remove known tables but for `names`, and take the options of utt2augment along."""
     if augmented and (augmented / AUGMENT).is_file():
         with atomic_open(out / AUGMENT, "wb") as stream:

@@ -84,8 +84,6 @@ class Share:
         for path in (self.folder / "shares").iterdir():
             if path.is_dir() and path.name != self.key:
                 shutil.rmtree(path, ignore_errors=True)
-            elif path.is_file() and path.name != "merge.lock":  # as versions before keys left them
-                path.unlink(missing_ok=True)
         for path in self.parts.iterdir():  # of another number of jobs
             if not re.search(rf"\.\d+of{self.jobs}(\.|$)", path.name):
                 path.unlink(missing_ok=True)

@@ -16,8 +16,9 @@ from espnet_ext.audio.clean import (
     rms_level,
     trim,
 )
-from espnet_ext.audio.format import Form, Source, key_of, samples_of
+from espnet_ext.audio.form import Form, key_of, samples_of
 from espnet_ext.audio.read import load
+from espnet_ext.audio.sources import Source
 from espnet_ext.errors import UserError
 
 RATE = 16000

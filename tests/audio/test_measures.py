@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import signal, stats
 
-from espnet_ext.audio.measures import Meter, measure, measure_samples, unpacked
+from espnet_ext.audio.measures import Meter, measure, measure_samples
 from espnet_ext.audio.read import CutOff, NoSamples, NotFinite
 
 RATE = 16000
@@ -133,8 +133,7 @@ def test_the_digest_is_of_the_samples_not_of_the_file(tmp_path):
     soundfile.write(tmp_path / "b.wav", wave[1:], RATE)
     one, same, other = (measure(str(tmp_path / n))[0] for n in ("a.wav", "a.flac", "b.wav"))
     assert one == same and one.digest != other.digest
-    assert unpacked(one.packed()) == unpacked(same.packed())
-    assert unpacked("-") is None
+    assert one.packed() == same.packed()
 
 
 def test_a_stretch(tmp_path):
@@ -156,7 +155,7 @@ def test_any_samples_give_finite_figures(samples, rate):
     assert np.isfinite(values).all()
     assert 0 <= found.clipped <= 1 and 0 <= found.speech <= 1 and -120 <= found.noise <= 10
     assert 0 <= found.bandwidth <= rate / 2
-    assert unpacked(found.packed()) is not None
+    assert len(found.packed().split(",")) == len(vars(found))
 
 
 def test_ten_hours_take_no_more_memory_than_one(tmp_path):

@@ -17,7 +17,8 @@ import pytest
 import soundfile
 
 from espnet_ext import datadir
-from espnet_ext.audio.format import Form, format_set
+from espnet_ext.audio.form import Form
+from espnet_ext.audio.format import format_set
 from espnet_ext.bin.command import call
 from espnet_ext.bin.format_audio import main
 from espnet_ext.bin.speed_perturb import main as speed_perturb
@@ -438,10 +439,10 @@ def test_a_file_where_a_directory_should_go(tmp_path, capsys):
 
 
 def test_a_share_belongs_to_one_process(tmp_path, capsys):
-    from espnet_ext.audio.shares import Share
+    from espnet_ext.audio.shares import Share, Wanted
 
     make(tmp_path)
-    with Share(tmp_path / "raw/train", "1of1", "flac").opened({}):
+    with Share(tmp_path / "raw/train", "1of1", "flac").opened(Wanted()):
         assert run(tmp_path) == 1
     assert "another process" in capsys.readouterr().err
 
