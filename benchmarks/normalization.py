@@ -1,12 +1,13 @@
 """English text normalisation: how many sentences come out right, a class at a time, and how fast.
 
-Ours, NeMo's grammars alone and our regular expressions alone, in one run, on three lists of our own and, where there is
+Ours, NeMo's grammars alone and our regular expressions alone, in one run, on four lists of our own and, where there is
 a checkout of NeMo-text-processing, on that library's test cases. Writes a section of RESULTS.md and prints it.
 
 - hard.tsv was written before the rules, which were then tuned on it; unseen.tsv after and by the same hand, and nothing
-  was tuned on it. everyday.tsv is by another hand, who had not seen the rules' output. Five rules were mended after it
-  was read (letters joined by &, ranges of ordinals, M.D., "art." and "no." at the end of a sentence), so it is no
-  longer blind.
+  was tuned on it at first. everyday.tsv is by another hand, who had not seen the rules' output; the rules were then
+  mended by classes of what it showed. varied.tsv (news, letters, recipes, sports, money, science, travel, support) was
+  written after that, before anything was run on it; its first score is in BLIND. It too was tuned on since, so a fresh
+  list is needed for the next such figure.
 - NeMo's cases: the rules were written with these in sight too. The folder may be newer than the library in use: cases
   of what 1.2.0 cannot know (its missing classes of math, measures and connectors) are counted, and then left out. A
   class without a file in that folder is named.
@@ -46,8 +47,13 @@ NEWER = {
 #: classes of that library's English cases, of which a folder may lack some
 CLASSES = "cardinal date decimal fraction measure money ordinal roman special_text telephone time"
 EVERYDAY = (
-    "Written by another hand before it had seen any output; ours had 87 % then. Five rules were mended afterwards, of "
-    "slips found beside this list (AT&T, 5th-6th, M.D., and `art.` and `no.` at the end of a sentence)."
+    "Written by another hand before it had seen any output; ours had 87 % then. The rules were mended since, by "
+    "classes of failures."
+)
+BLIND = (
+    "Written by the rules' author before any of it was run: ours had 86.0 % (104 of 121) at the first run. The rules "
+    "were mended afterwards, so the table shows what is tuned; expect the first figure on sentences of your own that "
+    "are as dense with notation as these."
 )
 READY = "from espnet_ext.text.spoken import Speaker; Speaker({engine!r})('It is 5.')"
 
@@ -222,11 +228,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     unseen = own_cases(ROOT / "benchmarks/normalization/unseen.tsv")
     lines = ["## English text normalisation"]
     lines += score("Hard sentences (the rules were tuned on these)", hard, args.wrong)
-    title = "Unseen sentences (nothing was tuned on these, but the rules' author wrote them)"
+    title = "Unseen sentences (by the rules' author; 97.8 % before the rules were widened for the lists below)"
     lines += score(title, unseen, args.wrong)
     everyday = own_cases(ROOT / "benchmarks/normalization/everyday.tsv")
     lines += score("Everyday sentences (another hand's; no longer blind)", everyday, args.wrong)
     lines += ["", EVERYDAY]
+    varied = own_cases(ROOT / "benchmarks/normalization/varied.tsv")
+    lines += score("Varied sentences (blind once, see below)", varied, args.wrong)
+    lines += ["", BLIND]
     if args.nemo_cases:
         cases = nemo_cases(args.nemo_cases)
         lines += score("NeMo-text-processing's own test cases", cases, args.wrong, known=True)

@@ -11,19 +11,22 @@ import unicodedata
 from collections.abc import Callable, Iterable
 
 from espnet_ext.text import numbers
-from espnet_ext.text.lexicon import (
-    CURRENCIES,
+from espnet_ext.text.lexicon import CURRENCIES, MONTHS, SHORT_MONTHS, TITLES
+from espnet_ext.text.unread import (
+    AREAS,
     CURRENCY_CODES,
-    MONTHS,
+    DOLLARS,
+    DOTTED_UNITS,
+    HYPHENED_UNITS,
     NUMBERED,
     OPERATORS,
+    PER,
+    PLURALS,
     READ_UNITS,
     REFERENCES,
     REIGNS,
-    SHORT_MONTHS,
     SHORT_WORDS,
     STREETS,
-    TITLES,
     UNREAD_UNITS,
     WEEKDAYS,
 )
@@ -75,7 +78,16 @@ def plain(words: str) -> str:
 # -- abbreviations ---------------------------------------------------------------------------------
 
 _add("with", r"(?<!\S)w/(o\b)?\s*(?=\w)", lambda m: "without " if m[1] else "with ")
-_add("number", rf"{_NO_ANSWER}\b([Nn]os?)\.\s*(?=[0-9])", lambda m: _table(REFERENCES)(m) + " ")
+_add("because", r"\b([Bb])/c\b", lambda m: _as("because", m[1]))
+_add("a year", r"(?<=%) p\.\s?a\.(?=\s+[a-z0-9]|[,;:)])|(?<=%) p\.\s?a(?=\.)", " per annum")
+_add("not applicable", r"\b[Nn]/[Aa]\b", "N A")
+_add("attention", r"\b([Aa])ttn\b[.:]?", r"\1ttention")
+_add("founded", r"\b([Ee])st\.\s?(?=(?:1[5-9]|20)[0-9]{2}\b)", r"\1stablished ")
+_add(
+    "number",
+    rf"{_NO_ANSWER}\b([Nn]os?)\.\s*(?=[0-9]|[A-Z]{{1,2}}-?[0-9])",
+    lambda m: _table(REFERENCES)(m) + " ",
+)
 _add("numero", r"(№|¶)\s?(?=[0-9])", lambda m: {"№": "number ", "¶": "paragraph "}[m[1]])
 _add("number sign", r"(?<!\S)#\s?(?=[0-9])", "number ")
 _add("article", r"(?:\bA|(?:^|\b(?:[Ss]ee|[Ii]n|[Uu]nder|of|per|by|to|and|or|with) |[(,;] ?)a)rt\.\s*(?=[0-9])",
@@ -85,6 +97,9 @@ _add("reference", rf"\b({_any(set(REFERENCES) - {'art', 'no'})})\.\s*(?=[0-9])",
 _add("degree", r"\bM\.\s?D\.(?!\w)", "M D")  # no state
 _add("letters", r"(?<![\w&])([A-Z]{1,3})&([A-Z]{1,3})(?![\w&])",
      lambda m: f"{' '.join(m[1])} and {' '.join(m[2])}")  # fmt: skip
+_COMPASS = {"N": "North ", "S": "South ", "E": "East ", "W": "West "}
+_STREET = rf"(?:[0-9]+(?:st|nd|rd|th)|[A-Z][a-z]+)\s(?:Street|St|{_any(STREETS)})\b"
+_add("compass", rf"\b([NSEW])\.\s(?=(?:on|of|along|to)\s|{_STREET})", lambda m: _COMPASS[m[1]])
 _add("drive", r"(?<=[a-z] )Dr\.(?!\s+[A-Z])|(?<=[a-z] )Dr\.(?=" + _SENTENCE + ")", "Drive")
 _add("street", rf"(?<=[\w'] )St\.(?=\s*$|[,;:!?)]|\s+[^A-Z\s]|{_SENTENCE})", "Street")
 _add("saint", r"\bSt\.\s+(?=[A-Z])", "Saint ")
@@ -123,6 +138,9 @@ _add("first of a name", rf"\b({_any(REIGNS)}) I(?=[,;:)]|'s\b|\.?$| (?:of|was|di
 _add("numbered", rf"\b((?i:{_any(NUMBERED)}))\s+{_ROMAN}\b(?!['’.]\w)",
      lambda m: f"{m[1]} {roman(m[2] + m[3])}")  # fmt: skip
 
+_add("second and third of anything", r"\b([A-Z][a-z]+)\s(II|III|VII|VIII|XII|XIII)\b(?!['’.]\w)",
+     lambda m: f"{m[1]} {roman(m[2])}")  # fmt: skip
+
 # -- dates and times -------------------------------------------------------------------------------
 
 _MONTH = _any([*MONTHS, *SHORT_MONTHS])
@@ -139,6 +157,28 @@ def _season(m: Match) -> str:
     return plain(f"{numbers.year(m[1])} {numbers.cardinal(str(int(m[2])))}")
 
 
+_DAYS = WEEKDAYS | {day: day for day in WEEKDAYS.values()}
+_MONTHS = SHORT_MONTHS | {month: month for month in MONTHS}
+
+
+def _months(m: Match) -> str:
+    if m[2]:
+        return f"{_MONTHS[m[1]]} to {_MONTHS[m[2]]}"
+    return _MONTHS[m[1]] if m[0].endswith(".") else m[0]
+
+
+_TO_MONTH = r"\.?\s?[-–]\s?|\.(?=\s(?:and|or|through|to|until)\s)"
+_add("months", rf"\b({_MONTH})(?:{_TO_MONTH})(?:({_MONTH})\b\.?)?", _months)
+_add("weekdays", rf"\b({_any(_DAYS)})\.?\s?[-–]\s?({_any(_DAYS)})\b\.?",
+     lambda m: f"{_DAYS[m[1]]} to {_DAYS[m[2]]}")  # fmt: skip
+_add(
+    "month between hyphens",
+    rf"(?<![\w-])([0-9]{{1,2}})-({_MONTH})-([0-9]{{4}})(?![\w-])",
+    r"\1 \2 \3",
+)
+_add("quarter", r"(?<=Q[1-4])['’](?=[0-9]{2}\b)", " ")
+_add("short year", r"(?<![\w'’])['’]([0-9]{2})(?![\w'’\"”])",
+     lambda m: ("oh " if m[1] < "10" else "") + plain(numbers.cardinal(str(int(m[1])))))  # fmt: skip
 _add("month range", rf"\b({_MONTH})\.?\s+([0-9]{{1,2}})\s?[-–]\s?([0-9]{{1,2}})(?![\w/-])",
      _month_range)  # fmt: skip
 _add("season", r"(?<![\w/.-])((?:19|20)[0-9]{2})/([0-9]{2})(?![\w/])", _season)
@@ -151,14 +191,52 @@ _add(
     r"\1 to ",
 )
 _add("superlative", r"(?<=[0-9])(st|nd|rd|th)-(?=[a-z])", r"\1 ")
+_CLOCK = r"[0-9]{1,2}(?::[0-9]{2})?"
+_add(
+    "hours",
+    rf"(?<![\w.:/-])(noon|midnight|{_CLOCK})\s?[-–]\s?(?={_CLOCK}\s?[ap]\.?m\b)",
+    r"\1 to ",
+    re.I,
+)
+_add("time zone", r"\b(UTC|GMT)\s?[-−](?=[0-9])", r"\1 minus ")
 _add("dash of times", r"(?<=[ap]m)–(?=[0-9])|(?<=:[0-9]{2})–(?=[0-9]{1,2}:[0-9]{2})", "-", re.I)
 _add("half", r"(?<=[0-9])\s?([ap])\.\s?m\.(?=\s+[A-Z]\b)", lambda m: f" {m[1]}m")
 
 # -- money -----------------------------------------------------------------------------------------
 
 _add("cents", rf"{_FREE}({_NUMBER})\s?¢", r"\1 cents")
+_SCALE = r"(?:\s?(thousand|million|billion|trillion|[kK]|[mM]n?|[bB]n?)\b)?"
+_SCALES = {"k": "thousand", "m": "million", "mn": "million", "b": "billion", "bn": "billion"}
+
+
+def _scaled(m: Match, currency: str) -> str:
+    scale = _SCALES.get((m[3] or "").lower(), m[3] or "")
+    currency = currency.removesuffix("s") if m[2] == "1" and not scale else currency
+    return f"{m[2]} {scale} {currency}".replace("  ", " ")
+
+
+_add(
+    "whose dollars",
+    rf"\b({_any(DOLLARS)})\$\s?({_NUMBER}){_SCALE}",
+    lambda m: _scaled(m, DOLLARS[m[1]]),
+)
+_add("code before", rf"\b({_any(CURRENCY_CODES)})\s?({_NUMBER}){_SCALE}(?![\w-])",
+     lambda m: _scaled(m, CURRENCY_CODES[m[1]]))  # fmt: skip
+_add("rupees", rf"(?:\b(Rs)\b\.?|₹)\s?({_NUMBER}){_SCALE}", lambda m: _scaled(m, "rupees"))
+_add("range of money", rf"([$€£¥])({_NUMBER})\s?[-–]\s?(?={_NUMBER}(?![\w-]|,[0-9]))", r"\2 to \1")
+_EACH = "day night week month year hour minute second person head unit share seat user yr hr wk mo".split()
+_add(
+    "price per",
+    rf"([$€£¥]{_NUMBER}(?:\s?(?:million|billion|[kK]))?|\b[a-z]{{3,}}|(?<![\w./])[0-9]+)/({_any(_EACH)})\b",
+    lambda m: f"{m[1]} per {PER.get(m[2], m[2])}",
+)
+_add(
+    "price per unit",
+    rf"([$€£¥]{_NUMBER})\s?/\s?({_any(PER)})\b(?![²³^])",
+    lambda m: f"{m[1]} per {PER[m[2]]}",
+)
 _add("currency code", rf"{_FREE}({_NUMBER})\s?({_any(CURRENCY_CODES)})\b",
-     lambda m: f"{m[1]} {CURRENCY_CODES[m[2]]}")  # fmt: skip
+     lambda m: f"{m[1]} {CURRENCY_CODES[m[2]].removesuffix('s' if m[1] == '1' else '-')}")  # fmt: skip
 _add("sign after cents", r"(?<![\w.,])([0-9]+)[.,]([0-9]{2})\s?([€£$])(?![0-9])", r"\3\1.\2")
 _add("sign after", rf"(?<![\w.,€£$])({_NUMBER})\s?([€£])(?![0-9])", r"\2\1")
 _add("thousands", r"([$€£])([0-9]+(?:\.[0-9]+)?)\s?(?:[kK]|thousand)\b",
@@ -173,7 +251,8 @@ _UNITS = READ_UNITS | UNREAD_UNITS
 
 
 def _unit(m: Match) -> str:
-    return f"{m[1]} {UNREAD_UNITS[m[2]][m[1] != '1']}"
+    one = m[1] == "1" or re.search(r"(?<![0-9] )\b[0-9]+/$", m.string[: m.start()])  # 1/4 tsp
+    return f"{m[1]} {UNREAD_UNITS[m[2]][not one]}"
 
 
 def _rate(m: Match) -> str:
@@ -181,11 +260,44 @@ def _rate(m: Match) -> str:
     return f"{m[1]} {_UNITS[m[2]][m[1] != '1']} per {per}"
 
 
+_FRACTION = r"(?:[0-9]+[ -])?[0-9]{1,2}/[0-9]{1,2}|[0-9]*\s?[½¼¾⅓⅔⅛⅜⅝⅞]"
+_AMOUNT = rf"(?<![\w.,$£€¥/])(?:{_FRACTION}|{_NUMBER})"
+_add("share of ordinals", r"(?<=[0-9]/[0-9])(?:nds?|rds?|ths?)\b", "")
+_add("mixed number", r"(?<![\w./-])([0-9]{1,2})-(?=[0-9]{1,2}/[0-9]{1,2}(?![\w/-]))", r"\1 ")
+_add("more or less", r"(?<!\S)\+/[-−]\s?(?=[0-9])", "plus or minus ")
+_add(
+    "exponent of a unit",
+    r"(?<=[\w/][a-z])\^([23])\b|(?<=/s)\^(2)\b",
+    lambda m: "²" if "2" in m[0] else "³",
+)
+_add("square", rf"({_AMOUNT}\s?)([Ss]q|[Cc]u)\.?\s?({_any(AREAS)})\b(?:\.(?=\s+[a-z(]|[,;:]))?",
+     lambda m: f"{m[1]}{'square' if m[2].lower() == 'sq' else 'cubic'} {AREAS[m[3]]}")  # fmt: skip
+_add("inches", rf"({_AMOUNT})\s?in\.(?=\s+[a-z(]|[,;:]|$)", r"\1 inches")
+_add(
+    "full stop of a unit",
+    rf"({_AMOUNT}\s?(?:fl\.? )?(?:{_any(DOTTED_UNITS)}))\.(?=\s+[a-z(0-9]|[,;:])",
+    r"\1",
+)
+_LENGTHS = _any({*READ_UNITS, *UNREAD_UNITS, "in", "inches", "feet", "meters"})
+_add("size", rf"(?<![\w.,])((?!0x|^[0-9]+x[0-9]+$){_NUMBER}(?:\s?(?:{_LENGTHS})\s?[x×]|\s?[xX]))\s?(?={_NUMBER})",
+     lambda m: m[1][:-1].rstrip() + " by ")  # fmt: skip
+_add("so many times", rf"(?<![\w.,$£€])({_NUMBER})[xX](?=\s[a-z]|[.,;:!?])", r"\1 times")
 _add("height", r"(?<![\w.,'])([0-9]{1,2})['’′]\s?([0-9]{1,2})(?:[\"”″]|'')", r"\1 feet \2 inches")
 _add("feet", r"(?<=[0-9] ft [0-9] )in\b|(?<=[0-9] ft [0-9]{2} )in\b", "inches")
+_add("both systems", rf"({_NUMBER}\s?(?:kg|km|cm|m|l|L|ml))/(?={_NUMBER}\s?(?:lbs?|mi|in|ft|gal|oz|fl oz)\b)",
+     r"\1 or ")  # fmt: skip
 _add("rate", rf"(?<![\w.,])({_NUMBER})\s?({_any(_UNITS)})/([0-9]+)?\s?({_any(_UNITS)})(?![\w/²³^])",
      _rate)  # fmt: skip
-_add("unit", rf"(?<![A-Za-z.,$£€¥0-9])({_NUMBER})\s?({_any(UNREAD_UNITS)})(?![\w/²³^'’-])", _unit)
+_add("unit after a hyphen", rf"(?<![\w.,$£€])({_NUMBER})-({_any(HYPHENED_UNITS)})\b(?:\.(?=\s+[a-z]))?(?!['’-])",
+     lambda m: f"{m[1]} {HYPHENED_UNITS[m[2]]}")  # fmt: skip
+_add(
+    "unit",
+    rf"(?<![A-Za-z.,$£€¥0-9])(?<![A-Za-z]-)({_NUMBER})\s?({_any(UNREAD_UNITS)})(?![\w/²³^'’-])",
+    _unit,
+)
+_add(
+    "plural of a unit", rf"\b({_any(PLURALS)})\b(?:\.(?=\s+[a-z]|[,;:]))?", lambda m: PLURALS[m[1]]
+)
 _add("two scales", r"(?<=°[CF])/(?=\s?[0-9])", " or ")
 _add("seconds", r"(?<![\w.,])([0-9]+\.[0-9]+)\s?s\b(?!['’])", r"\1 seconds")
 _add("quotation", r'(?<![^\s(\[])"([^"\s](?:[^"]*[^"\s])?)"(?![^\s.,;:!?)\]])', r"“\1”")
@@ -200,6 +312,7 @@ def _spelled(m: Match) -> str:
 
 _add("emergency", r"(?i:(?<=call )|(?<=dial )|(?<=ring )|(?<=phone ))(?:911|999|112)\b", _spelled)
 _add("international", r"(?<!\S)\+[0-9]{1,3}(?:[ -]\(?[0-9]{1,4}\)?){2,5}(?![\w-])", _spelled)
+_add("plus", r"(?<![^\s(])(?<!\b[A-Za-z0-9] )\+(?=[0-9.])", "plus ")
 _add("local number", r"(?<![\w.,/+)-])(?<![0-9)] )[0-9]{3}-[0-9]{4}(?![\w/-])", _spelled)
 _add("zip code", r"(?<![\w.,/+-])[0-9]{5}-[0-9]{4}(?![\w/-])", _spelled)
 _add("numbered version", r"\bv\.?([0-9]+(?:\.[0-9]+)+)\b",
@@ -219,14 +332,15 @@ def _range(m: Match) -> str:
     return f"{m[1]} to {m[2]}"
 
 
-_add("range", r"(?<![\w.,:/+(-])(?<!from )([0-9]{1,3})\s?[-–]\s?([0-9]{1,3})(?![\w,/:–-]|\.[0-9]|\s?=)"
+_add("range", r"(?<![\w.,:/+(-])(?<!from )([0-9]{1,3})\s?[-–]\s?([0-9]{1,3})(?!\w|[/:–-]|[.,][0-9]|\s?=)"
      r"(?<!\d\d\d-0)", _range)  # fmt: skip
 _add("range of shares", rf"{_FREE}({_NUMBER}%)\s?[-–]\s?(?={_NUMBER}%)", r"\1 to ")
 _add("range of years", r"(?<![\w.,:/+-])([0-9]{4})–([0-9]{2,4})(?![\w,/:–-]|\.[0-9])", _range)
 _add("may after a number", r"(?<![\w.,-])([0-9]{1,2})(?= may [a-z])",
      lambda m: plain(numbers.cardinal(m[1])))  # fmt: skip
 _add("even", r"(?<![\w./])([0-9]{1,2})/\1(?![\w./])", r"\1 \1")
-_add("saying", r"(?<![\w./])(24|9)/(7|11)(?![\w/]|,? [0-9])", r"\1 \2")
+_add("saying", r"(?<![\w./])(?:(24)/(7)(?![\w/])|(9)/(11)(?![\w/]|,? [0-9]))",
+     lambda m: " ".join(filter(None, m.groups())))  # fmt: skip
 _add("ratio", r"(?<![\w:.])([0-9]{1,2}):([0-9])(?![\w:])", r"\1 to \2")
 _add(
     "equation", rf"(?<=[\w)])(\s?[{''.join(OPERATORS)}]\s?[\w.(]+)\s?=\s?(?=[\w(−-])", r"\1 equals "
@@ -234,6 +348,7 @@ _add(
 _add("operator", rf"(?<=[\w)])\s?([{''.join(OPERATORS)}])\s?(?=[\w(])",
      lambda m: f" {OPERATORS[m[1]]} ")  # fmt: skip
 _add("equals", r"(?<!\S)([A-Za-z](?:\([a-z]\))?)=(?=-?[0-9])", r"\1 equals ")
+_add("equals in words", r"(?<=[A-Za-z]{2}\s)=(?=\s[\w(])", "equals")
 _add("greater", r"(?<=\w\s)>(?=\s\w)", "greater than")
 _add("less", r"(?<=\w\s)<(?=\s\w)", "less than")
 _add("squared", r"(?<=[0-9])\^2\b", " squared")
@@ -246,7 +361,9 @@ _add("mark", r"(?<=\w)[®™©]", "")
 
 # most lines of most corpora: words, and full stops after words that are not shortened
 _NOTHING = re.compile(r"(?:[A-Za-z\s,;:?!'\"()-]|(?<=[a-z]{5})(?<!pprox)(?<!essrs)\.)*", re.ASCII)
-_NUMERAL = re.compile(r"\b(?:[IVXLC]{2,}|[VXLC])\b|[A-Za-z] I\b")
+_NUMERAL = re.compile(  # and the few rules for letters alone: Jan-Mar, attn, many yrs ago
+    rf"\b(?:[IVXLC]{{2,}}|[VXLC])\b|[A-Za-z] I\b|[a-z]-[A-Z]|\b[Aa]ttn\b|\b(?:{_any(PLURALS)})\b"
+)
 
 
 def mend(text: str) -> str:

@@ -58,7 +58,7 @@ class Speaker:
     def __call__(self, text: str) -> str:
         text = original = " ".join(text.replace("\ufeff", "").split())
         straight = not any(quote in text for quote in mend.QUOTES)
-        text = mend.mend(text)
+        text = mend.mend(_SHORT_DATE.sub(self._short_date, text))
         if self.day_first:
             text = _DAY_FIRST.sub(self._date, text)
         if to_read(text):
@@ -74,6 +74,10 @@ class Speaker:
     def _date(self, m: re.Match[str]) -> str:
         return self.regex.date(m[2], m[1], m[3]) if 1 <= int(m[2]) <= 12 else m[0]
 
+    def _short_date(self, m: re.Match[str]) -> str:
+        day, month = (m[2], m[3]) if self.day_first else (m[3], m[2])
+        return m[1] + self.regex.date(month, day) if 1 <= int(month) <= 12 else m[0]
+
     @property
     def regex(self) -> Normalizer:
         """The regular expressions, set the same way."""
@@ -82,6 +86,12 @@ class Speaker:
 
 _DAY_FIRST = re.compile(
     r"(?<![\w./-])(0?[1-9]|[12][0-9]|3[01])[/.]([0-9]{1,2})[/.]([0-9]{4}|[0-9]{2})(?![\w/]|\.[0-9])"
+)
+#: "on 5/6" and "Mon. 5/6", but "on 1/2 acre"
+_SHORT_DATE = re.compile(
+    r"\b((?:[Oo]n|[Bb]y|[Uu]ntil|[Dd]ue|[Ss]ince|[Dd]ated|Mon|Tues?|Wed|Thu|Thurs?|Fri|Sat|Sun|\w{3,6}day)[.,]? )"
+    r"(0?[1-9]|[12][0-9]|3[01])/(0?[1-9]|[12][0-9]|3[01])(?![\w/-]|\.[0-9])"
+    r"(?! ?%| (?!(?:and|as|at|between|but|for|from|I|in|or|so|the|through|to|until|we|when|with)\b)[a-z])"
 )
 
 

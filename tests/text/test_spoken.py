@@ -48,7 +48,7 @@ def test_any_text_with_grammars(text):
 
 @grammars
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["hard", "unseen"])
+@pytest.mark.parametrize("name", ["hard", "unseen", "everyday", "varied"])
 def test_lists(repo, name):
     cases = own_cases(repo / f"benchmarks/normalization/{name}.tsv")
     speaker = Speaker("wfst")
@@ -146,6 +146,17 @@ def test_an_unknown_engine():
 def test_day_first():
     assert Speaker("regex", day_first=True)("on 3/4/2021") == "on April third, twenty twenty-one"
     assert Speaker("regex", day_first=True)("on 3/14/2021").startswith("on")
+
+
+def test_short_dates_stand_after_words_that_ask_for_one():
+    said = {
+        "Come on 5/6.": "Come on May sixth.",
+        "due 12/1 at noon": "due December first at noon",
+        "on Mon. 5/6, by 13/2": "on Monday May sixth, by thirteen halves",
+        "on 1/2 acre, 3/4 came": "on one half acre, three quarters came",
+    }
+    assert {written: Speaker("regex")(written) for written in said} == said
+    assert Speaker("regex", day_first=True)("on 5/6 we left") == "on June fifth we left"
 
 
 def test_british_and():
