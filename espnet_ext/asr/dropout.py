@@ -1,4 +1,4 @@
-"""Dropout that does not cost a quarter of a training step on a CPU."""
+"""What is random in training: dropout that costs little on a CPU, noise, stochastic depth."""
 
 from __future__ import annotations
 
@@ -38,3 +38,47 @@ class ByteDropout(nn.Module):
     def extra_repr(self) -> str:
         """Shown in the model's print."""
         return f"probability={self.probability}"
+
+
+class Noise(nn.Module):
+    """Gaussian noise added in training.
+
+    Args:
+        deviation: standard deviation, in the unit of what it is added to; 0 for none.
+    """
+
+    def __init__(self, deviation: float) -> None:
+        super().__init__()
+        if not deviation >= 0:
+            raise ValueError(f"found noise {deviation}, expected a deviation of 0 or more")
+        self.deviation = deviation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape -> the same shape."""
+        if not self.training or self.deviation == 0:
+            return x
+        return x + self.deviation * torch.randn_like(x)
+
+
+class StochasticDepth(nn.Module):
+    """Some utterances of a batch go past a block in training (Huang et al. 2016).
+
+    What the block changes is scaled by 1 / (1 - p) for the others, so that the mean is that of the whole model,
+    which evaluation uses.
+
+    Args:
+        probability: p, of going past, in [0, 1).
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        if not 0 <= probability < 1:
+            raise ValueError(f"found stochastic depth {probability}, expected 0 <= p < 1")
+        self.probability = probability
+
+    def forward(self, before: Tensor, after: Tensor) -> Tensor:
+        """Twice (B, T, D) -> (B, T, D)."""
+        if not self.training or self.probability == 0:
+            return after
+        stays = torch.rand(before.shape[0], 1, 1, device=before.device) >= self.probability
+        return before + (after - before) * stays.to(before.dtype).div_(1 - self.probability)

@@ -5,8 +5,9 @@ import itertools
 import pytest
 import torch
 
-from espnet_ext.asr.blocks import RotaryAttention, rotary_table, rotate
+from espnet_ext.asr.attention import RotaryAttention
 from espnet_ext.asr.encoder import CnnConformerEncoder
+from espnet_ext.asr.positions import rotary_table, rotate
 
 
 def encoder(**changes):
