@@ -1,0 +1,1 @@
+"""Several microphones in, one recogniser out: masks, beamformers and dereverberation that are trained with it."""
