@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from espnet_ext.asr.dropout import ByteDropout
+from espnet_ext.asr.dropout import ByteDropout, Noise, StochasticDepth
 
 
 @pytest.mark.parametrize("probability", [0.003, 0.1, 0.25, 0.5, 0.9])
@@ -61,3 +61,25 @@ def test_any_shape_also_seen_from_the_side(shape):
 def test_what_is_no_probability(probability):
     with pytest.raises(ValueError, match="found dropout"):
         ByteDropout(probability)
+
+
+def test_noise_has_the_deviation_asked_for():
+    torch.manual_seed(0)
+    x = torch.full((400, 500), 3.0)
+    noise = Noise(0.5).train()
+    found = noise(x) - x
+    assert float(found.std()) == pytest.approx(0.5, rel=0.01)
+    assert float(found.mean()) == pytest.approx(0, abs=0.005)
+    assert noise.eval()(x) is x and Noise(0.0).train()(x) is x
+
+
+def test_stochastic_depth_keeps_the_mean_and_decides_by_utterance():
+    torch.manual_seed(0)
+    before, after = torch.randn(1, 4, 3).expand(20000, 4, 3), torch.randn(1, 4, 3)
+    layer = StochasticDepth(0.3)
+    found = layer.train()(before, after.expand(20000, 4, 3))
+    past = (found == before).flatten(1)
+    assert torch.equal(past.any(1), past.all(1))
+    assert float(past[:, 0].float().mean()) == pytest.approx(0.3, abs=0.02)
+    assert torch.allclose(found.mean(0), after[0], atol=0.05)
+    assert layer.eval()(before, after) is after
