@@ -9,8 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from espnet_ext.datadir.stream import Follower, rows, rows_if_any
-from espnet_ext.datadir.tables import is_table, read_table, segment_of
+from espnet_ext.datadir.stream import Follower, read_through, rows, rows_if_any
+from espnet_ext.datadir.tables import read_table, segment_of
 from espnet_ext.errors import UserError
 
 
@@ -64,16 +64,9 @@ def count_sources(data: Path) -> int:
     Raises:
         UserError: a table that is not there or cannot be read.
     """
-    if not data.is_dir():
-        raise UserError(f"{data}: no such directory, expected a data directory: check the path")
-    for name in ("wav.scp", "utt2spk"):
-        if not (data / name).is_file():
-            raise UserError(
-                f"{data}/{name}: not found, expected a data directory: run stage 1 first"
-            )
-    for path in sorted(p for p in data.iterdir() if is_table(p)):
-        for _ in rows(path):
-            pass
+    read_through(data)
+    if not (data / "wav.scp").is_file():
+        raise UserError(f"{data}/wav.scp: not found, expected a data directory: run stage 1 first")
     return sum(1 for _ in sources(data))
 
 

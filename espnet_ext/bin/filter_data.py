@@ -69,17 +69,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             "fall out): filter them one by one, or --keep the others"
         )
 
-    from espnet_ext.datadir import read_table
     from espnet_ext.quality.filtering import Demands, Limits, filter_set
 
     limits = Limits(args.min_seconds, args.max_seconds, args.min_chars, args.max_chars_per_second)
     demands = Demands(limits, tuple(args.rule), frozenset(args.drop), args.measures)
     for name in args.sets:
         asked = demands if name in filtered else None
-        counts = filter_set(args.data / name, args.out / name, asked)
-        kept = len(read_table(args.out / name / "utt2spk"))
-        gone = "; ".join(f"{n} {reason}" for reason, n in counts.most_common()) or "none"
-        print(f"{args.out / name}: kept {kept}, dropped {sum(counts.values())} ({gone})")
+        kept, dropped = filter_set(args.data / name, args.out / name, asked)
+        gone = "; ".join(f"{n} {reason}" for reason, n in dropped.most_common()) or "none"
+        print(f"{args.out / name}: kept {kept}, dropped {dropped.total()} ({gone})")
     return 0
 
 

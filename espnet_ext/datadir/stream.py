@@ -25,6 +25,7 @@ from espnet_ext.datadir.tables import (
     split_line,
     wrong_order,
 )
+from espnet_ext.errors import UserError
 from espnet_ext.files import atomic_open
 
 Row = tuple[str, str]
@@ -61,6 +62,27 @@ def rows(path: Path, *, empty: bool = False) -> Iterator[Row]:
 def rows_if_any(path: Path, *, empty: bool = False) -> Iterator[Row]:
     """As `rows`; none where there is no such file."""
     return rows(path, empty=empty) if path.is_file() else iter(())
+
+
+def read_through(data: Path, empty: str = "") -> None:
+    """Read every known table once, so that a broken line is found before anything is done.
+
+    Args:
+        data: a data directory.
+        empty: a table that may lack values.
+
+    Raises:
+        UserError: no such directory or no utt2spk, or as `rows`.
+    """
+    if not data.is_dir():
+        raise UserError(f"{data}: no such directory, expected a data directory: check the path")
+    if not (data / "utt2spk").is_file():
+        raise UserError(
+            f"{data}/utt2spk: not found, expected a whole data directory: run stage 1 first"
+        )
+    for path in sorted(p for p in data.iterdir() if is_table(p)):
+        for _ in rows(path, empty=path.name == empty):
+            pass
 
 
 class Follower(Generic[Value]):

@@ -9,8 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from espnet_ext.datadir import numbers_in, write_table
-from espnet_ext.datadir.edit import Tables, keep, read_all, write_all
+from espnet_ext.datadir.stream import (
+    Follower,
+    read_through,
+    rows,
+    rows_if_any,
+    write_kept,
+    write_rows,
+)
 from espnet_ext.errors import UserError
 from espnet_ext.quality.rules import DERIVED, Rule, derived, read_measures, read_problems
 
@@ -63,76 +69,90 @@ class Demands:
         return audited if self.without or not formatted.is_file() else formatted
 
 
-class Leaver(NamedTuple):
-    """An utterance that goes, the reason to count it under, and the reason with its value."""
+class Verdict(NamedTuple):
+    """Of one utterance: the reason to count it under if it goes ("" if it stays), and that with the value found."""
 
     utt: str
-    reason: str
-    detail: str
+    reason: str = ""
+    detail: str = ""
 
 
-def filter_set(data: Path, out: Path, demands: Demands | None) -> Counter[str]:
+class Filtered(NamedTuple):
+    """How many stayed, and how many went for each reason."""
+
+    kept: int
+    dropped: Counter[str]
+
+
+def filter_set(data: Path, out: Path, demands: Demands | None) -> Filtered:
     """Write what stays of a data directory to `out`, and a table `dropped` of what does not.
+
+    Tables are read line by line, in step; held is a byte an utterance.
 
     Args:
         data, out: data directories.
         demands: what an utterance must fulfil; None: everything stays.
 
-    Returns:
-        how many went for each reason.
-
     Raises:
-        UserError: no utt2spk, no lengths, no measures that a rule needs, or nothing stays.
+        UserError: a broken table, no utt2spk, no lengths, no measures that a rule needs, or nothing stays.
     """
-    tables = read_all(data, empty=("text",))
-    if "utt2spk" not in tables:
-        raise UserError(
-            f"{data}/utt2spk: not found, expected a whole data directory: make it first"
-        )
-    leavers = [] if demands is None else list(_leavers(data, tables, demands))
-    counts = Counter(leaver.reason for leaver in leavers)
-    dropped = {leaver.utt: leaver.detail for leaver in leavers}
-    stays = tables["utt2spk"].keys() - dropped.keys()
-    if not stays:
-        reasons = ", ".join(f"{n} {reason}" for reason, n in counts.items())
+    read_through(data, empty="text")
+    goes, dropped = bytearray(), Counter[str]()
+    for verdict in _verdicts(data, demands):
+        goes.append(bool(verdict.reason))
+        if verdict.reason:
+            dropped[verdict.reason] += 1
+    if all(goes):
+        reasons = ", ".join(f"{n} {reason}" for reason, n in dropped.items())
         raise UserError(f"{data}: found nothing that stays ({reasons}): loosen the limits")
-    write_all(out, keep(tables, stays))
-    write_table(out / "dropped", dropped)
-    return counts
+
+    def kept() -> Iterator[str]:
+        every = zip(rows(data / "utt2spk"), goes, strict=True)
+        return (utt for (utt, _), went in every if not went)
+
+    write_kept(data, out, kept, empty="text")
+    write_rows(out / "dropped", ((v.utt, v.detail) for v in _verdicts(data, demands) if v.reason))
+    return Filtered(len(goes) - sum(goes), dropped)
 
 
-def _leavers(data: Path, tables: Tables, demands: Demands) -> Iterator[Leaver]:
-    path = demands.table(data)
-    if "utt2dur" not in tables and not path.is_file():
+def _verdicts(data: Path, demands: Demands | None) -> Iterator[Verdict]:
+    """Of every utterance, in ascending order."""
+    utterances = (utt for utt, _ in rows(data / "utt2spk"))
+    if demands is None:
+        yield from map(Verdict, utterances)
+        return
+    lengths, texts = rows_if_any(data / "utt2dur"), rows_if_any(data / "text", empty=True)
+    seconds_of, text_of = Follower(lengths), Follower(texts)
+    measures_of, problems_of = _measures(data, demands)
+    for utt in utterances:
+        measures = measures_of.get(utt) or {}
+        length, text = seconds_of.get(utt), text_of.get(utt)
+        seconds = measures.get("seconds", math.nan) if length is None else float(length)
+        has = sorted(demands.without & (problems_of.get(utt) or set()))
+        reason = f"with the finding {has[0]}" if has else demands.limits.reason(seconds, text)
+        values = {**measures, **derived(seconds, text)}
+        yield Verdict(utt, reason, reason) if reason else _by_rule(utt, values, demands.rules)
+
+
+def _measures(
+    data: Path, demands: Demands
+) -> tuple[Follower[dict[str, float]], Follower[set[str]]]:
+    """Measures that the demands look at, and findings; nothing where they look at none."""
+    path, timed = demands.table(data), (data / "utt2dur").is_file()
+    if not timed and not path.is_file():
         raise UserError(
             f"{data}/utt2dur: not found, expected it, or an audit's table with the lengths: run "
             "format_audio, or audit_data, or name the table with --measures"
         )
     names = {rule.name for rule in demands.rules} - set(DERIVED)
-    names |= set() if "utt2dur" in tables else {"seconds"}
-    measures = read_measures(path, sorted(names)) if names else {}
-    problems = read_problems(path) if demands.without else {}
-    lengths = numbers_in(tables.get("utt2dur", {}), data / "utt2dur")
-    for utt in tables["utt2spk"]:
-        values = measures.get(utt, {})
-        seconds = lengths.get(utt, values.get("seconds", math.nan))
-        text = tables.get("text", {}).get(utt)
-        values = {**values, **derived(seconds, text)}
-        has = sorted(demands.without & problems.get(utt, set()))
-        reason = f"with the finding {has[0]}" if has else demands.limits.reason(seconds, text)
-        if reason:
-            yield Leaver(utt, reason, reason)
-        else:
-            yield from _broken_rule(utt, values, demands.rules)
+    names |= set() if timed else {"seconds"}
+    measures = read_measures(path, sorted(names)) if names else iter(())
+    return Follower(measures), Follower(read_problems(path) if demands.without else iter(()))
 
 
-def _broken_rule(
-    utt: str, values: Mapping[str, float], rules: tuple[Rule, ...]
-) -> Iterator[Leaver]:
-    """The first one that is not fulfilled."""
+def _by_rule(utt: str, values: Mapping[str, float], rules: tuple[Rule, ...]) -> Verdict:
+    """By the first one that is not fulfilled."""
     for rule in rules:
-        reason = rule.reason(values)
-        if reason:
-            value = values.get(rule.name, math.nan)
-            yield Leaver(utt, reason, f"{reason}, found {value:.6g}")
-            return
+        if reason := rule.reason(values):
+            return Verdict(utt, reason, f"{reason}, found {values.get(rule.name, math.nan):.6g}")
+    return Verdict(utt)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,37 +76,35 @@ def derived(seconds: float, text: str | None) -> dict[str, float]:
     }
 
 
-def read_measures(path: str | Path, names: Iterable[str]) -> dict[str, dict[str, float]]:
-    """Some columns of a quality.tsv or audit.tsv, by utterance.
+def read_measures(path: Path, names: list[str]) -> Iterator[tuple[str, dict[str, float]]]:
+    """Some columns of a quality.tsv or audit.tsv, by utterance, in ascending order.
 
     Raises:
         UserError: the file or a column is not there or holds words, or a value is no number.
     """
-    wanted = list(names)
-    words = sorted(WORDS.intersection(wanted))
+    words = sorted(WORDS.intersection(names))
     if words:
         raise UserError(
             f"rule: found {words[0]}, which holds no numbers, expected another column: see --drop for "
             "problems"
         )
     try:
-        return {
-            utt: {name: float(value or "nan") for name, value in zip(wanted, values, strict=True)}
-            for utt, values in _columns(Path(path), wanted)
-        }
+        for utt, values in _columns(path, names):
+            numbers = (float(value or "nan") for value in values)
+            yield utt, dict(zip(names, numbers, strict=True))
     except ValueError as error:
         raise UserError(
             f"{path}: found {error}, expected numbers: make the table again with audit_data"
         ) from None
 
 
-def read_problems(path: str | Path) -> dict[str, set[str]]:
-    """The kinds of findings of each utterance, as audit.tsv says.
+def read_problems(path: Path) -> Iterator[tuple[str, set[str]]]:
+    """The kinds of findings of each utterance, as audit.tsv says, in ascending order.
 
     Raises:
         UserError: the file or its column is not there.
     """
-    return {utt: set(kinds.split(",")) for utt, (kinds,) in _columns(Path(path), ["problems"])}
+    return ((utt, set(kinds.split(","))) for utt, (kinds,) in _columns(path, ["problems"]))
 
 
 def _columns(path: Path, names: list[str]) -> Iterator[tuple[str, list[str]]]:
@@ -119,13 +117,19 @@ def _columns(path: Path, names: list[str]) -> Iterator[tuple[str, list[str]]]:
             f"{path}: found no column {', '.join(absent) or 'utt'}, expected one of "
             f"{', '.join(header[1:]) or 'audit.tsv'}: change the rule, or make the table with audit_data"
         )
-    places = [header.index(name) for name in names]
+    places, before = [header.index(name) for name in names], ""
     for number, row in enumerate(rows, 2):
         if len(row) != len(header):
             raise UserError(
                 f"{path}, line {number}: found {len(row)} fields, expected {len(header)}: make the table "
                 "again with audit_data"
             )
+        if row[0] <= before:
+            raise UserError(
+                f"{path}, line {number}: found {row[0]!r} after {before!r}, expected each utterance once, "
+                "sorted as by `LC_ALL=C sort`: sort the lines below the first one"
+            )
+        before = row[0]
         yield row[0], [row[i] for i in places]
 
 

@@ -47,22 +47,26 @@ def test_what_is_not_known_does_not_stay():
 def test_tables_of_measures(tmp_path):
     path = tmp_path / "audit.tsv"
     path.write_text("utt\tsnr\tproblems\na\t12.5\tnoisy\nb\t\t\n")
-    found = read_measures(path, ["snr"])
+    found = dict(read_measures(path, ["snr"]))
     assert found["a"] == {"snr": 12.5} and math.isnan(found["b"]["snr"])
     with pytest.raises(UserError, match="no column wada"):
-        read_measures(path, ["wada"])
-    assert read_problems(path) == {"a": {"noisy"}, "b": {""}}
+        dict(read_measures(path, ["wada"]))
+    assert dict(read_problems(path)) == {"a": {"noisy"}, "b": {""}}
     for name in ("problems", "digest"):
         with pytest.raises(UserError, match=f"found {name}, which holds no numbers"):
-            read_measures(path, [name])
+            dict(read_measures(path, [name]))
     path.write_text("utt\tsnr\na\tloud\n")
     with pytest.raises(UserError, match="'loud', expected numbers"):
-        read_measures(path, ["snr"])
+        dict(read_measures(path, ["snr"]))
     path.write_text("utt\tsnr\na\n")
     with pytest.raises(UserError, match="line 2: found 1 fields, expected 2"):
-        read_measures(path, ["snr"])
+        dict(read_measures(path, ["snr"]))
     path.write_text("")
     with pytest.raises(UserError, match="no column"):
-        read_measures(path, ["snr"])
+        dict(read_measures(path, ["snr"]))
     with pytest.raises(UserError, match="not found"):
-        read_measures(tmp_path / "no.tsv", ["snr"])
+        dict(read_measures(tmp_path / "no.tsv", ["snr"]))
+    for order in ("b\t1\t\na\t2\t\n", "a\t1\t\na\t2\t\n"):
+        path.write_text("utt\tsnr\tproblems\n" + order)
+        with pytest.raises(UserError, match=r"line 3: found 'a' after '.'"):
+            dict(read_problems(path))
