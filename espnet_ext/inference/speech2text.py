@@ -140,7 +140,8 @@ class Speech2Text:
         An utterance too short for the front end or the encoder gives one empty hypothesis.
 
         Args:
-            speech: (T,) or (T, C), float in [-1, 1] or integers; channels are mixed down.
+            speech: (T,) or (T, C), float in [-1, 1] or integers; channels are mixed down unless the front end wants
+                them.
             rate: in Hz; another one than the model's is resampled. None = the model's.
 
         Raises:
@@ -165,7 +166,7 @@ class Speech2Text:
         return [self._hypothesis(h) for h in found[: self.options.nbest]]
 
     def _as_model_hears(self, speech: np.ndarray, rate: int | None) -> np.ndarray:
-        """(T,) float32 at the model's rate."""
+        """(T,) float32 at the model's rate; (T, C) for a front end of several channels."""
         if speech.ndim not in (1, 2) or (speech.ndim == 2 and speech.shape[1] > len(speech) > 0):
             raise UserError(
                 f"found audio of shape {speech.shape}, expected (T,) or (T, C), time first: transpose it"
@@ -173,7 +174,8 @@ class Speech2Text:
         if np.issubdtype(speech.dtype, np.integer):
             speech = speech / (np.iinfo(speech.dtype).max + 1.0)
         speech = speech.astype(np.float32, copy=False)
-        speech = speech.mean(axis=1) if speech.ndim == 2 else speech
+        if speech.ndim == 2 and not getattr(self.model.frontend, "multichannel", False):
+            speech = speech.mean(axis=1)
         if rate is None or self.rate is None or rate == self.rate:
             return speech
         return resample(speech, rate, self.rate)
