@@ -104,6 +104,23 @@ class Follower(Generic[Value]):
         return self.row[1] if self.row is not None and self.row[0] == key else None
 
 
+def in_step(one: Iterable[str], two: Iterable[str]) -> Iterator[tuple[str, bool, bool]]:
+    """Every key of either, ascending as these are, with whether it is in each.
+
+    >>> list(in_step("ac", "bc"))
+    [('a', True, False), ('b', False, True), ('c', True, True)]
+    """
+    ones, twos = iter(one), iter(two)
+    left, right = next(ones, None), next(twos, None)
+    while left is not None or right is not None:
+        key = min(key for key in (left, right) if key is not None)
+        yield key, key == left, key == right
+        if key == left:
+            left = next(ones, None)
+        if key == right:
+            right = next(twos, None)
+
+
 def restricted(ascending: Iterable[Row], ids: Iterable[str]) -> Iterator[Row]:
     """The rows whose keys are among ascending ids."""
     wanted = Follower((key, True) for key in ids)
@@ -169,7 +186,7 @@ def write_kept(
         else:
             write_rows(out / name, chain([first] if first else [], chosen))
     _leave_only(out, names | new, data if "utt2augment" in names else None)
-    write_rows(out / "spk2utt", _inverted(taken("utt2spk")))
+    write_rows(out / "spk2utt", inverted(taken("utt2spk")))
     write_rows(out / "utt2spk", taken("utt2spk"))
 
 
@@ -203,7 +220,7 @@ def _leave_only(out: Path, names: set[str], augmented: Path | None) -> None:
             path.unlink(missing_ok=True)
 
 
-def _inverted(ascending: Iterable[Row]) -> Iterator[Row]:
+def inverted(ascending: Iterable[Row]) -> Iterator[Row]:
     """Rows of spk2utt from those of utt2spk; held are the bytes of the ids."""
     groups: dict[str, bytearray] = {}
     for utt, speaker in ascending:
