@@ -32,23 +32,33 @@ class Depthwise(nn.Conv1d):
             x = x * context.speech
         if context.stream is not None:
             x = context.stream.join_padded(self, x, self.reach)
-            return self._filter(F.pad(x, (0, 0, 0, self.reach)).transpose(1, 2)).transpose(1, 2)
+            return self._filter(F.pad(x, (0, 0, 0, self.reach)), 0)
         if context.chunk is not None:
             return self._by_chunks(x, context.chunk)
-        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+        return self._filter(x, self.reach)
 
-    def _filter(self, x: Tensor) -> Tensor:
-        """(B, D, T + K - 1) -> (B, D, T)."""
-        return F.conv1d(x, self.weight, self.bias, groups=self.groups)
+    def _filter(self, x: Tensor, padding: int) -> Tensor:
+        """(B, T, D) -> (B, T + 2 padding - K + 1, D).
+
+        A CPU takes a third of the time, and forwards a thirtieth, if channels are seen to lie side by side in
+        memory, which only images can say. The sums are the same.
+        """
+        x = x.transpose(1, 2)
+        if x.device.type != "cpu":
+            y = F.conv1d(x, self.weight, self.bias, padding=padding, groups=self.groups)
+            return y.transpose(1, 2)
+        image, weight = x.unsqueeze(2), self.weight.unsqueeze(2)
+        y = F.conv2d(image, weight, self.bias, padding=(0, padding), groups=self.groups)
+        return y.squeeze(2).transpose(1, 2)
 
     def _by_chunks(self, x: Tensor, chunk: int) -> Tensor:
         """Each chunk with what lies to its left, as if it were an utterance of its own."""
         batch, length, width = x.shape
         chunks = -(-length // chunk)
         x = F.pad(x, (0, 0, self.reach, chunks * chunk - length))
-        windows = x.unfold(1, self.reach + chunk, chunk).flatten(0, 1)
-        y = self._filter(F.pad(windows, (0, self.reach))).view(batch, chunks, width, chunk)
-        return y.transpose(2, 3).reshape(batch, chunks * chunk, width)[:, :length]
+        windows = x.unfold(1, self.reach + chunk, chunk).flatten(0, 1).transpose(1, 2)
+        y = self._filter(F.pad(windows, (0, 0, 0, self.reach)), 0)
+        return y.reshape(batch, chunks * chunk, width)[:, :length]
 
 
 class ConvolutionModule(nn.Module):
