@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from espnet_ext.bin.command import Parser
+from espnet_ext.bin.command import Parser, call
+from espnet_ext.text.lines import count
+from espnet_ext.train.launch import end_at_once, is_one_of_many, launch
 
 
 def parser(description: str | None, stats: bool = True) -> argparse.ArgumentParser:
@@ -46,13 +49,24 @@ def train_command(task: str, description: str | None) -> Callable[[Sequence[str]
         options = parser(description, stats=task != "lm")
         what = "train a finished model again; what there is moves to before-N"
         options.add_argument("--anew", action="store_true", default=asked_anew(), help=what)
-        args = vars(options.parse_args(argv))
-        device, anew = args.pop("device"), args.pop("anew")
-        from espnet_ext.train.run import Places, train_model
+        what = "processes that train together on this machine, a GPU or a core each"
+        options.add_argument("--nproc", type=count(1), default=1, help=what)
+        given = sys.argv[1:] if argv is None else list(argv)
+        args = vars(options.parse_args(given))
+        device, anew, number = args.pop("device"), args.pop("anew"), args.pop("nproc")
+        if number > 1 and not is_one_of_many():
+            command = [sys.executable, "-m", f"espnet_ext.bin.{task}_train", *given]
+            return launch(command, number)
 
-        for path in train_model(task, Places(**args), device, anew):
-            print(f"final model: {path}")
-        return 0
+        def work(_: Sequence[str] | None = None) -> int:
+            from espnet_ext.train.run import Places, train_model
+
+            for path in train_model(task, Places(**args), device, anew):
+                print(f"final model: {path}")
+            return 0
+
+        work.__module__ = main.__module__
+        return end_at_once(lambda: call(work)) if is_one_of_many() else work()
 
     main.__module__ = f"espnet_ext.bin.{task}_train"
     return main

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from espnet_ext.errors import UserError
@@ -22,30 +20,6 @@ def save_tensors(path: Path, state: Any) -> None:
     """`torch.save`, whole or not at all."""
     with atomic_open(path, "wb") as stream:
         torch.save(state, stream)
-
-
-def random_states() -> dict[str, Any]:
-    """The states of all generators that a training step may draw from."""
-    name, keys, *rest = np.random.get_state()
-    states: dict[str, Any] = {
-        "torch": torch.get_rng_state(),
-        "numpy": (name, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest),
-        "python": random.getstate(),
-    }
-    if torch.cuda.is_available():
-        states["cuda"] = torch.cuda.get_rng_state_all()
-    return states
-
-
-def restore_random_states(states: dict[str, Any]) -> None:
-    """Set the generators as `random_states` found them."""
-    torch.set_rng_state(states["torch"])
-    name, keys, *rest = states["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
-    version, numbers, gauss = states["python"]
-    random.setstate((version, tuple(numbers), gauss))
-    if "cuda" in states and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(states["cuda"])
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:

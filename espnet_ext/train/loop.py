@@ -1,53 +1,38 @@
 """The training loop: epochs of updates, validation, checkpoints, the best epochs averaged.
 
 Whatever moment the process is killed at, the same command goes on from the last checkpoint and ends with the
-same weights: a checkpoint holds the generators' states and the place within the epoch, the order of the data
-follows from (seed, epoch), and every file is renamed into place.
+same weights: a checkpoint holds the place within the epoch, the order of the data follows from (seed, epoch), what is
+drawn on a batch from (seed, epoch, batch), and every file is renamed into place. Nor does the number of processes
+matter: those of an update share its batches.
 """
 
 from __future__ import annotations
 
-import logging
 import signal
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from espnet_ext.errors import UserError
 from espnet_ext.progress import clock, progress
 from espnet_ext.train import checkpoint
-from espnet_ext.train.average import average_best, best_epochs, forget_epochs, lost_epochs
+from espnet_ext.train.average import average_best, forget_epochs
 from espnet_ext.train.config import write_config
 from espnet_ext.train.data import Collate, Utterances, loader
-from espnet_ext.train.monitor import Averages, record, write_history
+from espnet_ext.train.monitor import Averages, merged, record, write_history
 from espnet_ext.train.optimise import Optimiser
+from espnet_ext.train.processes import ALONE, Processes, draw_from
 from espnet_ext.train.sampler import BucketSampler
-
-Batch = dict[str, torch.Tensor]
-#: One turn of training on a batch: extra arguments of the model and which optimiser follows.
-Turn = tuple[dict[str, Any], int]
+from espnet_ext.train.state import Progress, Store
+from espnet_ext.train.step import Batch, Step, Turn
 
 
 class Stopped(SystemExit):
     """SIGTERM came; the state is saved."""
-
-
-@dataclass
-class Position:
-    """Where training is; part of every checkpoint."""
-
-    epoch: int = 1
-    batch: int = 0  # batches of this epoch that are done
-    updates: int = 0
-    skipped: int = 0  # updates left out because a gradient was not finite
-    skipped_in_a_row: int = 0
-    seconds: float = 0.0
-    sums: dict[str, list[float]] = field(default_factory=dict)
 
 
 class Trainer:
@@ -65,6 +50,7 @@ class Trainer:
         fingerprint: of configuration and data; another one's checkpoint is not resumed.
         device: "cpu", "cuda", ...
         anew: set a finished training aside and train again; one that is not finished goes on.
+        processes: who trains together; the first one writes.
     """
 
     def __init__(
@@ -81,32 +67,38 @@ class Trainer:
         fingerprint: str,
         device: str = "cpu",
         anew: bool = False,
+        processes: Processes = ALONE,
     ) -> None:
-        self.model, self.optimisers, self.turns, self.config = model, optimisers, turns, config
+        self.model, self.config = model, config
         self.train_data, self.valid_data, self.collate, self.sampler = (
             train,
             valid,
             collate,
             sampler,
         )
-        self.folder, self.fingerprint, self.device = folder, fingerprint, device
-        self.anew = anew
-        self.at = Position()
-        self.history: list[dict[str, Any]] = []
+        self.folder, self.anew, self.processes = folder, anew, processes
+        self.step = Step(model, optimisers, turns, config["seed"], device, processes)
+        self.store = Store(folder, fingerprint, config, processes)
+        self.progress = Progress()
         self.stop_asked = False
         self.saved_at = time.monotonic()
 
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl."""
+        return self.progress.history
+
     def fit(self) -> list[Path]:
-        """Train to the end; the averaged models, best criterion first."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Train to the end; the averaged models, best criterion first. Of several processes the first one's answer."""
         previous = signal.signal(signal.SIGTERM, self._ask_stop)
         try:
             self._resume()
-            write_config(self.folder / "config.yaml", self.config)
-            while not self._finished():
+            while not self.progress.finished(self.config):
                 self._epoch()
         finally:
             signal.signal(signal.SIGTERM, previous)
+        if not self.processes.first:
+            return []
         return average_best(self.folder, self.history, self.config)
 
     # -- resuming ------------------------------------------------------------------------------------------
@@ -115,168 +107,102 @@ class Trainer:
         self.stop_asked = True
 
     def _resume(self) -> None:
-        state = checkpoint.load(self.folder, self.fingerprint)
-        if state is None:
-            return
-        self.at, self.history = Position(**state["position"]), state["history"]
-        why = self._why_anew(state)
-        if why:
-            checkpoint.set_aside(self.folder, why)
-            self.at, self.history = Position(), []
-            return
-        self.model.load_state_dict(state["model"])
-        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
-        write_history(
-            self.folder, self.history
-        )  # the process may have ended between checkpoint and history
-        checkpoint.restore_random_states(state["random"])
-        done = "; nothing is left to do (--anew trains again)" if self._finished() else ""
-        print(
-            f"resuming at epoch {self.at.epoch}, batch {self.at.batch}, update {self.at.updates}{done}",
-            flush=True,
-        )
-
-    def _why_anew(self, state: dict[str, Any]) -> str:
-        """Why a checkpoint of the same training is not gone on from; "" if it is."""
-        if self.anew and self._finished():
-            return "is finished and is to be trained anew"
-        lost = lost_epochs(self.folder, self.history, self.config)
-        # under the same criteria an epoch may lack only because the checkpoint after this one was broken
-        if lost and state.get("wanted") != self._wanted():
-            keys = "best_model_criterion or keep_nbest_models"
-            return f"has not kept epoch {lost[0]}, which {keys} now wants"
-        return ""
-
-    def _wanted(self) -> list[Any]:
-        return [self.config["best_model_criterion"], self.config["keep_nbest_models"]]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        state = self.store.load(self.anew)
+        if state is not None:
+            self.progress = self.store.restore(state, self.model, self.step.optimisers)
+        if self.processes.first:
+            write_config(self.folder / "config.yaml", self.config)
+        if self.processes.first and state is not None:
+            # the process may have ended between checkpoint and history
+            write_history(self.folder, self.history)
+            at, finished = self.progress.at, self.progress.finished(self.config)
+            done = "; nothing is left to do (--anew trains again)" if finished else ""
+            print(
+                f"resuming at epoch {at.epoch}, batch {at.batch}, update {at.updates}{done}",
+                flush=True,
+            )
 
     def _save(self) -> None:
-        checkpoint.save(
-            self.folder,
-            {
-                "fingerprint": self.fingerprint,
-                "model": self.model.state_dict(),
-                "optimisers": [o.state_dict() for o in self.optimisers],
-                "position": vars(self.at),
-                "history": self.history,
-                "wanted": self._wanted(),
-                "random": checkpoint.random_states(),
-            },
-        )
+        self.store.save(self.model, self.step.optimisers, self.progress)
         self.saved_at = time.monotonic()
 
     # -- an epoch ------------------------------------------------------------------------------------------
 
     def _epoch(self) -> None:
-        batches = self.sampler.batches(self.at.epoch)
-        self.train_data.seed = (self.config["seed"], self.at.epoch)
-        averages = Averages(self.at.sums)
-        started, before = time.monotonic(), self.at.seconds
+        at = self.progress.at
+        batches = self.sampler.batches(at.epoch)
+        self.train_data.seed = (self.config["seed"], at.epoch)
+        averages = Averages(at.sums)
+        started, before = time.monotonic(), at.seconds
+        groups = _groups(at.batch, len(batches), self.config["accum_grad"])
+        ahead = self._ahead([batches[i] for group in groups for i in self.processes.share(group)])
         self.model.train()
-        for ids, batch in self._ahead(batches):
-            self._step(ids, batch, averages, len(batches))
-            self.at.seconds = before + time.monotonic() - started
-            self._maybe_checkpoint(averages, len(batches))
+        for group in groups:
+            self.step.update(at, group, ahead, averages)
+            at.batch = group.stop
+            at.seconds = before + time.monotonic() - started
+            if at.batch < len(batches):
+                self._maybe_checkpoint(averages)
+        next(ahead, None)  # clears the bar
         self._end_epoch(averages)
 
     def _ahead(self, batches: list[list[int]]) -> Iterator[tuple[list[str], Batch]]:
-        """The rest of this epoch's batches, with progress."""
-        rest = batches[self.at.batch :]
-        found = loader(self.train_data, rest, self.collate, self.config["num_workers"])
-        label = f"epoch {self.at.epoch}/{self.config['max_epoch']}"
-        yield from progress(found, len(rest), label, quiet_end=True)
+        """This process' part of the rest of this epoch's batches, with progress."""
+        found = loader(self.train_data, batches, self.collate, self.config["num_workers"])
+        if not self.processes.first:
+            return iter(found)
+        label = f"epoch {self.progress.at.epoch}/{self.config['max_epoch']}"
+        return progress(found, len(batches), label, quiet_end=True)
 
-    def _step(self, ids: list[str], batch: Batch, averages: Averages, batches: int) -> None:
-        """One batch; an update when enough batches are added up, and at the end of the epoch."""
-        first = self.at.batch - self.at.batch % self.config["accum_grad"]
-        group = min(
-            self.config["accum_grad"], batches - first
-        )  # the epoch's last group may be smaller
-        end = self.at.batch + 1 == first + group
-        batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
-        if self.at.batch == first:
-            for optimiser in self.optimisers:
-                optimiser.zero_grad()
-        for extra, index in self.turns:
-            loss, stats, weight = self._forward(batch, extra)
-            # a generator's turn leaves no gradient in the discriminator it goes through
-            (loss / group).backward(inputs=self.optimisers[index].parameters)
-            if end:
-                self._update(index, ids, float(loss.detach()))
-            if bool(torch.isfinite(loss)):
-                averages.add(stats, weight)
-        self.at.batch += 1
-        self.at.updates += end
-
-    def _update(self, index: int, ids: list[str], loss: float) -> None:
-        if self.optimisers[index].update() is None:
-            self._not_finite(ids, loss)
-        else:
-            self.at.skipped_in_a_row = 0
-
-    def _forward(
-        self, batch: Batch, extra: dict[str, Any]
-    ) -> tuple[torch.Tensor, dict[str, Any], float]:
-        """The model's answer in one form: (scalar loss, stats, weight)."""
-        answer = self.model(**batch, **extra)
-        if isinstance(answer, dict):
-            answer = answer["loss"], answer["stats"], answer["weight"]
-        loss, stats, weight = answer
-        found = {k: v for k, v in stats.items() if v is not None}
-        if extra.get(
-            "forward_generator"
-        ):  # ESPnet's GANs report no "loss", which schedules and criteria ask for
-            found.setdefault("loss", loss.detach().mean())
-        return loss.mean(), found, float(weight.sum())
-
-    def _not_finite(self, ids: list[str], loss: float) -> None:
-        """Leave out an update whose gradient is infinite or NaN; give up when that becomes the rule."""
-        self.at.skipped += 1
-        self.at.skipped_in_a_row += 1
-        logging.warning(
-            "update %d left out: loss %.3g, gradient not finite; batch %s",
-            self.at.updates,
-            loss,
-            ids[:8],
-        )
-        if self.at.skipped_in_a_row > 20:
-            raise UserError(
-                f"{self.at.skipped_in_a_row} updates in a row had gradients that were not finite; lower the "
-                f"learning rate (optim_conf.lr) or look at these utterances: {', '.join(ids[:8])}"
-            )
-
-    def _maybe_checkpoint(self, averages: Averages, batches: int) -> None:
-        """Between two updates: save now and then, and when the process is asked to stop."""
-        between = self.at.batch % self.config["accum_grad"] == 0 and self.at.batch < batches
+    def _maybe_checkpoint(self, averages: Averages) -> None:
+        """Between two updates: save now and then, and when a process is asked to stop."""
         due = time.monotonic() - self.saved_at > 60 * self.config["checkpoint_minutes"]
-        if between and (due or self.stop_asked):
-            self.at.sums = averages.sums
-            self._save()
-            if self.stop_asked:
+        due, stop = self.processes.any(due and self.processes.first, self.stop_asked)
+        if not (due or stop):
+            return
+        self.progress.at.sums = averages.sums
+        self._save()
+        if stop:
+            if self.processes.first:
                 print("stopped by SIGTERM; the same command goes on from here", file=sys.stderr)
-                raise Stopped(143)
+            raise Stopped(143)
 
     def _end_epoch(self, averages: Averages) -> None:
         started = time.monotonic()
-        valid = self.validate()
-        epoch, rates = self.at.epoch, {"lr": self.optimisers[0].lr}
-        self.history += [
-            record(
-                epoch, self.at.updates, "train", averages.means(), **rates, seconds=self.at.seconds
-            ),
-            record(epoch, self.at.updates, "valid", valid, seconds=time.monotonic() - started),
-        ]
-        for optimiser in self.optimisers:
+        valid, train = self.validate(), self._together(averages)
+        at, optimisers = self.progress.at, self.step.optimisers
+        took = time.monotonic() - started
+        self.progress.history += self.processes.from_first(
+            [
+                record(
+                    at.epoch, at.updates, "train", train, lr=optimisers[0].lr, seconds=at.seconds
+                ),
+                record(at.epoch, at.updates, "valid", valid, seconds=took),
+            ]
+        )
+        for optimiser in optimisers:
             optimiser.end_epoch(valid.get("loss", 0.0))
-        checkpoint.save_tensors(self.folder / f"{epoch}epoch.pth", self.model.state_dict())
-        self.at = replace(self.at, epoch=epoch + 1, batch=0, seconds=0.0, sums={})
-        self._save()
-        forget_epochs(self.folder, self.history, self.config)
-        write_history(self.folder, self.history)
-        self._report(self.history[-2], self.history[-1])
-        if self.stop_asked:
+        self._keep_epoch(at.epoch)
+        (stop,) = self.processes.any(self.stop_asked)
+        if stop:
             raise Stopped(143)
+
+    def _keep_epoch(self, epoch: int) -> None:
+        """Write what an epoch leaves: weights, checkpoint, history."""
+        path = self.folder / f"{epoch}epoch.pth"
+        if self.processes.first:
+            checkpoint.save_tensors(path, self.model.state_dict())
+        self.progress.at = replace(self.progress.at, epoch=epoch + 1, batch=0, seconds=0.0, sums={})
+        self._save()
+        if self.processes.first:
+            forget_epochs(self.folder, self.history, self.config)
+            write_history(self.folder, self.history)
+            self._report(self.history[-2], self.history[-1])
+
+    def _together(self, averages: Averages) -> dict[str, float]:
+        """Means over the batches of all processes."""
+        return Averages(merged(self.processes.all(averages.sums))).means()
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -285,14 +211,20 @@ class Trainer:
         lengths = self.valid_data.lengths(self.config["batch_type"])
         batches = BucketSampler(lengths, self.config["batch_size"]).batches(1, shuffle=False)
         averages = Averages()
-        for _, batch in loader(self.valid_data, batches, self.collate, self.config["num_workers"]):
-            moved = {name: tensor.to(self.device) for name, tensor in batch.items()}
-            for extra, _ in self.turns:
-                _, stats, weight = self._forward(moved, extra)
+        mine = self.processes.share(range(len(batches)))
+        found = loader(
+            self.valid_data,
+            [batches[index] for index in mine],
+            self.collate,
+            self.config["num_workers"],
+        )
+        for index, (_, batch) in zip(mine, found, strict=True):
+            draw_from(self.config["seed"], self.progress.at.epoch, index, 1)  # VITS draws here, too
+            moved = self.step.moved(batch)
+            for extra, _ in self.step.turns:
+                _, stats, weight = self.step.forward(moved, extra)
                 averages.add(stats, weight)
-        return averages.means()
-
-    # -- what to tell, when to end ---------------------------------------------------------------------------
+        return self._together(averages)
 
     def _report(self, train: dict[str, Any], valid: dict[str, Any]) -> None:
         """One line an epoch."""
@@ -309,12 +241,7 @@ class Trainer:
             flush=True,
         )
 
-    def _finished(self) -> bool:
-        return self.at.epoch > self.config["max_epoch"] or self._out_of_patience()
 
-    def _out_of_patience(self) -> bool:
-        patience = self.config["patience"]
-        if patience is None or not self.history:
-            return False
-        best = best_epochs(self.history, self.config["best_model_criterion"][0])[0]
-        return bool(self.at.epoch - 1 - best >= patience)
+def _groups(done: int, batches: int, size: int) -> list[range]:
+    """The batches of each update that is left; the epoch's last update may have fewer."""
+    return [range(first, min(first + size, batches)) for first in range(done, batches, size)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,17 @@ class Averages:
     def means(self) -> dict[str, float]:
         """Name -> weighted mean."""
         return {name: total / weight for name, (total, weight) in self.sums.items() if weight}
+
+
+def merged(shares: Sequence[Mapping[str, list[float]]]) -> dict[str, list[float]]:
+    """The `sums` of several processes as one."""
+    found: dict[str, list[float]] = {}
+    for share in shares:
+        for name, (total, weight) in share.items():
+            sums = found.setdefault(name, [0.0, 0.0])
+            sums[0] += total
+            sums[1] += weight
+    return found
 
 
 def record(

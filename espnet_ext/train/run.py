@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from espnet_ext.train.data import Collate, Utterances, read_data_dir, read_text
 from espnet_ext.train.identity import fingerprint
 from espnet_ext.train.loop import Trainer, Turn
 from espnet_ext.train.optimise import Optimiser
+from espnet_ext.train.processes import Processes, joined
 from espnet_ext.train.sampler import BucketSampler
 
 
@@ -236,25 +238,66 @@ def train_model(
         anew: set a finished training aside and train again.
 
     Returns:
-        The averaged models' files, by criterion.
+        The averaged models' files, by criterion; of several processes only the first one has an answer.
 
     Raises:
         UserError: for a configuration or data that cannot be trained on.
     """
+    with joined() as processes:
+        return _train_model(task_name, places, device, anew, processes)
+
+
+def _train_model(
+    task_name: str, places: Places, device: str | None, anew: bool, processes: Processes
+) -> list[Path]:
     task = TASKS[task_name]
-    device = choose_device(device, training=True)
+    device = _own_device(device, processes)
     set_precision(device)
     pipeline = TextPipeline.from_dir(places.tokens)
     config = fill_in(read_config(task, places.config, places.overrides), pipeline, places.stats_dir)
+    share_updates(config, processes)
     train, valid = data = _checked_data(task, places, pipeline, config)
     model = _new_model(task, config).to(device)
-    trainer = _trainer(task, places, config, model, data, device, anew)
-    print(describe(model, train, len(trainer.sampler.batches(1))), flush=True)
+    trainer = _trainer(task, places, config, model, data, device, anew, processes)
+    if processes.first:
+        print(describe(model, train, len(trainer.sampler.batches(1))), flush=True)
     averaged = trainer.fit()
-    model.load_state_dict(torch.load(averaged[0], map_location=device, weights_only=True))
-    number, folder = config["num_att_plot"], places.output_dir
-    save_attention(model, valid, trainer.collate, folder, number, pipeline, device)
+    if averaged:
+        model.load_state_dict(torch.load(averaged[0], map_location=device, weights_only=True))
+        number, folder = config["num_att_plot"], places.output_dir
+        save_attention(model, valid, trainer.collate, folder, number, pipeline, device)
     return averaged
+
+
+def _own_device(name: str | None, processes: Processes) -> str:
+    """This process' device: of several GPUs the one with its number."""
+    if processes.size > 1 and name in (None, "cuda") and torch.cuda.is_available():
+        name = f"cuda:{processes.local}"
+    found = choose_device(name, training=True)
+    if found.startswith("cuda"):
+        torch.cuda.set_device(found)
+    return found
+
+
+def share_updates(config: Config, processes: Processes) -> None:
+    """See to it that each process has a batch of every update (`accum_grad`), and say so."""
+    wanted = config["accum_grad"]
+    if wanted >= processes.size:
+        if wanted % processes.size and processes.first:
+            logging.warning(
+                "accum_grad: found %d batches an update for %d processes, some will wait; expected a multiple",
+                wanted,
+                processes.size,
+            )
+        return
+    config["accum_grad"] = processes.size
+    if processes.first:
+        logging.warning(
+            "accum_grad: found %d, made it %d, a batch for each process; batch_size: %g would keep an update's size",
+            wanted,
+            processes.size,
+            config["batch_size"] * wanted / processes.size,
+        )
 
 
 def set_precision(device: str) -> None:
@@ -296,6 +339,7 @@ def _trainer(
     data: tuple[Utterances, Utterances],
     device: str,
     anew: bool,
+    processes: Processes,
 ) -> Trainer:
     train, valid = data
     sampler = _sampler(config, train)
@@ -314,4 +358,5 @@ def _trainer(
         fingerprint=fingerprint(config, model, train, valid, stats=places.stats_dir),
         device=device,
         anew=anew,
+        processes=processes,
     )

@@ -1,8 +1,5 @@
 """Checkpoints that survive what happens to files."""
 
-import random
-
-import numpy as np
 import pytest
 import torch
 
@@ -10,32 +7,6 @@ from espnet_ext.errors import UserError
 from espnet_ext.train import checkpoint
 from espnet_ext.train.average import average, average_best, best_epochs, forget_epochs
 from espnet_ext.train.monitor import Averages, write_history
-
-
-def test_the_generators_go_on_where_they_were():
-    def draw():
-        return torch.rand(3).tolist(), np.random.rand(3).tolist(), random.random()
-
-    draw()
-    states = checkpoint.random_states()
-    expected = draw()
-    draw()
-    checkpoint.restore_random_states(states)
-    assert draw() == expected
-
-
-def test_the_state_survives_weights_only_loading(tmp_path):
-    checkpoint.save(
-        tmp_path, {"fingerprint": "x", "random": checkpoint.random_states(), "epoch": 3}
-    )
-    expected = torch.rand(2), np.random.rand()
-    state = checkpoint.load(tmp_path, "x")
-    checkpoint.restore_random_states(state["random"])
-    assert (
-        torch.equal(torch.rand(2), expected[0])
-        and np.random.rand() == expected[1]
-        and state["epoch"] == 3
-    )
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 half", b"not a checkpoint", None])

@@ -106,7 +106,7 @@ def test_accumulated_batches_equal_the_large_one(tmp_path, accum, values):
     large = trainer(tmp_path / "a", batch=2 * accum, values=values * accum)
     small = trainer(tmp_path / "b", batch=2, values=values * accum, accum_grad=accum)
     large.fit(), small.fit()
-    assert small.at.updates == large.at.updates == 2 * len(values) // 2
+    assert small.progress.at.updates == large.progress.at.updates == 2 * len(values) // 2
     for name, tensor in weights(large).items():
         assert torch.allclose(tensor, weights(small)[name], rtol=1e-6)
 
@@ -116,7 +116,7 @@ def test_an_epochs_last_smaller_group_counts_in_full_and_nothing_leaks(tmp_path)
     model = Line()
     found = trainer(tmp_path / "a", batch=1, values=(1.0, 2.0, 3.0), accum_grad=2, model=model)
     found.fit()
-    assert found.at.updates == 4
+    assert found.progress.at.updates == 4
     assert model.began == [False, True, False] * 2
     by_hand = Line()
     for _ in range(2):
@@ -150,7 +150,9 @@ def test_the_gradient_is_clipped_or_not(tmp_path, clip, norm):
 def test_patience(tmp_path):
     found = trainer(tmp_path, sgd=0.0, max_epoch=50, patience=3)
     found.fit()
-    assert found.at.epoch - 1 == 4  # the first epoch is the best of equals, three more may follow
+    assert (
+        found.progress.at.epoch - 1 == 4
+    )  # the first epoch is the best of equals, three more may follow
 
 
 def test_a_larger_max_epoch_goes_on_and_equals_an_undisturbed_run(tmp_path):
@@ -170,7 +172,7 @@ def test_onecycle_holds_its_last_rate_past_its_end(tmp_path):
     found = trainer(tmp_path, max_epoch=6, **schedule)
     found.fit()
     rates = [line["lr"] for line in found.history if line["split"] == "train"]
-    assert found.at.updates == 12 and rates[-1] == rates[-2] < 0.02 / 100
+    assert found.progress.at.updates == 12 and rates[-1] == rates[-2] < 0.02 / 100
 
 
 @pytest.mark.parametrize("accum", [1, 2])
@@ -187,14 +189,14 @@ def test_stopping_within_an_epoch_changes_nothing(tmp_path, accum):
     for _ in range(40):
         found = trainer(tmp_path / "b", **changes)
         seen = []
-        forward, start = found._forward, found.at
+        forward, start = found.step.forward, found.progress.at
 
         def stop_later(batch, extra, found=found, seen=seen, forward=forward):
             seen.append(1)
             found.stop_asked = len(seen) >= 3
             return forward(batch, extra)
 
-        found._forward = stop_later
+        found.step.forward = stop_later
         try:
             found.fit()
             break
@@ -225,7 +227,7 @@ def test_a_gradient_that_is_not_finite_is_left_out(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         found = trainer(tmp_path, values=(1.0, 2.0, float("nan"), 4.0), max_epoch=3)
         found.fit()
-    assert found.at.skipped == 3 and "u2" in caplog.text
+    assert found.progress.at.skipped == 3 and "u2" in caplog.text
     assert all(torch.isfinite(tensor).all() for tensor in weights(found).values())
     assert not torch.equal(weights(found)["w.weight"], torch.tensor([[0.5]]))
     assert all(
@@ -264,11 +266,11 @@ def _gan(folder, batch, accum):
     torch.manual_seed(3)
     model = Pair()
     found = trainer(folder, batch=batch, accum_grad=accum, model=model)
-    found.optimisers = [
+    found.step.optimisers = [
         Optimiser(m.parameters(), found.config, s)
         for m, s in ((model.generator, ""), (model.discriminator, "2"))
     ]
-    found.turns = [({"forward_generator": False}, 1), ({"forward_generator": True}, 0)]
+    found.step.turns = [({"forward_generator": False}, 1), ({"forward_generator": True}, 0)]
     return found
 
 
@@ -276,7 +278,7 @@ def test_two_turns_accumulate_without_mixing(tmp_path):
     """The generator's loss flows through the discriminator but leaves no gradient there."""
     found = _gan(tmp_path / "a", 2, 2)
     seen = {}
-    for index, optimiser in enumerate(found.optimisers):
+    for index, optimiser in enumerate(found.step.optimisers):
 
         def update(index=index, original=optimiser.update, optimiser=optimiser):
             seen.setdefault(index, [p.grad.clone() for p in optimiser.parameters])

@@ -49,6 +49,7 @@ score_opts=              # more options for score_asr: "--nlsyms data/nlsyms.txt
 ## Jobs
 nj=4                     # parallel jobs for data and decoding
 gpu=0                    # GPUs for training and for each decoding job; 0 = CPU
+nproc=                   # processes that train together, with a GPU or a core each; as many as GPUs when empty
 
 ## Publishing
 skip_upload=true         # do not upload the packed model
@@ -58,6 +59,7 @@ parse_options "$@"
 bin="python -m espnet_ext.bin"
 device=cpu
 if [ "$gpu" -gt 0 ]; then device=cuda; fi
+train_opts="--device $device$([ "${nproc:-$gpu}" -lt 2 ] || echo " --nproc ${nproc:-$gpu}")"
 logs=exp/logs
 train=$train_set${speed_perturb_factors:+_sp}
 sets=$(printf '%s\n' $train $valid_set $test_sets | awk '!seen[$0]++')  # each once: training may be judged by a test set
@@ -107,7 +109,7 @@ if $use_lm; then
 
   run_stage 7 lm_train "Train the language model" after tokens,lm_stats -- \
     $train_cmd --gpu $gpu "$lm_exp/train.log" \
-    $bin.lm_train --device $device --config $lm_config --tokens $tokens \
+    $bin.lm_train $train_opts --config $lm_config --tokens $tokens \
     --train $lm_text --valid "dump/raw/$valid_set/text" --output_dir "$lm_exp"
 
   run_stage 8 lm_perplexity "Measure the language model's perplexity" after lm_train -- \
@@ -129,7 +131,7 @@ run_stage 10 asr_stats "Collect mean and variance of the features" after filter,
 
 run_stage 11 asr_train "Train the recogniser" after tokens,asr_stats -- \
   $train_cmd --gpu $gpu "$asr_exp/train.log" \
-  $bin.asr_train --device $device --config $asr_config --tokens $tokens --stats_dir $asr_stats \
+  $bin.asr_train $train_opts --config $asr_config --tokens $tokens --stats_dir $asr_stats \
   --train "dump/raw/$train" --valid "dump/raw/$valid_set" --output_dir "$asr_exp" $asr_args
 
 run_stage 12 asr_decode "Recognise the test sets" after filter,lm_train,ngram,asr_train -- \

@@ -42,6 +42,7 @@ score_opts=              # more options for score_tts
 ## Jobs
 nj=4                     # parallel jobs for data and synthesis
 gpu=0                    # GPUs for training and for each synthesis job; 0 = CPU
+nproc=                   # processes that train together, with a GPU or a core each; as many as GPUs when empty
 
 ## Publishing
 skip_upload=true         # do not upload the packed model
@@ -51,6 +52,7 @@ parse_options "$@"
 bin="python -m espnet_ext.bin"
 device=cpu
 if [ "$gpu" -gt 0 ]; then device=cuda; fi
+train_opts="--device $device$([ "${nproc:-$gpu}" -lt 2 ] || echo " --nproc ${nproc:-$gpu}")"
 logs=exp/logs
 tokens=data/token_list/$token_type
 if [ "$token_type" = phn ]; then tokens+=_${g2p}_$cleaner; else tokens+=_$cleaner; fi
@@ -92,7 +94,7 @@ run_stage 6 tts_stats "Collect mean and variance of features and pitch" after fi
 
 run_stage 7 tts_train "Train the synthesiser" after tokens,tts_stats -- \
   $train_cmd --gpu $gpu "$tts_exp/train.log" \
-  $bin.${tts_task}_train --device $device --config $tts_config --tokens $tokens --stats_dir $tts_stats \
+  $bin.${tts_task}_train $train_opts --config $tts_config --tokens $tokens --stats_dir $tts_stats \
   --train "dump/raw/$train_set" --valid "dump/raw/$valid_set" --output_dir "$tts_exp" $tts_args
 
 run_stage 8 tts_synthesize "Speak the test sets' text" after filter,tts_train -- \
