@@ -5,7 +5,7 @@ Language models, n-grams, and the language model that sits in a decoder.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -146,3 +146,27 @@ def scorer_files(path: str | Path) -> list[Path]:
     if _is_neural(path):
         return [path / "config.yaml", path / LM_WEIGHTS]
     return [path / NGRAM_FILE if path.is_dir() else path]
+
+
+def find_nll(
+    path: str | Path, device: str = "cpu"
+) -> tuple[Callable[[Tensor, Tensor], Tensor], list[str]]:
+    """What scores whole sentences, and its tokens; the model is a folder (neural or n-gram) or an n-gram file.
+
+    Returns:
+        a function of tokens (B, T) and lengths (B,) that gives -log p of each token and of the end, (B, T + 1), 0
+        behind it.
+
+    Raises:
+        UserError: if there is no such model.
+    """
+    path = Path(path)
+    if not _is_neural(path):
+        ngram = load_ngram(path)
+        return NgramLookup(ngram, device).nll, list(ngram.token_list)
+    model, settings = load_model("lm", path / "config.yaml", path / LM_WEIGHTS, device)
+
+    def nll(tokens: Tensor, lengths: Tensor) -> Tensor:
+        return model.nll(tokens.to(device), lengths.to(device))[0]
+
+    return nll, list(settings["token_list"])
