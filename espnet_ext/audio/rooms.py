@@ -13,17 +13,18 @@ if TYPE_CHECKING:
 
 
 @lru_cache(maxsize=256)
-def simulated(number: int, rate: int, low: float, high: float) -> np.ndarray:
+def simulated(number: int, rate: int, low: float, high: float, apart: float = 0.3) -> np.ndarray:
     """The response of one of countless rooms, by the image source method (pyroomacoustics).
 
     Args:
         number: which room; the same number is the same room everywhere.
         rate: in Hz.
         low, high: range of the reverberation time (RT60) in seconds.
+        apart: least distance of speaker and microphone in metres, up to 2.5.
 
     Returns:
         (R,) float32. A shoe box of 3 to 8 by 3 to 8 by 2.5 to 3.5 metres, speaker and microphone at random places half
-        a metre and more from the walls and 0.3 and more from each other.
+        a metre and more from the walls and `apart` and more from each other.
 
     Raises:
         UserError: if the package pyroomacoustics is not there.
@@ -44,7 +45,7 @@ def simulated(number: int, rate: int, low: float, high: float) -> np.ndarray:
     room = pra.ShoeBox(size, fs=rate, materials=pra.Material(absorption), max_order=min(order, 60))
     while True:
         speaker, microphone = random.uniform(0.5, size - 0.5, (2, 3))
-        if math.dist(speaker, microphone) > 0.3:
+        if math.dist(speaker, microphone) > apart:
             break
     room.add_source(speaker)
     room.add_microphone(microphone)

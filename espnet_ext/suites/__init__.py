@@ -1,0 +1,1 @@
+"""Evaluation suites: a test set under conditions it was not recorded in, and the parts of it that are hard."""
