@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     found = audit(args.data, limits, policy, args.nj, text=not args.no_text)
     output = args.output or args.data / "audit"
     write_results(found, output)
-    page = write_page(found, output, _texts(args.data, found.problems))
+    page = write_page(found, output, _texts(args.data, found.places))
     hours = found.seconds / 3600
     print(f"{args.data}: {len(found.utts)} utterances, {hours:.2f} hours; page: {page}")
     for kind in found.findings:
@@ -61,11 +61,11 @@ def _ways(data: Path, output: Path, kinds: Sequence[str]) -> str:
 
 def _texts(data: Path, wanted: Collection[str]) -> dict[str, str]:
     """Texts of the utterances to be shown, as far as there are any."""
-    from espnet_ext.datadir.edit import read_loosely
+    from espnet_ext.datadir.stream import rows_however_broken
     from espnet_ext.errors import UserError
 
     try:
-        return {u: t for u, t in read_loosely(data / "text", {}).items() if u in wanted}
+        return {utt: text for utt, text in rows_however_broken(data / "text")() if utt in wanted}
     except UserError:
         return {}
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -83,6 +83,31 @@ def read_through(data: Path, empty: str = "") -> None:
     for path in sorted(p for p in data.iterdir() if is_table(p)):
         for _ in rows(path, empty=path.name == empty):
             pass
+
+
+def rows_however_broken(path: Path, *, empty: bool = False) -> Callable[[], Iterable[Row]]:
+    """What gives the rows of a table that can be read, ascending; of a key that occurs twice the first.
+
+    A table that is not sorted is held in memory.
+
+    Args:
+        path: the file.
+        empty: a key without a value can be read, too.
+
+    Raises:
+        UserError: the file is not there or not UTF-8.
+    """
+
+    def good() -> Iterator[Row]:
+        return ((k, v) for k, v in map(split_line, lines_of(path)) if k and (v or empty))
+
+    if all(one[0] < two[0] for one, two in pairwise(good())):
+        return good
+    table: dict[str, str] = {}
+    for key, value in good():
+        table.setdefault(key, value)
+    held = sorted(table.items())
+    return lambda: held
 
 
 class Follower(Generic[Value]):

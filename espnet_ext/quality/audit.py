@@ -5,49 +5,27 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from espnet_ext.audio.headers import header_faults
-from espnet_ext.audio.measures import Measures, measure
-from espnet_ext.audio.read import AudioError, CutOff, NoSamples, NotFinite, ark_offset
+from espnet_ext.audio.measures import Measures
 from espnet_ext.datadir.check import check
-from espnet_ext.datadir.edit import Tables, read_loosely
+from espnet_ext.datadir.stream import Follower, rows_however_broken
 from espnet_ext.datadir.tables import Segment, is_table, parse_segment
 from espnet_ext.errors import UserError
 from espnet_ext.progress import progress
+from espnet_ext.quality.examine import Outcome, Task, examine_all
 from espnet_ext.quality.findings import KINDS, Limits, Policy, judge
-from espnet_ext.quality.representation import Spread, represented
+from espnet_ext.quality.representation import Rows, Spread, represented
 from espnet_ext.quality.rules import derived
 
-_KIND_OF = {CutOff: "truncated", NotFinite: "not_finite", NoSamples: "no_samples"}
 MEASURED = tuple(f.name for f in fields(Measures) if f.name not in ("seconds", "digest"))
 COLUMNS = ("seconds", "chars", "words", "cps", *MEASURED)
 #: So many findings of a kind keep their message; all are counted, and all are in the table.
 KEPT = 200
-
-
-class Task(NamedTuple):
-    """One utterance to be measured."""
-
-    utt: str
-    entry: str
-    start: float
-    end: float | None
-    samples: str  # what utt2num_samples says, or ""
-
-
-class Outcome(NamedTuple):
-    """What measuring it gave: no measures where it cannot be used; (kind, message) of all faults."""
-
-    measures: Measures | None
-    faults: tuple[tuple[str, str], ...]
+_BIT = {kind: bit for bit, kind in enumerate(KINDS)}
 
 
 class Finding(NamedTuple):
@@ -70,11 +48,11 @@ class Audit:
         digests: of the samples; 0 where not known.
         counts: kind -> how many.
         findings: kind -> the worst of them, up to KEPT.
-        problems: utterance -> kinds, of those that have any.
+        problems: of each utterance, one bit for each of KINDS.
         spreads: what -> how time is spread over speakers, genders, ...
         policy: which kinds are refused.
         limits: what was looked for.
-        places: utterance -> wav.scp entry, start, end (for players).
+        places: utterance -> its row and its task, of those that the findings name.
     """
 
     directory: Path
@@ -85,21 +63,19 @@ class Audit:
     digests: array[int] = field(default_factory=lambda: array("Q"))
     counts: Counter[str] = field(default_factory=Counter)
     findings: dict[str, list[Finding]] = field(default_factory=dict)
-    problems: dict[str, list[str]] = field(default_factory=dict)
+    problems: array[int] = field(default_factory=lambda: array("Q"))
     spreads: dict[str, Spread] = field(default_factory=dict)
-    places: dict[str, Task] = field(default_factory=dict)
+    places: dict[str, tuple[int, Task]] = field(default_factory=dict)
 
-    def note(self, finding: Finding) -> None:
-        """Count a finding and keep it while there is room."""
+    def note(self, finding: Finding, row: int | None = None) -> None:
+        """Count a finding, of the utterance in a row if it is of one, and keep it while there is room."""
         self.counts[finding.kind] += 1
         kept = self.findings.setdefault(finding.kind, [])
         kept.append(finding)
         if len(kept) >= 2 * KEPT:
             self._thin(kept)
-        if finding.utt:
-            kinds = self.problems.setdefault(finding.utt, [])
-            if finding.kind not in kinds:
-                kinds.append(finding.kind)
+        if row is not None:
+            self.problems[row] |= 1 << _BIT[finding.kind]
 
     @staticmethod
     def _thin(kept: list[Finding]) -> None:
@@ -116,10 +92,14 @@ class Audit:
         """The values of one utterance."""
         return {name: column[index] for name, column in self.columns.items()}
 
-    @cached_property
-    def index(self) -> dict[str, int]:
-        """Utterance -> its row."""
-        return {utt: i for i, utt in enumerate(self.utts)}
+    def kinds(self, index: int) -> list[str]:
+        """What was found of one utterance."""
+        return [kind for kind in KINDS if self.problems[index] >> _BIT[kind] & 1]
+
+    def lengths(self) -> Iterator[tuple[str, float]]:
+        """Seconds of every utterance that could be read."""
+        pairs = zip(self.utts, self.columns["seconds"], strict=True)
+        return ((utt, seconds) for utt, seconds in pairs if not math.isnan(seconds))
 
     @property
     def refused(self) -> list[str]:
@@ -153,140 +133,96 @@ def audit(
     """
     directory = Path(directory)
     tables = _tables(directory)
-    tasks = _tasks(directory, tables)
-    found = Audit(directory, [task.utt for task in tasks], policy or Policy(), limits or Limits())
+    utts = [task.utt for task in _tasks(directory, tables)]
+    found = Audit(directory, utts, policy or Policy(), limits or Limits())
     for problem in check(directory, text=text):
         found.note(Finding("table", "", problem))
     found.columns = {name: array("d") for name in COLUMNS}
-    outcomes = _measure_all(tasks, workers)
-    pairs = zip(tasks, outcomes, strict=True)
-    for task, outcome in progress(pairs, len(tasks), f"audit {directory}"):
-        _add(found, task, outcome, tables)
-    _compare(found, tables)
-    found.places = {task.utt: task for task in tasks if task.utt in found.problems}
-    lengths = zip(found.utts, found.columns["seconds"], strict=True)
-    found.spreads = represented(tables, {u: s for u, s in lengths if not math.isnan(s)})
+    outcomes = examine_all(_tasks(directory, tables), len(utts), workers)
+    words = _add_all(found, tables, progress(outcomes, len(utts), f"audit {directory}"))
+    _compare(found)
+    _same_texts(found, tables, words)
+    found.spreads = represented(tables, found.lengths)
     found.finish()
+    named = {f.utt for findings in found.findings.values() for f in findings}
+    every = enumerate(_tasks(directory, tables))
+    found.places = {task.utt: (row, task) for row, task in every if task.utt in named}
     return found
 
 
-def _tables(directory: Path) -> Tables:
+def _tables(directory: Path) -> dict[str, Rows]:
     """What can be read of them; `check` says what is wrong with the rest."""
     if not directory.is_dir():
         raise UserError(
             f"{directory}: no such directory, expected a data directory: check the path"
         )
-    tables: Tables = {}
+    tables: dict[str, Rows] = {}
     for path in sorted(p for p in directory.iterdir() if is_table(p)):
         try:
-            tables[path.name] = read_loosely(path, {}, empty=path.name == "text")
+            tables[path.name] = rows_however_broken(path, empty=path.name == "text")
         except UserError:
             continue
     return tables
 
 
-def _tasks(directory: Path, tables: Tables) -> list[Task]:
-    scp = tables.get("wav.scp")
-    if not scp:
+def _follow(tables: Mapping[str, Rows], name: str) -> Callable[[str], str | None]:
+    """What finds the values of ascending utterances."""
+    return Follower(tables[name]() if name in tables else ()).get
+
+
+def _tasks(directory: Path, tables: Mapping[str, Rows]) -> Iterator[Task]:
+    """Every utterance, ascending; of `segments` the recordings are held."""
+    scp = tables.get("wav.scp", tuple)
+    if next(iter(scp()), None) is None:
         raise UserError(
             f"{directory}/wav.scp: found no line `id path` in UTF-8, expected the audio to look "
             "through: run stage 1 first"
         )
-    lengths = tables.get("utt2num_samples", {})
+    length = _follow(tables, "utt2num_samples")
     if "segments" not in tables:
-        return [Task(u, scp[u], 0.0, None, lengths.get(u, "")) for u in sorted(scp)]
-    tasks = []
-    for utt, value in sorted(tables["segments"].items()):
+        for utt, entry in scp():
+            yield Task(utt, entry, 0.0, None, length(utt) or "")
+        return
+    entries = dict(scp())
+    for utt, value in tables["segments"]():
         # A broken line has the recording "", which nobody has.
         recording, start, end = parse_segment(value) or Segment("", 0.0, None)
-        tasks.append(Task(utt, scp.get(recording, ""), start, end, lengths.get(utt, "")))
-    return tasks
+        yield Task(utt, entries.get(recording, ""), start, end, length(utt) or "")
 
 
-def _measure_all(tasks: list[Task], workers: int) -> Iterator[Outcome]:
-    if workers < 2 or len(tasks) < 2:
-        yield from map(examine, tasks)
-        return
-    import multiprocessing
-
-    size = max(1, min(64, len(tasks) // (4 * workers)))
-    context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(workers, context) as pool:
-        try:
-            # A window of tasks at a time: results do not pile up behind a slow one.
-            for window in _windows(tasks, 64 * size * workers):
-                yield from pool.map(examine, window, chunksize=size)
-        except BrokenProcessPool:
-            raise UserError(
-                "a process that reads audio was killed, expected it to end by itself (no memory left, "
-                "or a file that breaks libsndfile): run it again with --nj 1 to see where it stops"
-            ) from None
+def _add_all(found: Audit, tables: Mapping[str, Rows], outcomes: Iterable[Outcome]) -> array[int]:
+    """Enter all utterances; returns a hash of who says what in each, 0 where that is not known."""
+    text_of, claimed_of, speaker_of = (
+        _follow(tables, name) for name in ("text", "utt2dur", "utt2spk")
+    )
+    words = array("q")
+    for utt, outcome in zip(found.utts, outcomes, strict=True):
+        text = (text_of(utt) or "") if "text" in tables else None
+        speaker = speaker_of(utt)
+        words.append(hash((speaker, text)) if speaker and text else 0)
+        _add(found, utt, outcome, text, claimed_of(utt))
+    return words
 
 
-def _windows(tasks: list[Task], size: int) -> Iterator[list[Task]]:
-    rest = iter(tasks)
-    while window := list(islice(rest, size)):
-        yield window
-
-
-def examine(task: Task) -> Outcome:
-    """Measure one utterance; whatever is wrong with it becomes a fault, never an exception."""
-    if not task.entry:
-        return Outcome(None, (("unreadable", "found no recording for its line of segments"),))
-    plain = not task.entry.endswith("|") and ark_offset(task.entry)[1] is None
-    if plain and not Path(task.entry).is_file():
-        return Outcome(None, (("unreadable", f"{task.entry}: no such file"),))
-    faults = list(header_faults(task.entry)) if plain else []
-    try:
-        measures, samples = measure(task.entry, task.utt, start=task.start, end=task.end)
-    except AudioError as error:
-        return Outcome(None, ((_KIND_OF.get(type(error), "unreadable"), str(error)),))
-    except Exception as error:  # the file is anything at all: a library may fail in any way
-        message = f"{task.entry}: found {type(error).__name__} ({error}), expected readable audio"
-        return Outcome(None, (("unreadable", message),))
-    said = [(kind, f"{task.entry}: {message}") for kind, message in faults]
-    said += _wrong_lengths(task, measures, samples)
-    return Outcome(measures, tuple(said))
-
-
-def _wrong_lengths(task: Task, measures: Measures, samples: int) -> list[tuple[str, str]]:
-    found = []
-    if task.samples and task.samples != str(samples):
-        found.append(
-            ("wrong_length", f"found {samples} samples, expected {task.samples} (utt2num_samples)")
-        )
-    if task.end is not None and measures.seconds < task.end - task.start - 0.1:
-        found.append(
-            (
-                "wrong_duration",
-                f"its segment ends at {task.end:g} s, but its recording at "
-                f"{task.start + measures.seconds:.2f} s",
-            )
-        )
-    return found
-
-
-def _add(found: Audit, task: Task, outcome: Outcome, tables: Tables) -> None:
-    """Enter one utterance into columns and findings."""
-    measures = outcome.measures
+def _add(found: Audit, utt: str, outcome: Outcome, text: str | None, claimed: str | None) -> None:
+    """Enter one utterance into columns and findings; `claimed` is its length as utt2dur has it."""
+    measures, index = outcome.measures, len(found.problems)
     seconds = measures.seconds if measures else math.nan
-    text = tables["text"].get(task.utt, "") if "text" in tables else None
     row = derived(seconds, text)
     row.update({name: float(getattr(measures, name, math.nan)) for name in MEASURED})
     for name, column in found.columns.items():
         column.append(row[name])
     found.digests.append(int(measures.digest, 16) if measures else 0)
+    found.problems.append(0)
     for kind, message in outcome.faults:
-        found.note(Finding(kind, task.utt, message))
+        found.note(Finding(kind, utt, message), index)
     if text is not None and not text:
-        found.note(Finding("empty_text", task.utt, "found no text"))
+        found.note(Finding("empty_text", utt, "found no text"), index)
     for kind, badness in judge(row, found.limits):
-        found.note(Finding(kind, task.utt, "", badness))
-    claimed = tables.get("utt2dur", {}).get(task.utt)
+        found.note(Finding(kind, utt, "", badness), index)
     if claimed and _apart(claimed, seconds):
-        found.note(
-            Finding("wrong_duration", task.utt, f"found {seconds:.2f} s, utt2dur says {claimed}")
-        )
+        message = f"found {seconds:.2f} s, utt2dur says {claimed}"
+        found.note(Finding("wrong_duration", utt, message), index)
 
 
 def _apart(claimed: str, seconds: float) -> bool:
@@ -296,7 +232,7 @@ def _apart(claimed: str, seconds: float) -> bool:
         return True
 
 
-def _compare(found: Audit, tables: Tables) -> None:
+def _compare(found: Audit) -> None:
     """Findings that only show beside other utterances."""
     for name, kind, unit in (
         ("rate", "mixed_rates", "Hz"),
@@ -304,24 +240,32 @@ def _compare(found: Audit, tables: Tables) -> None:
     ):
         known = Counter(v for v in found.columns[name] if not math.isnan(v))
         usual = known.most_common(1)[0][0] if known else math.nan
-        for utt, value in zip(found.utts, found.columns[name], strict=True):
+        for index, value in enumerate(found.columns[name]):
             if not math.isnan(value) and value != usual:
                 message = f"found {value:g} {unit}, most have {usual:g}"
-                found.note(Finding(kind, utt, message))
-    first: dict[int, str] = {}
-    for utt, digest in zip(found.utts, found.digests, strict=True):
-        if digest and first.setdefault(digest, utt) != utt:
-            found.note(Finding("same_audio", utt, f"the samples of {first[digest]}"))
-    del first
-    _same_texts(found, tables)
+                found.note(Finding(kind, found.utts[index], message), index)
+    for index, first in _again(found.digests):
+        message = f"the samples of {found.utts[first]}"
+        found.note(Finding("same_audio", found.utts[index], message), index)
 
 
-def _same_texts(found: Audit, tables: Mapping[str, Mapping[str, str]]) -> None:
-    speakers = tables.get("utt2spk", {})
-    said: dict[int, str] = {}
-    for utt in found.utts:
-        text = tables.get("text", {}).get(utt)
-        if text and utt in speakers:
-            other = said.setdefault(hash((speakers[utt], text)), utt)
-            if other != utt:
-                found.note(Finding("same_text", utt, f"as in {other}: {text[:80]}"))
+def _same_texts(found: Audit, tables: Mapping[str, Rows], words: array[int]) -> None:
+    text_of = _follow(tables, "text")
+    for index, first in _again(words):
+        utt = found.utts[index]
+        message = f"as in {found.utts[first]}: {(text_of(utt) or '')[:80]}"
+        found.note(Finding("same_text", utt, message), index)
+
+
+def _again(values: array[int]) -> Iterator[tuple[int, int]]:
+    """(index, index of the first) of every value but 0 that was there before, ascending.
+
+    >>> list(_again(array("q", [5, 0, 7, 5, 0, 5])))
+    [(3, 0), (5, 0)]
+    """
+    import numpy as np
+
+    every = np.asarray(values)
+    _, first, group = np.unique(every, return_index=True, return_inverse=True)
+    for index in np.flatnonzero((first[group] != np.arange(len(every))) & (every != 0)):
+        yield int(index), int(first[group[index]])

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from espnet_ext.datadir.stream import Follower
+
+Rows = Callable[[], Iterable[tuple[str, str]]]
+Lengths = Callable[[], Iterable[tuple[str, float]]]
 UNKNOWN = "unknown"
 #: What to look at -> tables that say it, by utterance or by speaker; the first that is there counts.
 TABLES = {
@@ -55,35 +59,37 @@ def spread(seconds: Mapping[str, float]) -> Spread:
     return Spread(hours, shares[0], math.exp(entropy), gini)
 
 
-def represented(
-    tables: Mapping[str, Mapping[str, str]], seconds: Mapping[str, float]
-) -> dict[str, Spread]:
+def represented(tables: Mapping[str, Rows], seconds: Lengths) -> dict[str, Spread]:
     """Spreads over speakers, and over gender, accent, age and language where tables tell of them.
 
     Args:
-        tables: of a data directory, by file name.
-        seconds: of each utterance; others are left out.
+        tables: of a data directory, by file name; what gives their rows, ascending.
+        seconds: gives the length of each utterance, ascending; others are left out.
     """
-    speakers = tables.get("utt2spk", {})
-    found = {"speaker": _spread_over(speakers, seconds)}
+    found = {"speaker": _spread_over("speaker", _speakers(tables), seconds)}
     for what, (by_utt, by_speaker) in TABLES.items():
         if by_utt in tables:
-            groups = dict(tables[by_utt])
+            found[what] = _spread_over(what, Follower(tables[by_utt]()).get, seconds)
         elif by_speaker in tables:
-            table = tables[by_speaker]
-            groups = {u: table[s] for u, s in speakers.items() if s in table}
-        else:
-            continue
-        named = {u: _named(what, value) for u, value in groups.items()}
-        found[what] = _spread_over(named, seconds)
+            found[what] = _spread_over(what, _by_speaker(tables, by_speaker), seconds)
     return found
 
 
-def _spread_over(groups: Mapping[str, str], seconds: Mapping[str, float]) -> Spread:
+def _speakers(tables: Mapping[str, Rows]) -> Callable[[str], str | None]:
+    return Follower(tables["utt2spk"]() if "utt2spk" in tables else ()).get
+
+
+def _by_speaker(tables: Mapping[str, Rows], name: str) -> Callable[[str], str | None]:
+    group_of, speaker_of = dict(tables[name]()), _speakers(tables)
+    return lambda utt: group_of.get(speaker_of(utt) or "")
+
+
+def _spread_over(what: str, group_of: Callable[[str], str | None], seconds: Lengths) -> Spread:
     sums: dict[str, float] = {}
-    for utt, length in seconds.items():
-        group = groups.get(utt, UNKNOWN)
-        sums[group] = sums.get(group, 0.0) + length
+    for utt, length in seconds():
+        group = group_of(utt)
+        name = UNKNOWN if group is None else _named(what, group)
+        sums[name] = sums.get(name, 0.0) + length
     return spread(sums)
 
 

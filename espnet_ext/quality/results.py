@@ -23,7 +23,7 @@ def write_results(found: Audit, output: Path) -> dict[str, Any]:
         for index, utt in enumerate(found.utts):
             values = (_number(found.columns[name][index]) for name in COLUMNS)
             digest = f"{found.digests[index]:016x}" if found.digests[index] else ""
-            problems = ",".join(found.problems.get(utt, ()))
+            problems = ",".join(found.kinds(index))
             stream.write("\t".join([utt, *values, digest, problems]) + "\n")
     summary = summarise(found)
     write_json(output / "audit.json", summary)

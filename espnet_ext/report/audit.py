@@ -8,7 +8,8 @@ from pathlib import Path
 
 from espnet_ext.audio.read import AudioError, read
 from espnet_ext.files import write_text
-from espnet_ext.quality.audit import Audit, Finding, Task
+from espnet_ext.quality.audit import Audit, Finding
+from espnet_ext.quality.examine import Task
 from espnet_ext.quality.findings import KINDS
 from espnet_ext.quality.representation import Spread
 from espnet_ext.report.curves import histogram
@@ -130,7 +131,8 @@ def _worst(found: Audit, texts: dict[str, str]) -> str:
 
 
 def _heard(found: Audit, finding: Finding, players: Players, text: str) -> str:
-    values = found.row(found.index[finding.utt])
+    row, task = found.places[finding.utt]
+    values = found.row(row)
     shown = (
         f"{values['seconds']:.2f} s, SNR {values['snr']:.0f} dB (WADA {values['wada']:.0f}), level "
         f"{values['level']:.0f} dBFS, noise {values['noise']:.0f} dBFS, clipped "
@@ -141,7 +143,7 @@ def _heard(found: Audit, finding: Finding, players: Players, text: str) -> str:
     why = f'<p class="small">{esc(finding.message)}</p>' if finding.message else ""
     return (
         f'<div class="utt"><code>{esc(finding.utt)}</code>{said}'
-        f'<p class="small">{esc(shown)}</p>{why}{_player(found.places[finding.utt], players)}</div>'
+        f'<p class="small">{esc(shown)}</p>{why}{_player(task, players)}</div>'
     )
 
 

@@ -38,7 +38,8 @@ TABLES = {
 
 
 def test_tables_by_speaker_and_by_utterance():
-    found = represented(TABLES, {"u1": 3600.0, "u2": 3600.0, "u3": 3600.0, "u4": 7200.0})
+    seconds = {"u1": 3600.0, "u2": 3600.0, "u3": 3600.0, "u4": 7200.0}
+    found = represented({name: table.items for name, table in TABLES.items()}, seconds.items)
     assert found["speaker"].hours == {"s1": 2.0, "s3": 2.0, "s2": 1.0}
     assert found["gender"].hours == {"female": 2.0, "unknown": 2.0, "male": 1.0}
     assert found["age"].hours == {"20-29": 3.0, "fifties": 2.0}
@@ -47,4 +48,4 @@ def test_tables_by_speaker_and_by_utterance():
 
 
 def test_nothing_at_all():
-    assert represented({}, {})["speaker"].hours == {}
+    assert represented({}, {}.items)["speaker"].hours == {}
