@@ -105,6 +105,34 @@ def histogram(title: str, values: Sequence[float], x_label: str, bars: int = 30)
     )
 
 
+def bars(title: str, shares: Sequence[tuple[float, float, float, int]], x_label: str) -> str:
+    """Bars of shares over ranges of 0 to 1, with the line on which both are the same.
+
+    Args:
+        title: what is drawn.
+        shares: (low, high, share, how many) of each range.
+        x_label: what the ranges are of.
+
+    Returns:
+        an `<svg>`; "" if there is no range.
+    """
+    if not shares:
+        return ""
+    x = Scale([0.0, 1.0], _LEFT, _WIDTH - _RIGHT)
+    y = Scale([0.0, 1.0], _HEIGHT - _BOTTOM, _TOP)
+    drawn = "".join(
+        f'<rect class="bars" x="{x(low) + 0.5:.1f}" y="{y(share)}" width="{x(high) - x(low) - 1:.1f}" '
+        f'height="{y(0.0) - y(share):.1f}"><title>{share:.2f} of {number}</title></rect>'
+        for low, high, share, number in shares
+    )
+    line = f'<line class="c1" x1="{x(0.0)}" y1="{y(0.0)}" x2="{x(1.0)}" y2="{y(1.0)}"/>'
+    told = ", ".join(f"{low:.1f} to {high:.1f}: {share:.2f}" for low, high, share, _ in shares)
+    return (
+        f'<div class="chart"><h4>{esc(title)}</h4><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
+        f'aria-label="{esc(title)}: {told}">{_grid(x, y, x_label, whole=False)}{drawn}{line}</svg></div>'
+    )
+
+
 def _spoken(title: str, lines: Mapping[str, Points]) -> str:
     """What the chart shows, for those who do not see it."""
     ends = (f"{name} from {p[0][1]:.4g} to {p[-1][1]:.4g}" for name, p in lines.items())

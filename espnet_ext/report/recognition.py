@@ -8,10 +8,12 @@ from typing import Any
 from espnet_ext.metrics.confusion import Confusions, confusions, most_frequent
 from espnet_ext.metrics.wer import Alignment
 from espnet_ext.report.attention import asr_attention
-from espnet_ext.report.markup import esc, folded, interval, missing, number, section, table
+from espnet_ext.report.breakdown import confidence, groups, speed
+from espnet_ext.report.markup import esc, interval, missing, number, section, table
 from espnet_ext.report.mistakes import align_all, aligned_html, worst
 from espnet_ext.report.sound import Players
-from espnet_ext.report.sources import Experiment
+from espnet_ext.report.sources import Experiment, read_json
+from espnet_ext.report.suites import suites_section
 
 _KINDS = {"wer": "words", "cer": "characters", "ter": "tokens"}
 _HEADER = (
@@ -37,12 +39,20 @@ def recognition(asr: Experiment | None, players: Players) -> str:
     scores = asr.scores()
     parts = [score_tables(scores) if scores else missing("What it recognised is not scored yet.")]
     parts += [_sentences(asr, name, players) for name in asr.sets("text")]
-    parts += ["<h3>Where it listened</h3>", asr_attention(asr.model)]
+    if scores:
+        parts += [confidence(scores.get("calibration", {})), speed(scores.get("timing", {}))]
+    parts += [_conditions(asr), "<h3>Where it listened</h3>", asr_attention(asr.model)]
     return section("asr", title, *parts)
 
 
+def _conditions(asr: Experiment) -> str:
+    """What the evaluation suites gave, where they were run."""
+    found = read_json(asr.decode / "suites" / "scores.json") if asr.decode else None
+    return f"<h3>Other conditions</h3>{suites_section(found)}" if found else ""
+
+
 def score_tables(scores: Mapping[str, Any]) -> str:
-    """By set, and by speaker."""
+    """By set, and by speaker, gender, length, ..."""
     sets = scores.get("sets", {})
     rows = [
         _row(name, _KINDS.get(kind, kind), kinds[kind])
@@ -54,7 +64,7 @@ def score_tables(scores: Mapping[str, Any]) -> str:
         "said there; all as shares of what was said."
     )
     tables = [table(_HEADER, rows, 2), f'<p class="small">{explain}</p>']
-    tables += [_speakers(name, kinds["wer"]) for name, kinds in sets.items() if "wer" in kinds]
+    tables += [groups(name, kinds["wer"]) for name, kinds in sets.items() if "wer" in kinds]
     return "".join(tables)
 
 
@@ -72,30 +82,6 @@ def _row(name: str, unit: str, found: Mapping[str, Any]) -> tuple[object, ...]:
         interval(found.get("interval_95")),
         number(found["sentence_error_rate"]),
     )
-
-
-def _speakers(name: str, found: Mapping[str, Any]) -> str:
-    """Speakers of a set, the hardest first; in a fold where they are many."""
-    speakers = sorted(found.get("speakers", {}).items(), key=lambda s: -(s[1]["error_rate"] or 0))
-    if len(speakers) < 2:
-        return ""
-    rows = [
-        (
-            esc(speaker),
-            c["sentences"],
-            c["words"],
-            _bar(c["error_rate"], speakers[0][1]["error_rate"]),
-        )
-        for speaker, c in speakers
-    ]
-    content = table(("speaker", "sentences", "words", "WER %"), rows)
-    heading = f"By speaker: {name}"
-    return folded(heading, content) if len(rows) > 16 else f"<h3>{esc(heading)}</h3>{content}"
-
-
-def _bar(value: float | None, most: float | None) -> str:
-    share = 100 * (value or 0) / most if most else 0
-    return f'<span class="bar" style="--share:{share:.1f}%"></span>{number(value)}'
 
 
 def _sentences(asr: Experiment, name: str, players: Players) -> str:
