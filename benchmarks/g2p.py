@@ -44,7 +44,7 @@ def stock_side(text: Path, tokens: Path, cleaner: str) -> dict[str, Pass]:
     cleaners = None if cleaner == "none" else cleaner
     sentences = [line.split(" ", 1)[1] for line in text.read_text("utf-8").split("\n") if line]
     clean, tokenizer = TextCleaner(cleaners), PhonemeTokenizer(NAME)
-    tokenizer.text2tokens("once to warm up")
+    tokenizer.text2tokens(clean("once to warm up"))
     opened: list[Any] = []
 
     def token_list() -> Iterable[Any]:
@@ -63,12 +63,13 @@ def stock_side(text: Path, tokens: Path, cleaner: str) -> dict[str, Pass]:
 def our_side(text: Path, tokens: Path, cleaner: str) -> dict[str, Pass]:
     """Our passes over the same sentences."""
     sys.path.insert(0, str(ROOT))
+    from espnet_ext.text.cleaners import make_cleaner
     from espnet_ext.text.phonemes import make_g2p
     from espnet_ext.text.tokens import TextPipeline
     from espnet_ext.text.vocabulary import VocabularyConfig, train_tokens
     from espnet_ext.train.data import read_text
 
-    make_g2p(NAME)("once to warm up")
+    make_g2p(NAME)(make_cleaner(cleaner)("once to warm up"))
     ids: list[Any] = []
 
     def token_list() -> Iterable[Any]:

@@ -104,8 +104,8 @@ def _shared(phonemes: Iterable[str]) -> tuple[str, ...]:
 
 def _fits_a_line(text: str, phonemes: Sequence[str]) -> bool:
     """Whether a line of the file holds them: other sentences are converted again."""
-    parts = (text, *phonemes)
-    return bool(text.strip()) and all(p and not set(p) & set("\t\n\r") for p in parts)
+    signs = set(text).union(*phonemes)
+    return bool(text.strip()) and all(phonemes) and signs.isdisjoint("\t\n\r")
 
 
 def digest(settings: str) -> str:

@@ -10,7 +10,9 @@ not before.
 
 from __future__ import annotations
 
+import functools
 import logging
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -86,9 +88,18 @@ class Espeak:
 
 
 def _espeak_backend(language: str, vits: bool, flags: str) -> tuple[Any, Any]:
+    """Phonemizer's backend, opened once for all converters of a thread, and the separators."""
+    backend = _open_espeak(language, flags, threading.get_ident())
+    from phonemizer.separator import Separator
+
+    return backend, Separator(word=" " if vits else None, syllable=None, phone="" if vits else " ")
+
+
+@functools.lru_cache(maxsize=64)
+def _open_espeak(language: str, flags: str, thread: int) -> Any:
+    """A backend with a copy of espeak-ng's library of its own; no two threads share one."""
     try:
         from phonemizer.backend import BACKENDS
-        from phonemizer.separator import Separator
     except ImportError as error:
         raise UserError(
             f"phonemes by espeak-ng need the package phonemizer (no module {error.name}); run "
@@ -97,7 +108,7 @@ def _espeak_backend(language: str, vits: bool, flags: str) -> tuple[Any, Any]:
     logger = logging.getLogger("phonemizer")
     logger.setLevel(logging.ERROR)  # it warns about every word count that differs
     try:
-        backend = BACKENDS["espeak"](
+        return BACKENDS["espeak"](
             language=language,
             with_stress=True,
             preserve_punctuation=True,
@@ -110,7 +121,6 @@ def _espeak_backend(language: str, vits: bool, flags: str) -> tuple[Any, Any]:
             "`brew install espeak-ng`), name a language that `espeak-ng --voices` lists, "
             "or choose --token_type char"
         ) from error
-    return backend, Separator(word=" " if vits else None, syllable=None, phone="" if vits else " ")
 
 
 class English:
