@@ -1,13 +1,20 @@
-"""Write the phonemes of each line of a text; with --kaldi of each `utterance-id sentence` line."""
+"""Write the phonemes of each line of a text; with --kaldi of each `utterance-id sentence` line.
+
+With --check nothing is written but a report; the exit status is 1 if phonemes are missing in the model.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from espnet_ext.bin.command import Parser, run
 from espnet_ext.text.lines import count
+
+if TYPE_CHECKING:
+    from espnet_ext.text.phonemize import PhonemizeOptions
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -22,6 +29,9 @@ def get_parser() -> argparse.ArgumentParser:
     oov = ("predict", "espeak", "error")
     add("--oov", choices=oov, default="predict", help="words that CMUdict lacks (g2p_en)")
     add("--oov_list", help="file to write such words to, most frequent first (g2p_en)")
+    add("--check", metavar="TOKENS",
+        help="say which words the lexicon (or CMUdict) lacks and which phonemes a model's tokens lack: a tokens.txt, "
+        "a directory of train_tokens, or a model's config.yaml")  # fmt: skip
     add("--syllables", action="store_true", help="a dot between syllables (g2p_en)")
     add("--no_stress", action="store_true", help="leave marks of stress out (g2p_en, espeak)")
     add("--jobs", type=count(1), default=1, help="processes that convert")
@@ -51,12 +61,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         split = [("", line) for line in lines]
     sentences = [clean(" ".join(sentence.split())) for _, sentence in split]
+    if args.check:
+        return _check(sentences, options, args.check)
     converted = phonemize(sentences, options)
     if args.oov_list:
         write_unknown(args.oov_list, sentences, options)
     for (utt, _), phonemes in zip(split, converted, strict=True):
         sys.stdout.write(f"{utt} {phonemes}".rstrip("\n") + "\n" if args.kaldi else f"{phonemes}\n")
     return 0
+
+
+def _check(sentences: Sequence[str], options: PhonemizeOptions, tokens: str) -> int:
+    from espnet_ext.text.phone_check import check, model_tokens
+
+    found = check(sentences, options, model_tokens(tokens))
+    sys.stdout.write(found.report())
+    return 1 if found.phonemes else 0
 
 
 if __name__ == "__main__":

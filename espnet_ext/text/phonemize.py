@@ -61,7 +61,7 @@ def _line(phonemes: Sequence[str], options: PhonemizeOptions) -> str:
     if options.syllables:
         words = [mark(word) for word in words]
     if not options.stress:
-        words = [[p for p in map(_unstressed, word) if p] for word in words]
+        words = [[p for p in map(unstressed, word) if p] for word in words]
     return "   ".join(" ".join(word) for word in words)
 
 
@@ -76,7 +76,7 @@ def _words(phonemes: Sequence[str]) -> list[list[str]]:
     return words
 
 
-def _unstressed(phoneme: str) -> str:
+def unstressed(phoneme: str) -> str:
     """Without an ARPAbet vowel's digit or IPA's marks of stress; "" if nothing else was there."""
     if re.fullmatch("[A-Z]{2}[012]", phoneme):
         return phoneme[:-1]

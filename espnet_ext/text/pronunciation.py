@@ -64,7 +64,7 @@ def converter_beside(path: str | Path) -> str | None:
 
 _AROUND = "'‘’_"  # at a word of the lexicon: quotation marks and marks of emphasis
 _LETTER = r"[^\W_]"
-_TOKEN = rf"{_LETTER}+(?:['’]{_LETTER}+)*"
+TOKEN = rf"{_LETTER}+(?:['’]{_LETTER}+)*"
 
 
 def _straight(word: str) -> str:
@@ -73,10 +73,10 @@ def _straight(word: str) -> str:
 
 def _pattern(lexicon: Lexicon) -> re.Pattern[str]:
     """Anything that may stand in the lexicon: words, and those of its entries that hold signs."""
-    signs = [word for word in lexicon if not re.fullmatch(_TOKEN, word)]
+    signs = [word for word in lexicon if not re.fullmatch(TOKEN, word)]
     longest_first = sorted(signs, key=lambda word: (-len(word), word))
     entries = "|".join(re.escape(word).replace("'", "['’]") for word in longest_first)
-    inside = f"(?:{entries})(?:['’]s)?(?!['’]?{_LETTER})|{_TOKEN}" if entries else _TOKEN
+    inside = f"(?:{entries})(?:['’]s)?(?!['’]?{_LETTER})|{TOKEN}" if entries else TOKEN
     return re.compile(rf"(?<!{_LETTER})(?<!{_LETTER}['’])(?:{inside})", re.IGNORECASE)
 
 
@@ -147,6 +147,10 @@ class LexiconG2p:
             start = match.end()
         rest = text[start:].lstrip(_AROUND) if start else text
         return [s for s in [*stretches, (rest, None)] if s[0]]
+
+    def holds(self, word: str) -> bool:
+        """Whether the lexicon has a word (with the English ending 's where that may be added)."""
+        return self._look_up(_straight(word)) is not None
 
     def _look_up(self, word: str) -> tuple[str, ...] | None:
         found = self.lexicon.get(word) or self.lexicon.get(word.lower())

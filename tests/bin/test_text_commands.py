@@ -98,3 +98,37 @@ def test_tags_that_are_demanded_and_missing(tmp_path, capsys, monkeypatch):
     (tmp_path / "text").write_text("fine\n")
     assert call(analyse_text.main, [str(tmp_path / "text"), "--tags", "yes"]) == 1
     assert "pip install spacy" in capsys.readouterr().err
+
+
+def test_check_names_words_and_phonemes_that_are_missing(tmp_path, capsys):
+    (tmp_path / "text").write_text("u1 Hello world's end\nu2 blorptastic end\nu3 hello\n")
+    (tmp_path / "lexicon").write_text("hello HH AH0 L OW1\nworld W ER1 L D\n")
+    (tmp_path / "tokens.txt").write_text(
+        "<blank>\n<unk>\nHH\nAH0\nL\nOW1\nW\nER1\nD\n \n<sos/eos>\n"
+    )
+    options = [str(tmp_path / "text"), "--kaldi", "--g2p", "g2p_en"]
+    given = ["--check", str(tmp_path / "tokens.txt"), "--lexicon", str(tmp_path / "lexicon")]
+    assert call(phonemize.main, [*options, *given]) == 1
+    said = capsys.readouterr().out
+    assert "3 sentences" in said and "2 different words are not in the lexicon" in said
+    assert (
+        "  end\t2" in said
+        and "  blorptastic\t1" in said
+        and "Hello" not in said.split("phonemes")[0]
+    )
+    assert "'Z'\t1\tfirst in: Hello world's end" in said and "'W'" not in said
+    assert call(phonemize.main, [*options, "--check", str(tmp_path / "tokens.txt")]) == 1
+    assert "1 different words are not in CMUdict\n  blorptastic\t1" in capsys.readouterr().out
+
+
+def test_check_reads_the_tokens_of_a_model(tmp_path, capsys):
+    (tmp_path / "text").write_text("A B\n")
+    (tmp_path / "tokens.txt").write_text("<blank>\n<unk>\nA\nB\n<sos/eos>\n")
+    (tmp_path / "config.yaml").write_text("token_list: [<blank>, <unk>, A, <sos/eos>]\n")
+    (tmp_path / "empty.yaml").write_text("lr: 1\n")
+    given = [str(tmp_path / "text"), "--g2p", "none", "--check"]
+    assert call(phonemize.main, [*given, str(tmp_path)]) == 0
+    assert call(phonemize.main, [*given, str(tmp_path / "config.yaml")]) == 1
+    assert "'B'\t1\tfirst in: A B" in capsys.readouterr().out
+    assert call(phonemize.main, [*given, str(tmp_path / "empty.yaml")]) == 1
+    assert "has no token_list" in capsys.readouterr().err
