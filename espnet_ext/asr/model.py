@@ -15,11 +15,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from espnet_ext.asr import regularise
 from espnet_ext.asr.objectives.consistency import divergence, share_warps, shared, twice
 from espnet_ext.asr.objectives.feasible import check_lengths, too_short
-from espnet_ext.asr.objectives.schedule import Weight
+from espnet_ext.asr.objectives.guided import cross_attention
+from espnet_ext.asr.objectives.options import KEYS, PAIRED, Options
+from espnet_ext.asr.objectives.phones import PhoneHead
+from espnet_ext.asr.objectives.smoothing import smoothed_cross_entropy
+from espnet_ext.asr.objectives.speaker import SpeakerHead
 from espnet_ext.asr.stream import length_mask
 from espnet_ext.bridge.asr_model import ESPnetASRModel, force_gatherable
+from espnet_ext.errors import UserError
 
 Stats = dict[str, Any]
 
@@ -33,6 +39,7 @@ class Encoded:
         lengths: (N,), in frames.
         text, text_lengths: (N, L) and (N,), in tokens.
         middle: (layer, its output (N, T, D)) where the encoder hands out intermediate ones.
+        extra: what else the batch has, B rows each.
         stats: what is reported.
     """
 
@@ -40,58 +47,68 @@ class Encoded:
     lengths: Tensor
     text: Tensor
     text_lengths: Tensor
-    middle: list[tuple[int, Tensor]] = field(default_factory=list)
+    middle: list[tuple[int, Tensor]]
+    extra: Stats
     stats: Stats = field(default_factory=dict)
+
+    @property
+    def mask(self) -> Tensor:
+        """(N, T), true where there is speech."""
+        return length_mask(self.lengths, self.out.shape[1])
+
+    def rows(self, *names: str) -> tuple[Tensor, ...]:
+        """`extra` arrays, N rows each."""
+        found = tuple(self.extra[name] for name in names)
+        return twice(*found) if len(found[0]) < len(self.out) else found
 
 
 class HybridModel(ESPnetASRModel):
-    """ESPnet's hybrid model with weight schedules and consistency between two views.
+    """ESPnet's hybrid model with more objectives and with weights that change in training.
 
-    Every `..._weight` is a number or a schedule `{from: 1.0, to: 0.3, updates: 5000}` (see `Weight`). A schedule
-    counts updates in the buffer `updates`, one a training batch; a trainer that adds up batches sets it.
+    A schedule counts updates in the buffer `updates`: one a training batch, unless a trainer that adds up batches
+    sets it. Outside training the loss is that of CTC and attention alone, whatever the options, so that figures on
+    validation data compare; what else there is to tell is in the statistics.
 
     Args:
-        ctc_weight: share of CTC in the loss; attention has the rest.
-        cr_ctc_weight: of the consistency of two views in the CTC loss (CR-CTC, Yao et al. 2024; they take 0.2, with
-            2.5 times the time masks: number and largest share of SpecAugment). Two copies of each batch go
-            through the encoder under different masks, so a step takes twice as long.
-        too_short: "error" or "skip" for utterances with fewer frames than CTC needs.
-        conf: everything else is ESPnet's.
+        conf: fields of Options; everything else is ESPnet's.
     """
 
-    def __init__(
-        self,
-        *,
-        ctc_weight: Any = 0.5,
-        cr_ctc_weight: Any = 0.0,
-        too_short: str = "error",
-        **conf: Any,
-    ) -> None:
-        self.weights = {
-            "ctc": Weight.read("ctc_weight", ctc_weight),
-            "cr_ctc": Weight.read("cr_ctc_weight", cr_ctc_weight),
-        }
-        ctc = self.weights["ctc"]
-        if not ctc.constant and ctc.last in (0.0, 1.0):
-            raise ValueError(
-                f"ctc_weight: found a schedule that ends at {ctc.last}, expected an end between 0 and 1, as CTC "
-                "and decoder are both trained before"
-            )
-        if too_short not in ("error", "skip"):
-            raise ValueError(f"too_short: found {too_short!r}, expected error or skip")
-        if self.weights["cr_ctc"].used and ctc.last == 0:
-            raise ValueError("cr_ctc_weight: there is no CTC with ctc_weight 0")
-        super().__init__(ctc_weight=ctc.last, **conf)
-        self.too_short = too_short
+    def __init__(self, **conf: Any) -> None:
+        options = Options(**{key: conf.pop(key) for key in KEYS if key in conf})
+        self.options, self.weights = options, options.weights()
+        super().__init__(ctc_weight=self.weights["ctc"].last, **conf)
+        self._check_decoder()
         if not all(weight.constant for weight in self.weights.values()):
             self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         self.warps = share_warps(self.specaug) if self.weights["cr_ctc"].used else []
+        self.guided_attention = options.guided_attention()
+        inner = self.encoder.output_size() if self.encoder is not None else 0
+        outer = self.postencoder.output_size() if self.postencoder is not None else inner
+        if self.weights["speaker"].used:
+            self.speaker_head = SpeakerHead(outer, options.speakers, options.speaker_mode)
+        if self.weights["phone"].used:
+            width = outer if options.phone_layer is None else inner
+            self.phone_head = PhoneHead(width, options.phones, options.phone_layer)
+
+    def _check_decoder(self) -> None:
+        plain = all(weight.constant for weight in self.weights.values()) and not any(
+            weight.used for name, weight in self.weights.items() if name != "ctc"
+        )
+        if not plain and (self.use_transducer_decoder or self.use_linear_decoder):
+            raise ValueError(
+                "found a transducer or linear decoder, expected an attention decoder for schedules and "
+                f"these weights: {', '.join(f'{name}_weight' for name in self.weights)}"
+            )
 
     def weight(self, name: str) -> float:
         """Of an objective, now; outside training the last of its schedule."""
         found = self.weights[name]
         scheduled = self.training and not found.constant
         return found.at(int(self.updates)) if scheduled else found.last
+
+    def _training_weight(self, name: str) -> float:
+        """The same for what is part of the loss in training only."""
+        return self.weight(name) if self.training else 0.0
 
     # -- the loss ----------------------------------------------------------------------------------------------
 
@@ -110,17 +127,23 @@ class HybridModel(ESPnetASRModel):
             speech_lengths: (B,).
             text: (B, L), padded with -1.
             text_lengths: (B,).
-            extra: more arrays of the batch.
+            extra: more arrays of the batch: `sids`, `lm_text` and `phones` with their `..._lengths`.
 
         Raises:
             TooShortForCTC: if the batch has utterances that CTC cannot align.
+            UserError: if it lacks what an objective needs.
         """
         if self.use_transducer_decoder or self.use_linear_decoder:
-            return super().forward(speech, speech_lengths, text, text_lengths, **extra)
+            found: tuple[Tensor, Stats, Tensor] = super().forward(
+                speech, speech_lengths, text, text_lengths, **extra
+            )
+            return found
         text = text[:, : int(text_lengths.max())]
         text = text.masked_fill(text == -1, self.ignore_id)
-        at = self._encode_batch(speech, speech_lengths, text, text_lengths)
-        loss = self._hybrid_loss(at, extra)
+        at = self._encode_batch(speech, speech_lengths, text, text_lengths, extra)
+        loss = self._hybrid_loss(at)
+        for name in ("lm_text", "speaker", "phone", "regularisation"):
+            loss = self._add(name, loss, at)
         at.stats["loss"] = loss.detach()
         if self.training and hasattr(self, "updates"):
             self.updates += 1
@@ -129,39 +152,69 @@ class HybridModel(ESPnetASRModel):
         )
         return answer
 
-    def _hybrid_loss(self, at: Encoded, extra: Stats) -> Tensor:
-        weight = self.weight("ctc")
+    def _hybrid_loss(self, at: Encoded) -> Tensor:
+        """CTC and attention by their shares."""
         if self.ctc is None:
             return self._attention_loss(at)
-        loss_ctc = self._ctc_loss(at, extra)
+        loss = self._ctc_loss(at)
         if self.decoder is None:
-            return loss_ctc
-        return weight * loss_ctc + (1 - weight) * self._attention_loss(at)
+            return loss
+        weight = self.weight("ctc")
+        return weight * loss + (1 - weight) * self._attention_loss(at)
+
+    def _add(self, name: str, loss: Tensor, at: Encoded) -> Tensor:
+        """`loss` with an objective that is neither CTC nor attention, if the options ask for it."""
+        if not self.weights[name].used:
+            return loss
+        found = getattr(self, f"_{name}_loss")(at)
+        if found is None:
+            return loss
+        at.stats[f"loss_{name}"] = found.detach()
+        return loss + self.weight(name) * found if self.training else loss
+
+    def _has(self, at: Encoded, key: str, option: str, advice: str) -> bool:
+        """Whether the batch has what an option needs; it may lack it outside training.
+
+        Raises:
+            UserError: if it lacks it in training.
+        """
+        if key not in at.extra and self.training:
+            raise UserError(
+                f"{option}: found a batch without {key!r}, expected one with it: {advice}"
+            )
+        return key in at.extra
 
     # -- the encoder -------------------------------------------------------------------------------------------
 
     def _encode_batch(
-        self, speech: Tensor, speech_lengths: Tensor, text: Tensor, text_lengths: Tensor
+        self,
+        speech: Tensor,
+        speech_lengths: Tensor,
+        text: Tensor,
+        text_lengths: Tensor,
+        extra: Stats,
     ) -> Encoded:
+        paired = any(self._training_weight(name) for name in PAIRED)
+        views = paired and bool(self._training_weight("cr_ctc"))
         with self._frontend_precision(speech):
             feats, lengths = self._extract_feats(speech, speech_lengths)
-        if self.training and self.weight("cr_ctc"):
-            feats, lengths, text, text_lengths = twice(feats, lengths, text, text_lengths)
-            with shared(self.warps):
-                out, lengths = self._encode_feats(feats, lengths)
-        else:
-            out, lengths = self._encode_feats(feats, lengths)
-        middle = []
-        if isinstance(out, tuple):
-            out, middle = out
-        at = Encoded(out, lengths, text, text_lengths, middle)
-        self._check_lengths(at)
-        return at
+            if views:  # masked one by one
+                feats, lengths = twice(feats, lengths)
+            with shared(self.warps if views else []):
+                feats, lengths = self._augment(feats, lengths)
+        if paired and not views:
+            feats, lengths = twice(feats, lengths)
+        out, lengths = self._encode_feats(feats, lengths)
+        out, middle = out if isinstance(out, tuple) else (out, [])
+        stats = self._check_lengths(text, text_lengths, lengths[: len(text)])
+        if paired:
+            text, text_lengths = twice(text, text_lengths)
+        return Encoded(out, lengths, text, text_lengths, middle, extra, stats)
 
     def encode(self, speech: Tensor, speech_lengths: Tensor) -> tuple[Any, Tensor]:
         """(B, samples, ...) and (B,) -> (B, T, D) and (B,); with what the middle layers say: ((B, T, D), [...])."""
         with self._frontend_precision(speech):
-            feats, lengths = self._extract_feats(speech, speech_lengths)
+            feats, lengths = self._augment(*self._extract_feats(speech, speech_lengths))
         return self._encode_feats(feats, lengths)
 
     def _frontend_precision(self, x: Tensor) -> torch.autocast:
@@ -170,13 +223,16 @@ class HybridModel(ESPnetASRModel):
         dtype = torch.get_autocast_dtype(device)
         return torch.autocast(device, enabled=self.autocast_frontend, dtype=dtype)
 
+    def _augment(self, feats: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Masks and normalisation: features (N, S, F) and (N,) -> the same."""
+        if self.specaug is not None and self.training:
+            feats, lengths = self.specaug(feats, lengths)
+        if self.normalize is not None:
+            feats, lengths = self.normalize(feats, lengths)
+        return feats, lengths
+
     def _encode_feats(self, feats: Tensor, lengths: Tensor) -> tuple[Any, Tensor]:
-        """Masks, normalisation and encoder: features (N, S, F) -> as `encode`."""
-        with self._frontend_precision(feats):
-            if self.specaug is not None and self.training:
-                feats, lengths = self.specaug(feats, lengths)
-            if self.normalize is not None:
-                feats, lengths = self.normalize(feats, lengths)
+        """Features (N, S, F) and (N,) -> as `encode`."""
         if self.preencoder is not None:
             feats, lengths = self.preencoder(feats, lengths)
         if self.encoder is None:
@@ -192,42 +248,41 @@ class HybridModel(ESPnetASRModel):
 
     # -- CTC ---------------------------------------------------------------------------------------------------
 
-    def _check_lengths(self, at: Encoded) -> None:
+    def _check_lengths(self, text: Tensor, text_lengths: Tensor, frames: Tensor) -> Stats:
         if self.ctc is None:
-            return
-        if self.too_short == "error":
-            check_lengths(at.text, at.text_lengths, at.lengths)
-        else:
-            number = too_short(at.text, at.text_lengths, at.lengths).sum()
-            at.stats["too_short"] = number.float()
+            return {}
+        if self.options.too_short == "error":
+            check_lengths(text, text_lengths, frames)
+            return {}
+        return {"too_short": too_short(text, text_lengths, frames).sum().float()}
 
-    def _ctc_loss(self, at: Encoded, extra: Stats) -> Tensor:
-        """CTC of the last and, if asked for, of middle layers; and the consistency of two views."""
+    def _ctc_loss(self, at: Encoded) -> Tensor:
+        """CTC of the last and, if asked for, of middle layers; and the consistency of two copies."""
         loss, cer = self._calc_ctc_loss(at.out, at.lengths, at.text, at.text_lengths)
         at.stats["loss_ctc"], at.stats["cer_ctc"] = loss.detach(), cer
         if self.interctc_weight and at.middle:
-            inner = sum(self._middle_loss(layer, out, at, extra) for layer, out in at.middle)
-            loss = (1 - self.interctc_weight) * loss + self.interctc_weight * inner / len(at.middle)
-        consistency = self.weight("cr_ctc") if self.training else 0.0
-        if consistency:
-            log_probs = self.ctc.ctc_lo(at.out).float().log_softmax(dim=-1)
-            apart = divergence(log_probs, length_mask(at.lengths, at.out.shape[1]), True)
-            at.stats["loss_cr_ctc"] = apart.detach()
-            loss = loss + consistency * apart
+            inner = sum(self._middle_loss(layer, out, at) for layer, out in at.middle)
+            mean = inner / len(at.middle)
+            loss = (1 - self.interctc_weight) * loss + self.interctc_weight * mean
+        for name in ("cr_ctc", "rdrop_ctc"):
+            weight = self._training_weight(name)
+            if weight:
+                log_probs = self.ctc.ctc_lo(at.out).float().log_softmax(dim=-1)
+                apart = divergence(log_probs, at.mask, stop_target=name == "cr_ctc")
+                at.stats[f"loss_{name}"] = apart.detach()
+                loss = loss + weight * apart
         return loss
 
-    def _middle_loss(self, layer: int, out: Tensor, at: Encoded, extra: Stats) -> Tensor:
+    def _middle_loss(self, layer: int, out: Tensor, at: Encoded) -> Tensor:
         """CTC of a middle layer, on the text or on what `aux_ctc` names for it (Lee & Watanabe 2021)."""
         name = (self.aux_ctc or {}).get(str(layer))
         text, lengths = at.text, at.text_lengths
         if name is not None:
-            if name not in extra:
-                raise ValueError(
-                    f"aux_ctc: layer {layer} is to be trained on {name!r}, which the data lacks"
+            if name not in at.extra:
+                raise UserError(
+                    f"aux_ctc: layer {layer} is to be trained on {name!r}, which the batch lacks"
                 )
-            text, lengths = extra[name], extra[f"{name}_lengths"]
-            if len(at.text) == 2 * len(text):
-                text, lengths = twice(text, lengths)
+            text, lengths = at.rows(name, f"{name}_lengths")
         loss, cer = self._calc_ctc_loss(out, at.lengths, text, lengths)
         at.stats[f"loss_interctc_layer{layer}"] = loss.detach()
         at.stats[f"cer_interctc_layer{layer}"] = cer
@@ -236,6 +291,94 @@ class HybridModel(ESPnetASRModel):
     # -- attention ---------------------------------------------------------------------------------------------
 
     def _attention_loss(self, at: Encoded) -> Tensor:
-        loss, accuracy, cer, wer = self._calc_att_loss(at.out, at.lengths, at.text, at.text_lengths)
-        at.stats.update(loss_att=loss.detach(), acc=accuracy, cer=cer, wer=wer)
+        """Cross-entropy of the decoder, what leads its attention, and the consistency of two dropouts."""
+        guided = self._training_weight("guided_attention")
+        if hasattr(self.decoder, "keep_attention"):
+            self.decoder.keep_attention(bool(guided))
+        logits, target = self._decode(at.out, at.lengths, at.text, at.text_lengths)
+        loss = self._cross_entropy(logits, target)
+        predicted, spoken = logits.detach().argmax(dim=-1), target != self.ignore_id
+        accuracy = ((predicted == target) & spoken).sum() / spoken.sum()
+        at.stats.update(loss_att=loss.detach(), acc=accuracy, cer=None, wer=None)
+        if not self.training and self.error_calculator is not None:
+            text = self._with_language(at.text, at.text_lengths)[0]
+            at.stats["cer"], at.stats["wer"] = self.error_calculator(predicted.cpu(), text.cpu())
+        if guided:
+            penalty = self.guided_attention(
+                cross_attention(self.decoder), spoken.sum(dim=1), at.lengths
+            )
+            at.stats["loss_guided_attention"] = penalty.detach()
+            loss = loss + guided * penalty
+        if self._training_weight("rdrop"):
+            apart = divergence(logits.float().log_softmax(dim=-1), spoken, stop_target=False)
+            at.stats["loss_rdrop"] = apart.detach()
+            loss = loss + self.weight("rdrop") * apart
         return loss
+
+    def _decode(
+        self, memory: Tensor, lengths: Tensor, text: Tensor, text_lengths: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What the decoder says (N, L + 1, V), and what it should say (N, L + 1) with <eos> and padding."""
+        text, text_lengths = self._with_language(text, text_lengths)
+        inside = length_mask(text_lengths, text.shape[1])
+        first = text.new_full((len(text), 1), self.sos)
+        given = torch.cat((first, text.masked_fill(~inside, self.eos)), dim=1)
+        padded = text.masked_fill(~inside, self.ignore_id)
+        target = torch.cat((padded, torch.full_like(first, self.ignore_id)), dim=1)
+        target = target.scatter(1, text_lengths[:, None], self.eos)
+        logits, _ = self.decoder(memory, lengths, given, text_lengths + 1)
+        return logits, target
+
+    def _with_language(self, text: Tensor, text_lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The text behind the token of its language, if the model has one."""
+        if self.lang_token_id is None:
+            return text, text_lengths
+        language = self.lang_token_id.to(text.device).expand(len(text), 1)
+        return torch.cat((language, text), dim=1), text_lengths + 1
+
+    def _cross_entropy(self, logits: Tensor, target: Tensor) -> Tensor:
+        criterion = self.criterion_att
+        return smoothed_cross_entropy(
+            logits, target, self.ignore_id, criterion.smoothing, criterion.normalize_length
+        )
+
+    # -- more to learn -----------------------------------------------------------------------------------------
+
+    def _lm_text_loss(self, at: Encoded) -> Tensor | None:
+        """The decoder on text alone, hearing one frame of zeros (internal language model, Meng et al. 2021)."""
+        advice = "preprocessor: espnet_ext.asr.preprocess:TextBatches with text: [...]"
+        if not self._has(at, "lm_text", "lm_text_weight", advice):
+            return None
+        text, lengths = at.extra["lm_text"], at.extra["lm_text_lengths"]
+        silence = at.out.new_zeros(len(text), 1, at.out.shape[2])
+        logits, target = self._decode(silence, torch.ones_like(lengths), text, lengths)
+        return self._cross_entropy(logits, target)
+
+    def _speaker_loss(self, at: Encoded) -> Tensor | None:
+        """Cross-entropy of the speaker head."""
+        advice = "number the speakers with speaker_ids, which writes utt2sid"
+        if not self._has(at, "sids", "speaker_weight", advice):
+            return None
+        (sids,) = at.rows("sids")
+        found = self.speaker_head(at.out, at.mask, sids.view(-1))
+        if found is None:
+            return None
+        at.stats["acc_speaker"] = found[1]
+        loss: Tensor = found[0]
+        return loss
+
+    def _phone_loss(self, at: Encoded) -> Tensor | None:
+        """CTC of the phone head."""
+        advice = (
+            "preprocessor: espnet_ext.asr.preprocess:PhoneTargets with phones: <token directory>"
+        )
+        if not self._has(at, "phones", "phone_weight", advice):
+            return None
+        heard = self.phone_head.choose(at.out, at.middle)
+        loss: Tensor = self.phone_head(heard, at.lengths, *at.rows("phones", "phones_lengths"))
+        return loss
+
+    def _regularisation_loss(self, at: Encoded) -> Tensor | None:
+        """A penalty on the encoder's matrices; in training only, as it says nothing about the data."""
+        penalty = getattr(regularise, self.options.regularisation)
+        return penalty(self.encoder) if self.training else None

@@ -47,19 +47,30 @@ def tiny_model(model: str = OURS, conf: dict[str, Any] | None = None, **changes:
     return TASKS["asr"].build(complete(TASKS["asr"].defaults, found)).train()
 
 
-def tiny_batch(seed: int = 1, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
-    """Three utterances of features and tokens."""
+def tiny_batch(
+    seed: int = 1, dtype: torch.dtype = torch.float32, extra: bool = False
+) -> dict[str, torch.Tensor]:
+    """Three utterances of features and tokens; `extra`: with speakers, phones and sentences without sound."""
     torch.manual_seed(seed)
+    more = {
+        "sids": torch.tensor([[2], [0], [1]]),
+        "phones": torch.tensor([[1, 2, 2], [3, -1, -1], [1, 3, -1]]),
+        "phones_lengths": torch.tensor([3, 1, 2]),
+        "lm_text": torch.tensor([[2, 4], [3, -1], [4, 4]]),
+        "lm_text_lengths": torch.tensor([2, 1, 2]),
+    }
     return {
         "speech": torch.randn(3, 21, 6, dtype=dtype),
         "speech_lengths": torch.tensor([21, 15, 18]),
         "text": torch.tensor([[2, 3, 3, 4], [4, 2, -1, -1], [3, 2, 4, -1]]),
         "text_lengths": torch.tensor([4, 2, 3]),
+        **(more if extra else {}),
     }
 
 
 def total(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """The loss, a scalar."""
+    """The loss, a scalar; dropout and masks are the same at each call."""
+    torch.manual_seed(7)
     return model(**{name: tensor.clone() for name, tensor in batch.items()})[0].sum()
 
 
