@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 FLOOR_DB = -120.0  # what stands for the level of digital silence
 _BIN_DB = 0.25  # width of the histogram of frame levels
 _BINS = round(-FLOOR_DB / _BIN_DB) + 41  # up to +10 dBFS
+_ALL_FRAMES = 64  # so many have their spectrum taken, and a quarter of those after them
 _TOP_RUN = 3  # so many samples at the very top in a row are clipped, not a peak
 _CLIFF_DB, _CLIFF_WIDTH, _CLIFF_LOWEST, _BAND = 15.0, 250.0, 1500.0, 125.0  # see _bandwidth
 
@@ -114,7 +115,7 @@ class Meter:
     def __init__(self, rate: int, channels: int) -> None:
         import numpy as np
 
-        self.rate, self.channels, self.samples = rate, channels, 0
+        self.rate, self.channels, self.samples, self.frames = rate, channels, 0, 0
         self.size = 1 << max(4, round(math.log2(0.032 * rate)))  # samples of a frame
         self.window = np.hanning(self.size).astype(np.float32)
         self.spectrum = np.zeros(self.size // 2 + 1)
@@ -169,7 +170,11 @@ class Meter:
         frames = samples[:whole].reshape(-1, self.size)
         power = np.einsum("ts,ts->t", frames, frames, dtype=np.float32) / self.size
         self._add_levels(power)
-        spectra = np.fft.rfft(frames * self.window)  # numpy, for importing scipy.fft takes 0.4 s
+        number = np.arange(self.frames, self.frames + len(frames))
+        self.frames += len(frames)
+        # For the long-term spectrum every fourth is as good as all, of which the transforms would be most of the work.
+        some = frames[(number < _ALL_FRAMES) | (number % 4 == 0)]
+        spectra = np.fft.rfft(some * self.window)  # numpy, for importing scipy.fft takes 0.4 s
         self.spectrum += np.einsum("tf,tf->f", spectra.real, spectra.real, dtype=np.float64)
         self.spectrum += np.einsum("tf,tf->f", spectra.imag, spectra.imag, dtype=np.float64)
 
