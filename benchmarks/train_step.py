@@ -268,11 +268,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         race(sides, given, args.steps)
         lines += rows(sides)
         said += ratios(sides[0], sides[1:])
+    measured = ", processor seconds" if device == "cpu" else ""
     head = (
-        f"A batch of {args.utterances} utterances, {args.seconds * args.utterances:.0f} s of speech, on "
-        f"{device} with {torch.get_num_threads()} thread(s); medians of {args.steps} steps in turn"
-        f"{', processor seconds' if device == 'cpu' else ''}. Attention dropout "
-        f"{args.attention_dropout:g}. Inner width of feed-forward parts {INNER['stock']} (stock) and {INNER['ours']} (ours), so that the parameters are as many."
+        f"A batch of {args.utterances} utterances, {args.seconds * args.utterances:.0f} s of speech, on {device} with "
+        f"{torch.get_num_threads()} thread(s); medians of {args.steps} steps in turn{measured}. Attention dropout "
+        f"{args.attention_dropout:g}. Inner width of feed-forward parts {INNER['stock']} (stock) and {INNER['ours']} "
+        "(ours), so that the parameters are as many."
     )
     text = "\n".join(
         [

@@ -103,11 +103,15 @@ class RelativeAttention(SelfAttention):
         """(B, H, T, C) and twice (B, H, K, C), queries being the last of the keys -> (B, H, T, C)."""
         distances = self.project_position(positions.to(query.dtype))
         distances = distances.unflatten(1, (self.heads, -1)).transpose(0, 1)  # (H, T + K, C)
-        by_distance = (query + self.position_bias[:, None]) @ distances.transpose(1, 2)
+        content, place = (
+            (query + bias[:, None]).to(query.dtype)
+            for bias in (self.content_bias, self.position_bias)
+        )
+        by_distance = place @ distances.transpose(1, 2).to(query.dtype)
         bias = skew(by_distance, key.shape[2]) * query.shape[3] ** -0.5
         if mask is not None:
             bias = bias.masked_fill(~mask, float("-inf"))
-        return super().mix(query + self.content_bias[:, None], key, value, bias, None)
+        return super().mix(content, key, value, bias, None)
 
 
 def make_attention(positions: str, width: int, heads: int, dropout: float) -> SelfAttention:

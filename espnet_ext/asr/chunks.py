@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,6 +28,21 @@ class Chunks:
     left: int | None = None
     offline_share: float = 0.5
     decode: int | None = None
+
+    @classmethod
+    def read(cls, found: Mapping[str, Any]) -> Chunks:
+        """From a mapping of a YAML.
+
+        Raises:
+            ValueError: for an unknown key or a value of another type.
+        """
+        try:
+            return cls(**found)
+        except TypeError as error:
+            known = ", ".join(cls.__dataclass_fields__)
+            raise ValueError(
+                f"found chunk {dict(found)} ({error}), expected {known}, sizes a list of numbers"
+            ) from error
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sizes", tuple(self.sizes))

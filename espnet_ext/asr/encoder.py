@@ -136,7 +136,7 @@ class CnnConformerEncoder(AbsEncoder):
 
     def _streaming(self, chunk: Mapping[str, Any] | None, block: str) -> None:
         self.can_stream = block != "zipformer" and min(self.subsampling.strides) >= 2
-        self.chunks = None if chunk is None else Chunks(**chunk)
+        self.chunks = None if chunk is None else Chunks.read(chunk)
         self.decoding_chunk = self.chunks.decode if self.chunks else None
         if chunk is not None and not self.can_stream:
             raise ValueError(

@@ -22,10 +22,11 @@ def rotary_table(length: int, width: int, device: torch.device) -> tuple[Tensor,
 
 
 def rotate(x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn the pairs (x_i, x_{i+C/2}) of (B, H, T, C) by their position's angle."""
+    """Turn the pairs (x_i, x_{i+C/2}) of (B, H, T, C) by their position's angle; in half precision at the end only."""
     cosine, sine = table
     first, second = x.chunk(2, dim=-1)
-    return torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1)
+    turned = torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1)
+    return turned.to(x.dtype)
 
 
 def sinusoids(positions: Tensor, width: int) -> Tensor:

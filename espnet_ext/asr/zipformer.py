@@ -63,7 +63,7 @@ class Bypass(nn.Module):
 
     def forward(self, before: Tensor, after: Tensor) -> Tensor:
         """Twice (B, T, D) -> (B, T, D)."""
-        return before.lerp(after, 0.2 + 0.8 * self.logit.sigmoid())
+        return before + (0.2 + 0.8 * self.logit.sigmoid()) * (after - before)
 
 
 class AttentionWeights(nn.Module):

@@ -117,6 +117,22 @@ def test_noise_and_depth_are_for_training_and_follow_the_seed(block):
     assert torch.equal(runs[0], runs[1]) and not torch.allclose(runs[0], runs[2], atol=1e-2)
 
 
+@pytest.mark.parametrize(("block", "positions"), PAIRS)
+def test_half_precision(block, positions):
+    """Both as a mixture and as a whole, it is the same model, roughly; and its gradients are numbers."""
+    model = encoder(block=block, positions=positions, dropout_rate=0.0).train()
+    feats, lengths = torch.randn(2, 40, 10), torch.tensor([40, 23])
+    expected = model(feats, lengths)[0].detach()
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = model(feats, lengths)[0]
+    mixed.float().square().mean().backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+    whole = model.bfloat16()(feats.bfloat16(), lengths)[0]
+    for found in (mixed, whole):
+        error = (found.float() - expected)[:, :5].square().mean() / expected.square().mean()
+        assert float(error.detach()) < 0.05
+
+
 def test_depth_grows_linearly():
     model = encoder(num_blocks=4, stochastic_depth=0.4)
     assert [d.probability for d in model.depth] == pytest.approx([0.1, 0.2, 0.3, 0.4])
@@ -165,6 +181,8 @@ def test_a_trace_serves_other_lengths(block, positions):
         ({"chunk": {"sizes": []}}, "found chunks"),
         ({"chunk": {"offline_share": 2}}, "found offline_share 2"),
         ({"chunk": {"left": -1}}, "found left -1"),
+        ({"chunk": {"size": [8]}}, "'size'.*expected sizes, left"),
+        ({"chunk": {"sizes": 8}}, "sizes a list"),
     ],
 )
 def test_options_that_do_not_fit(change, words):
