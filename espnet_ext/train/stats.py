@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from espnet_ext.bridge.tasks import TASKS
+from espnet_ext.audio.read import opened
+from espnet_ext.bridge.tasks import TASKS, sampling_rate
 from espnet_ext.datadir import write_table
 from espnet_ext.errors import UserError
 from espnet_ext.files import atomic_open
@@ -68,7 +69,7 @@ def _write_shapes(data: Utterances, folder: Path, token_type: str) -> None:
 
 
 class _Collector:
-    """Adds up features of one split and, where asked, keeps the pitch of each utterance."""
+    """Adds up features; of a batch it also has the pitch of each utterance."""
 
     def __init__(self) -> None:
         self.moments: dict[str, Moments] = {}
@@ -85,26 +86,26 @@ class _Collector:
     def merge(self, other: _Collector) -> None:
         for name, moments in other.moments.items():
             self.moments.setdefault(name, Moments()).merge(moments)
-        self.pitch.update(other.pitch)
 
     def save(self, folder: Path) -> None:
         for name, moments in self.moments.items():
             moments.save(folder / f"{name}_stats.npz")
-        if self.pitch:
-            _write_ark(folder / "collect_feats" / "pitch", self.pitch)
 
 
-def _write_ark(stem: Path, arrays: dict[str, np.ndarray]) -> None:
-    """`stem.ark` and `stem.scp`, each whole or not at all."""
+@contextmanager
+def _ark(stem: Path) -> Iterator[Callable[[dict[str, np.ndarray]], None]]:
+    """`stem.ark` and `stem.scp` of the arrays that what is given gets bit by bit; each whole or not at all."""
     import kaldiio
 
-    ark = stem.with_suffix(".ark")
-    table = {}
+    ark, table = stem.with_suffix(".ark"), dict[str, str]()
     with atomic_open(ark, "wb") as stream:
-        for utt in sorted(arrays):
-            header = len(utt.encode()) + 1
-            table[utt] = f"{ark}:{stream.tell() + header}"
-            kaldiio.save_ark(stream, {utt: arrays[utt].astype(np.float32)})
+
+        def add(arrays: dict[str, np.ndarray]) -> None:
+            for utt in sorted(arrays):
+                table[utt] = f"{ark}:{stream.tell() + len(utt.encode()) + 1}"
+                kaldiio.save_ark(stream, {utt: arrays[utt].astype(np.float32)})
+
+        yield add
     write_table(stem.with_suffix(".scp"), table)
 
 
@@ -130,10 +131,11 @@ def collect_stats(task_name: str, places: Places, device: str = "cpu", processes
         return
     config = _without_normalisation({**config, "token_list": pipeline.token_list})
     model = task.build(config).to(device).eval()
+    rate = sampling_rate(task.name, config)
     with _one_thread(device):
         for split, data in splits.items():
-            work = _Work(model, data, Collate(task.text_pad), device)
-            _collect(work, split, processes).save(places.output_dir / split)
+            work = _Work(model, data, Collate(task.text_pad), device, rate)
+            _collect(work, places.output_dir / split, processes)
 
 
 @contextmanager
@@ -156,9 +158,11 @@ class _Work:
     data: Utterances
     collate: Collate
     device: str
+    rate: int | None  # Hz that the front end is made for, where it says so
 
     @torch.no_grad()
     def __call__(self, batch: list[int]) -> _Collector:
+        self._require_rate([self.data.ids[index] for index in batch])
         found = _Collector()
         ids, tensors = self.collate([self.data[index] for index in batch])
         found.add(
@@ -166,16 +170,37 @@ class _Work:
         )
         return found
 
+    def _require_rate(self, utts: list[str]) -> None:
+        """All audio is at the front end's rate; a sum over several rates would mean nothing.
 
-def _collect(work: _Work, split: str, processes: int) -> _Collector:
-    """Statistics of a split, added up in the order of its batches."""
+        Raises:
+            UserError: naming an utterance that is not.
+        """
+        for utt in utts if self.rate else ():
+            with opened(self.data.audio[utt], utt) as stream:
+                found = stream.samplerate
+            if found != self.rate:
+                raise UserError(
+                    f"utterance {utt!r}: found audio at {found} Hz, expected {self.rate} Hz as the front end "
+                    f"is made for: format the audio with --fs {self.rate}, or set that rate in the YAML"
+                )
+
+
+def _collect(work: _Work, folder: Path, processes: int) -> None:
+    """Write the statistics of a split, added up in the order of its batches; its pitch is written as it comes."""
     seconds = CPU_BATCH if work.device == "cpu" else GPU_BATCH
     batches = BucketSampler(work.data.lengths("seconds"), seconds).batches(1, shuffle=False)
-    whole = _Collector()
-    with _mapped(work, batches, processes if work.device == "cpu" else 1) as found:
-        for part in progress(found, len(batches), f"statistics of {split}"):
+    whole, keep = _Collector(), None
+    with ExitStack() as stack:
+        found = stack.enter_context(
+            _mapped(work, batches, processes if work.device == "cpu" else 1)
+        )
+        for part in progress(found, len(batches), f"statistics of {folder.name}"):
             whole.merge(part)
-    return whole
+            if part.pitch:
+                keep = keep or stack.enter_context(_ark(folder / "collect_feats" / "pitch"))
+                keep(part.pitch)
+    whole.save(folder)
 
 
 @contextmanager

@@ -1,7 +1,12 @@
 """Statistics of features."""
 
+import shutil
+
 import numpy as np
 import pytest
+import soundfile
+
+from espnet_ext.errors import UserError
 
 
 @pytest.mark.parametrize("task", ["asr", "tts"])
@@ -24,3 +29,34 @@ def test_any_number_of_processes_gives_the_same_to_the_bit(tiny, tmp_path, monke
     if task == "tts":
         arks = [p.read_bytes() for p in sorted(tmp_path.rglob("train/collect_feats/pitch.ark"))]
         assert len(arks) == 2 and arks[0] == arks[1]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        ("rate", "'valid-02': found audio at 16000 Hz, expected 8000 Hz"),
+        ("cut", "'valid-02'.*cut off"),
+        ("garbage", "'valid-02'.*unreadable"),
+        ("gone", "'valid-02'.*unreadable"),
+    ],
+)
+def test_audio_that_cannot_be_used_is_named(tiny, tmp_path, monkeypatch, damage, words, processes):
+    from espnet_ext.train import stats
+
+    monkeypatch.setattr(stats, "CPU_BATCH", 3.0)
+    data = shutil.copytree(tiny.valid, tmp_path / "data")
+    path = data / "wav/valid-02.wav"
+    samples, _ = soundfile.read(path, dtype="int16")
+    if damage == "rate":
+        soundfile.write(path, samples, 16000)
+    elif damage == "gone":
+        path.unlink()
+    else:
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2] if damage == "cut" else b"no audio" * 99)
+    table = (data / "wav.scp").read_text().replace(str(tiny.valid), str(data))
+    (data / "wav.scp").write_text(table)
+    with pytest.raises(UserError, match=words):
+        places = tiny.places("asr", tmp_path / "stats", train=[data])
+        stats.collect_stats("asr", places, processes=processes)
