@@ -125,13 +125,19 @@ def _tokens(config: Config) -> list[str]:
 
 
 def _component(task: str, config: Config, key: str, kind: str | None = None, **given: Any) -> Any:
-    """Build `config[key]` with `config[key + "_conf"]`; None if the configuration leaves it out."""
+    """Build `config[key]` with `config[key + "_conf"]`; None if the configuration leaves it out.
+
+    A class may have a `complete_conf(conf, token_list)`, which gives its options with what it reads from other files,
+    so that the config.yaml of a trained model holds all that it is made from.
+    """
     name = config.get(key)
     if name is None:
         return None
     conf = config.get(f"{key}_conf") or {}
     cls = find_class(task, kind or key, name)
     try:
+        if hasattr(cls, "complete_conf"):
+            conf = config[f"{key}_conf"] = cls.complete_conf(conf, config.get("token_list"))
         return cls(**given, **conf)
     except (TypeError, ValueError, AssertionError) as error:
         if _is_a_bug(cls, {**given, **conf}, error):
