@@ -16,6 +16,7 @@ from jobs import BadUsage
 
 OPTION = re.compile(r"([a-z][a-z0-9_]*)=(\"[^\"]*\"|'[^']*'|\S*)[^#]*(?:\s#\s*(.*))?$")
 STAGE = re.compile(r'\s*run_(?:stage|recipe) (\d+) (\w+) "([^"]*)"(?: after "?([\w,]*)"?)?')
+PART = re.compile(r'\. "\$ROOT/egs2/TEMPLATE/\w+/(\w+\.sh)"')
 COMMON = os.path.join(os.path.dirname(os.path.realpath(__file__)), "recipe.sh")
 
 
@@ -89,8 +90,10 @@ def stages(*scripts: str) -> dict[int, tuple[str, str]]:
 
 
 def scripts(recipe: str, template: str) -> list[str]:
-    """The template and the recipe, once where a recipe is its own template."""
-    return list(dict.fromkeys((template, recipe)))
+    """The template, the parts of it that lie beside it, and the recipe; once where a recipe is its own template."""
+    parts = [match[1] for match in map(PART.match, read(template)) if match]
+    beside = [os.path.join(os.path.dirname(template), part) for part in parts]
+    return list(dict.fromkeys((template, *filter(os.path.isfile, beside), recipe)))
 
 
 def close_to(word: str, known: list[str], dashes: str = "") -> str:

@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from espnet_ext.bin._scoring import add_counting, counting_of
 from espnet_ext.bin.command import Parser, run
 
 
@@ -20,29 +21,7 @@ def get_parser() -> argparse.ArgumentParser:
     add("--ref", required=True, help="directory of the sets' data directories, e.g. dump/raw")
     add("--hyp", required=True, help="decode directory, with SET/text below it")
     add("--tokens", help="directory written by train_tokens: adds the token error rate")
-    add(
-        "--cleaner",
-        help="cleaner for both sides of WER and CER: none, tacotron, normalize or spoken",
-    )
-    add("--nlsyms", help="file of symbols that do not count for WER and CER, one a line")
-    add("--case_sensitive", action="store_true", help="let A and a differ")
-    add("--no_sclite", action="store_true", help="do not call sclite for result.txt")
-    add("--samples", type=int, default=1000, help="draws of the bootstrap intervals")
-    add("--seed", type=int, default=0, help="seed of the bootstrap intervals")
-    add(
-        "--blocks",
-        choices=("utterance", "speaker"),
-        default="utterance",
-        help="what the bootstrap draws; speakers make honest intervals where each has many utterances",
-    )
-    add(
-        "--by",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="table of utterance (or speaker) and group: error rates by it, beside those by gender, accent, "
-        "age, language and condition (utt2... or spk2... of the data directory) and length; may be repeated",
-    )
+    add_counting(parser)
     return parser
 
 
@@ -51,23 +30,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = get_parser().parse_args(argv)
     from pathlib import Path
 
-    from espnet_ext.metrics.asr import ScoreConfig, score_set
+    from espnet_ext.metrics.asr import score_set
     from espnet_ext.metrics.asr_report import write_results
     from espnet_ext.metrics.provenance import provenance
     from espnet_ext.metrics.tables import find_sets
-    from espnet_ext.text.vocabulary import read_symbols
 
-    config = ScoreConfig(
-        cleaner=args.cleaner,
-        nlsyms=read_symbols(args.nlsyms) if args.nlsyms else (),
-        token_dir=args.tokens,
-        case_sensitive=args.case_sensitive,
-        sclite=not args.no_sclite,
-        samples=args.samples,
-        seed=args.seed,
-        blocks=args.blocks,
-        by=tuple(map(Path, args.by)),
-    )
+    config = counting_of(args, args.tokens)
     scored = [
         score_set(Path(args.ref) / name, Path(args.hyp) / name, config)
         for name in find_sets(args.hyp, "text", args.sets)

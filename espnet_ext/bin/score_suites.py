@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from espnet_ext.bin._scoring import add_counting, counting_of
 from espnet_ext.bin.command import Parser, run
 
 
@@ -22,27 +23,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--hyp", type=Path, required=True, help="what was recognised there: SET-CONDITION/text")
     add("--clean_ref", type=Path, required=True, help="directory of the sets' own data directories")
     add("--clean", type=Path, required=True, help="decoding of the sets themselves: SET/text")
-    add("--cleaner", help="cleaner for both sides, as in score_asr")
-    add("--nlsyms", help="file of symbols that do not count, one a line")
-    add("--case_sensitive", action="store_true", help="let A and a differ")
-    add("--samples", type=int, default=1000, help="draws of the bootstrap intervals")
-    add("--seed", type=int, default=0, help="seed of the bootstrap intervals")
+    add_counting(parser)
     args = parser.parse_args(argv)
 
-    from espnet_ext.metrics.asr import ScoreConfig
     from espnet_ext.metrics.provenance import provenance
     from espnet_ext.metrics.suites import Places, score_suites, write_suites
     from espnet_ext.report.sources import read_json
     from espnet_ext.report.suites import write_page
-    from espnet_ext.text.vocabulary import read_symbols
 
-    config = ScoreConfig(
-        cleaner=args.cleaner,
-        nlsyms=read_symbols(args.nlsyms) if args.nlsyms else (),
-        case_sensitive=args.case_sensitive,
-        samples=args.samples,
-        seed=args.seed,
-    )
+    config = counting_of(args)
     places = Places(args.ref, args.hyp, args.clean_ref, args.clean)
     found = score_suites(places, args.sets, config)
     print(write_suites(args.hyp, found, provenance("score_suites", argv)))

@@ -8,6 +8,7 @@ from espnet_ext import datadir
 from espnet_ext.bin.augment_audio import main
 from espnet_ext.bin.command import call
 from espnet_ext.bin.format_audio import main as format_audio
+from espnet_ext.bin.speed_perturb import main as speed_perturb
 from espnet_ext.datadir.edit import write_all
 
 RATE = 16000
@@ -117,3 +118,15 @@ def test_tables_without_their_config(folder, capsys):
     (folder / "data/aug/augment.json").unlink()
     assert call(format_audio, [str(folder / "data"), str(folder / "raw"), "aug"]) == 1
     assert "augment.json: not found" in capsys.readouterr().err
+
+
+def test_augmented_copies_at_every_speed(folder):
+    args = [str(folder / "data/train"), str(folder / "data/both"), "--factors", "1.0 1.1"]
+    assert call(speed_perturb, [*args, "--augment", str(folder / "aug.yaml")]) == 0
+    datadir.validate(folder / "data/both")
+    draws = datadir.read_table(folder / "data/both/utt2augment")
+    speeds = datadir.read_table(folder / "data/both/utt2speed")
+    assert len(draws) == 8
+    assert (draws["sp1.1-aug1-s1-a"], speeds["sp1.1-aug1-s1-a"]) == ("1", "1.1")
+    assert (draws["sp1.1-s1-a"], speeds["aug1-s1-a"]) == ("0", "1.0")
+    assert (folder / "data/both/augment.json").is_file()

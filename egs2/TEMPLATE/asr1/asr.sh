@@ -45,6 +45,8 @@ inference_config=conf/decode_asr.yaml  # beam, weights of CTC and LM
 inference_model=valid.acc.ave.pth      # which checkpoint
 inference_tag=           # name of the decoding's directory; made from inference_config when empty
 score_opts=              # more options for score_asr: "--nlsyms data/nlsyms.txt" = these symbols do not count
+suites=                  # conditions to test under, for example "noise_10db reverb_0.6s telephone": see make_suite --help
+suite_opts=              # more options for make_suite, for example "--noise <folder of noises> --terms <file>"
 
 ## Jobs
 nj=4                     # parallel jobs for data and decoding
@@ -142,10 +144,5 @@ run_stage 12 asr_decode "Recognise the test sets" after filter,lm_train,ngram,as
 run_stage 13 asr_score "Score what was recognised" after asr_decode -- \
   $bin.score_asr --hyp "$decoded" --ref dump/raw --tokens $tokens $score_opts $test_sets
 
-run_stage 14 pack "Pack the model as a zip that ESPnet reads" after lm_train,ngram,asr_train,asr_score -- \
-  $bin.pack --task asr --model_dir "$asr_exp" --model $inference_model $lm_opts $ngram_opt --output "$packed"
-
-if ! $skip_upload; then
-  run_stage 15 upload "Upload the packed model" after pack -- \
-    $bin.upload --repo "$hf_repo" "$packed"
-fi
+# shellcheck source=egs2/TEMPLATE/asr1/after.sh
+. "$ROOT/egs2/TEMPLATE/asr1/after.sh"
