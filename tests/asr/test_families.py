@@ -62,8 +62,8 @@ def test_a_padded_batch_gives_what_each_gives_alone(block, positions, chunk, dat
 
 @pytest.mark.parametrize(("block", "positions"), PAIRS)
 def test_every_weight_gets_the_gradient_of_finite_differences(block, positions):
-    model = encoder(block=block, positions=positions, dropout_rate=0.0, output_size=8)
-    model = model.double().train()
+    small = {"output_size": 8, "num_blocks": 1, "resolutions": (3,), "dropout_rate": 0.0}
+    model = encoder(block=block, positions=positions, **small).double().train()
     feats, lengths = torch.randn(2, 17, 10, dtype=torch.double), torch.tensor([17, 6])
 
     def loss():
