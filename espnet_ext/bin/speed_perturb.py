@@ -1,7 +1,7 @@
 """Add copies of a data directory at other speeds; tables only, format_audio makes the sound.
 
 Ids and speakers get the prefix `sp0.9-` (none for 1.0); `utt2speed` says the speed (Ko et al.
-2015).
+2015). With --augment, augmented copies (see augment_audio) are added first.
 """
 
 from __future__ import annotations
@@ -32,34 +32,6 @@ def factors(text: str) -> list[str]:
     return found
 
 
-def perturb(data: Path, out: Path, speeds: list[str]) -> int:
-    """Write the tables of `data` once for every speed; returns the number of utterances."""
-    from espnet_ext.datadir import numbers_in
-    from espnet_ext.datadir.edit import Tables, prefixed, read_all, write_all
-
-    tables = read_all(data)
-    for name in ("feats.scp", "utt2num_samples"):
-        tables.pop(name, None)
-    if "utt2spk" not in tables or "utt2speed" in tables:
-        found = "utt2speed" if "utt2speed" in tables else "no utt2spk"
-        raise UserError(
-            f"{data}: found {found}, expected an unperturbed data directory: choose another one"
-        )
-    seconds = numbers_in(tables.pop("utt2dur", {}), data / "utt2dur")
-    whole: Tables = {}
-    for speed in speeds:
-        factor = float(speed)
-        prefix = "" if factor == 1 else f"sp{speed}-"
-        copy = prefixed(tables, prefix, prefix)
-        copy["utt2speed"] = dict.fromkeys(copy["utt2spk"], speed)
-        if seconds:
-            copy["utt2dur"] = {prefix + u: f"{s / factor:.6f}" for u, s in seconds.items()}
-        for name, table in copy.items():
-            whole.setdefault(name, {}).update(table)
-    write_all(out, whole)
-    return len(whole["utt2spk"])
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(__doc__)
     parser.add_argument("data", type=Path, help="the data directory")
@@ -70,10 +42,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         default="0.9 1.0 1.1",
         help="speeds; 1.0 keeps the ids as they are",
     )
+    meaning = "YAML: what may happen to augmented copies; unset: there are none"
+    parser.add_argument("--augment", type=Path, metavar="YAML", help=meaning)
+    parser.add_argument("--copies", type=int, default=1, help="augmented ones of every utterance")
     args = parser.parse_args(argv)
     parser.keep_apart(args.out, args.data)
-    count = perturb(args.data, args.out, args.factors)
-    print(f"{args.out}: {count} utterances at speeds {' '.join(args.factors)}")
+    if args.copies < 1:
+        parser.error(f"--copies: found {args.copies}, expected 1 or more")
+
+    from espnet_ext.audio.copies import at_speeds, with_augmented
+    from espnet_ext.datadir.edit import read_all, write_all
+
+    tables = read_all(args.data)
+    if args.augment:
+        tables = with_augmented(tables, args.data, args.augment, args.copies)
+    tables = at_speeds(tables, args.data, args.factors)
+    write_all(args.out, tables)
+    print(f"{args.out}: {len(tables['utt2spk'])} utterances at speeds {' '.join(args.factors)}")
     return 0
 
 
