@@ -1,4 +1,8 @@
-"""Speak the texts of data directories with a trained model."""
+"""Speak the texts of data directories with a trained model; a text may be SSML: <speak> ... </speak>.
+
+Of SSML these are spoken: break, s, p, sub, say-as, phoneme, prosody rate and volume. Pitch and emphasis are named in a
+warning.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +27,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         required=True,
         help="receives SET/{wav,wav.scp,feats.scp,durations}",
     )
+    add(
+        "--ssml", action="store_true", help="every text is SSML; else those that begin with <speak>"
+    )
     add("--job", type=jobs, default=(1, 1), metavar="JOB/N", help="do this share only")
     add("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
     args = parser.parse_args(argv)
     from espnet_ext.inference.decode import read_options
+    from espnet_ext.inference.ssml_speech import ALWAYS, AUTO
     from espnet_ext.inference.synthesize import synthesize_sets
     from espnet_ext.inference.text2speech import SynthesisOptions, Text2Speech
 
@@ -37,7 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         options=read_options(args.config, SynthesisOptions),
         device=args.device,
     )
-    synthesize_sets(speaker, args.data, args.sets, args.output_dir, *args.job)
+    markup = ALWAYS if args.ssml else AUTO
+    job, jobs_ = args.job
+    synthesize_sets(speaker, args.data, args.sets, args.output_dir, job, jobs_, markup)
     return 0
 
 

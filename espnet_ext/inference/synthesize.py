@@ -11,6 +11,7 @@ import numpy as np
 from espnet_ext.datadir import read_table
 from espnet_ext.files import atomic_open
 from espnet_ext.inference.shares import Share, run_key, share_of
+from espnet_ext.inference.ssml_speech import AUTO, read_plans, speak_plan
 from espnet_ext.inference.text2speech import Speech, Text2Speech
 from espnet_ext.progress import progress
 
@@ -39,14 +40,29 @@ def _given(conditions: Conditions, utt: str) -> dict[str, Any]:
 
 
 def _spoken(
-    speaker: Text2Speech, name: str, texts: list[tuple[str, str]], conditions: Conditions
+    speaker: Text2Speech,
+    name: str,
+    texts: list[tuple[str, str]],
+    conditions: Conditions,
+    markup: str,
 ) -> Iterator[tuple[str, Speech]]:
+    plans = read_plans(texts, markup)  # all, before the first is spoken
     for utt, text in progress(texts, len(texts), f"synthesise {name}"):
-        yield utt, speaker(text, **_given(conditions, utt))
+        given = _given(conditions, utt)
+        if utt in plans:
+            yield utt, speak_plan(speaker, plans[utt], given)
+        else:
+            yield utt, speaker(text, **given)
 
 
 def synthesize_sets(
-    speaker: Text2Speech, data: Path, sets: Sequence[str], output: Path, job: int, jobs: int
+    speaker: Text2Speech,
+    data: Path,
+    sets: Sequence[str],
+    output: Path,
+    job: int,
+    jobs: int,
+    markup: str = AUTO,
 ) -> None:
     """Speak this job's share of each set.
 
@@ -56,6 +72,7 @@ def synthesize_sets(
         sets: their names.
         output: receives `SET/{wav/UTT.wav,wav.scp,feats.scp,durations}`.
         job, jobs: the share.
+        markup: "auto": a text that begins with <speak> is SSML; "always": all are.
     """
     import kaldiio
 
@@ -65,9 +82,10 @@ def synthesize_sets(
         key = run_key([], speaker.identity, every, conditions)
         share = Share(output / name, key, job, jobs)
         tables: dict[str, dict[str, str]] = {"wav.scp": {}, "feats.scp": {}, "durations": {}}
+        texts = share_of(every, job, jobs)
         ark = share.parts / f"feats.{job}of{jobs}.ark"
         with atomic_open(ark, "wb") as stream:
-            for utt, speech in _spoken(speaker, name, share_of(every, job, jobs), conditions):
+            for utt, speech in _spoken(speaker, name, texts, conditions, markup):
                 wave = share.folder / "wav" / f"{utt}.wav"
                 _write_wave(wave, speech)
                 tables["wav.scp"][utt] = str(wave)

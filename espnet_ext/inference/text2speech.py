@@ -15,6 +15,8 @@ from espnet_ext.bridge.load import load_model, text_pipeline
 from espnet_ext.errors import UserError
 from espnet_ext.inference.griffin_lim import GriffinLim
 from espnet_ext.inference.shares import run_key
+from espnet_ext.inference.ssml_speech import read_plans, speak_plan
+from espnet_ext.text.ssml import is_ssml
 
 
 @dataclass(frozen=True)
@@ -108,30 +110,47 @@ class Text2Speech:
             iterations=self.options.griffin_lim_iters,
         )
 
-    def _inference_options(self) -> dict[str, Any]:
+    @property
+    def has_speed(self) -> bool:
+        """Whether this model's speed can be chosen."""
+        return "alpha" in inspect.signature(self.model.tts.inference).parameters
+
+    def _inference_options(self, rate: float) -> dict[str, Any]:
         """Those of our options that this model's `inference` knows."""
         offered = {
-            "alpha": self.options.speed_control_alpha,
+            "alpha": self.options.speed_control_alpha / rate,
             "noise_scale": self.options.noise_scale,
             "noise_scale_dur": self.options.noise_scale_dur,
         }
         known = inspect.signature(self.model.tts.inference).parameters
         return {"use_teacher_forcing": False, **{k: v for k, v in offered.items() if k in known}}
 
-    @torch.no_grad()
     def __call__(self, text: str, **conditions: Any) -> Speech:
         """Speak `text`; `conditions` are sids, lids, spembs for models with several voices.
 
+        A text that begins with `<speak>` is SSML.
+
         Raises:
-            UserError: if nothing of the text can be spoken.
+            UserError: if nothing of the text can be spoken, or its markup is malformed.
         """
-        ids = self.pipeline.ids(text)
+        if is_ssml(text):
+            return speak_plan(self, read_plans([("SSML", text)])["SSML"], conditions)
+        return self.speak(self.pipeline.ids(text), text, 1.0, conditions)
+
+    @torch.no_grad()
+    def speak(self, ids: list[int], text: str, rate: float, conditions: dict[str, Any]) -> Speech:
+        """Speak token ids; `text` is for messages, `rate` a factor of the speed where the model has one.
+
+        Raises:
+            UserError: if there is no token.
+        """
         if not ids:
             raise UserError(f"found nothing to speak in {text!r}: give at least one word")
         torch.manual_seed(self.options.seed)
         tokens = torch.tensor(ids, device=self.device)
         conditions = {name: value.to(self.device) for name, value in conditions.items()}
-        found = self.model.inference(text=tokens, **conditions, **self._inference_options())
+        options = self._inference_options(rate)
+        found = self.model.inference(text=tokens, **conditions, **options)
         mel = found.get("feat_gen_denorm", found.get("feat_gen"))
         if self.vocoder is not None:
             wave = self.vocoder(mel.cpu())

@@ -192,10 +192,22 @@ def make_g2p(
     if lexicon:
         if name in ENGLISH:
             check_arpabet(lexicon)
-        space = {VITS: "<space>", "g2p_en": " "}.get(name)
+        space = word_space(name)
         english = name in (VITS, *ENGLISH) or name.startswith(f"{ANY_LANGUAGE}en")
         g2p = LexiconG2p(g2p, lexicon, space, name == VITS, name == "g2p_en", english)
     return CachedG2p(g2p)
+
+
+def converter_name(g2p: str | None) -> str | None:
+    """The name behind a g2p of a configuration, which may be a lexicon file that names its converter."""
+    if g2p is not None and g2p not in G2P_CHOICES and Path(g2p).is_file():
+        return _named_converter(g2p)
+    return g2p
+
+
+def word_space(g2p: str | None) -> str | None:
+    """The token that a converter puts between words, None if it puts none."""
+    return {VITS: "<space>", "g2p_en": " "}.get(converter_name(g2p) or "")
 
 
 def _named_converter(path: str) -> str:

@@ -54,6 +54,7 @@ class Span:
     phonemes: str = ""  # pronunciation of the text
     alphabet: str = ""  # of the phonemes, e.g. ipa or x-arpabet
     say_as: str = ""  # e.g. characters, date, telephone: for the text normaliser
+    say_format: str = ""  # its format, e.g. dmy
 
 
 def is_ssml(text: str) -> bool:
@@ -149,7 +150,7 @@ class _Reader:
                 raise self._fail(
                     '<say-as> has no interpret-as, expected for example interpret-as="date"'
                 )
-            return replace(manner, say_as=found["interpret-as"])
+            return replace(manner, say_as=found["interpret-as"], say_format=found.get("format", ""))
         if name == "prosody":
             return self._prosody(found, manner)
         return manner

@@ -1,0 +1,130 @@
+"""SSML through a trained model: pieces spoken one by one, pauses of the length asked for, joined to one waveform."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from espnet_ext.errors import UserError
+from espnet_ext.text.arpabet import ipa_to_arpabet
+from espnet_ext.text.phonemes import ENGLISH, VITS, converter_name, word_space
+from espnet_ext.text.speech_plan import Pause, Piece, Plan, Run, plan
+from espnet_ext.text.ssml import is_ssml, parse
+from espnet_ext.text.tokens import TextPipeline
+
+if TYPE_CHECKING:
+    from espnet_ext.inference.text2speech import Speech, Text2Speech
+
+#: what to do with texts: find the markup, or expect it
+AUTO, ALWAYS = "auto", "always"
+
+
+def read_plans(texts: Sequence[tuple[str, str]], markup: str = AUTO) -> dict[str, Plan]:
+    """The plans of those texts that are SSML, by utterance; what cannot be spoken is said on stderr, once each.
+
+    Args:
+        texts: (utterance, text).
+        markup: "auto" takes a text that begins with <speak> for SSML; "always" expects all to be SSML.
+
+    Raises:
+        UserError: naming the utterance, if a document is malformed, or there is none where one is expected.
+    """
+    plans: dict[str, Plan] = {}
+    said: set[str] = set()
+    for utt, text in texts:
+        if not is_ssml(text):
+            if markup == ALWAYS:
+                raise UserError(
+                    f"{utt}: found plain text {text[:40]!r}, expected <speak> ... </speak>; "
+                    "mark it up or leave --ssml out"
+                )
+            continue
+        try:
+            plans[utt] = plan(parse(text))
+        except UserError as error:
+            raise UserError(f"{utt}: {error}") from error
+        for warning in plans[utt].warnings:
+            if warning not in said:
+                print(f"warning: {utt}: {warning}", file=sys.stderr)
+            said.add(warning)
+    return plans
+
+
+def piece_ids(pipeline: TextPipeline, piece: Piece) -> list[int]:
+    """Token ids of a piece; phonemes that are given take the place of their text.
+
+    Raises:
+        UserError: if they are in another alphabet than the model's, or the model has no such phoneme.
+    """
+    tokens: list[str] = []
+    space = word_space(pipeline.g2p) if pipeline.token_type == "phn" else None
+    if not any(run.phonemes for run in piece.runs):
+        return pipeline.ids(piece.text)
+    for number, run in enumerate(piece.runs):
+        before = piece.runs[number - 1].text if number else ""
+        if tokens and space and (run.text[:1].isspace() or before[-1:].isspace()):
+            tokens.append(space)
+        tokens += _given(pipeline, run) if run.phonemes else pipeline.tokens(run.text.strip())
+    return pipeline.token_ids(tokens)
+
+
+def _given(pipeline: TextPipeline, run: Run) -> list[str]:
+    """The model's tokens for phonemes of a document."""
+    if pipeline.token_type != "phn":
+        raise UserError(
+            f"<phoneme> around {run.text.strip()!r}: this model reads letters (token type {pipeline.token_type}), "
+            'expected one of type phn; write it with <sub alias="..."> instead'
+        )
+    name = converter_name(pipeline.g2p)
+    ipa = run.alphabet == "ipa"
+    if name in ENGLISH:
+        found = list(ipa_to_arpabet(run.phonemes)) if ipa else run.phonemes.split()
+    elif name == VITS and ipa:
+        found = ["<space>" if c == " " else c for c in run.phonemes]
+    elif name is None or ipa:
+        found = run.phonemes.split()
+    else:
+        raise UserError(
+            f"<phoneme> around {run.text.strip()!r}: found alphabet {run.alphabet!r}, but this model's g2p "
+            f'{name} has IPA; write alphabet="ipa"'
+        )
+    missing = [token for token in found if token not in pipeline.token_list]
+    if missing or not found:
+        raise UserError(
+            f"<phoneme> around {run.text.strip()!r}: {run.phonemes!r} has "
+            f"{', '.join(map(repr, missing)) or 'nothing'} that this model knows of; expected phonemes of its tokens, "
+            "for example " + " ".join(t for t in pipeline.token_list[2:10])
+        )
+    return found
+
+
+def speak_plan(speaker: Text2Speech, planned: Plan, conditions: dict[str, Any]) -> Speech:
+    """One waveform of all steps; mel and durations only of a single piece without pauses.
+
+    Raises:
+        UserError: if nothing of it can be spoken, or see `piece_ids`.
+    """
+    from espnet_ext.inference.text2speech import Speech
+
+    if not any(isinstance(step, Piece) for step in planned.steps):
+        raise UserError("found nothing to speak in this SSML document: give at least one word")
+    if any(isinstance(s, Piece) and s.rate != 1 for s in planned.steps) and not speaker.has_speed:
+        print(
+            "warning: <prosody rate> is not spoken: this model has no control of speed",
+            file=sys.stderr,
+        )
+    waves: list[np.ndarray] = []
+    spoken: Speech | None = None
+    for step in planned.steps:
+        if isinstance(step, Pause):
+            waves.append(np.zeros(round(step.seconds * speaker.rate), np.float32))
+            continue
+        spoken = speaker.speak(piece_ids(speaker.pipeline, step), step.text, step.rate, conditions)
+        waves.append(np.clip(spoken.wave * np.float32(10 ** (step.volume / 20)), -1.0, 1.0))
+    assert spoken is not None
+    if len(waves) == 1:
+        return Speech(waves[0], spoken.rate, spoken.mel, spoken.durations)
+    return Speech(np.concatenate(waves), spoken.rate, None, None)
