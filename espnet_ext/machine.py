@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import platform
+import shutil
+import subprocess
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -28,6 +31,29 @@ def _quota(groups: Path) -> float:
         except (OSError, ValueError):  # "max" is no number
             continue
     return math.inf
+
+
+def output_of(*command: str) -> str:
+    """What a command prints, empty if it is missing or fails."""
+    if shutil.which(command[0]) is None:
+        return ""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def hardware() -> str:
+    """Processor, number of cores this process may use, and the GPUs."""
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), name)
+    except OSError:
+        pass
+    gpus = output_of("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").splitlines()
+    return ", ".join([f"{name} ({cores()} cores)", *gpus])
 
 
 if __name__ == "__main__":

@@ -11,9 +11,11 @@ from typing import Any
 
 from espnet_ext.audio.read import read
 from espnet_ext.datadir import read_table
+from espnet_ext.files import write_text
 from espnet_ext.inference.nbest import to_line
 from espnet_ext.inference.shares import Share, run_key, share_of
 from espnet_ext.inference.speech2text import Speech2Text
+from espnet_ext.machine import hardware
 from espnet_ext.progress import progress
 from espnet_ext.train.config import check_keys, load_yaml
 
@@ -38,7 +40,7 @@ def decode_sets(
         recogniser: a loaded model.
         data: directory of the sets' data directories.
         sets: their names.
-        output: receives `SET/{text,token,score,rtf}` and, if there is more than one hypothesis, `SET/nbest`:
+        output: receives `SET/{text,token,score,rtf,hardware}` and, if there is more than one hypothesis, `SET/nbest`:
             a line of JSON an utterance, see `inference.nbest`.
         job, jobs: the share.
     """
@@ -62,3 +64,12 @@ def decode_sets(
                 tables.setdefault("nbest", {})[utt] = to_line(found)
             tables["rtf"][utt] = f"{spent * rate / max(len(samples), 1):.4f}"
         share.write(tables)
+        write_text(output / name / "hardware", _machine(recogniser, jobs) + "\n")
+
+
+def _machine(recogniser: Speech2Text, jobs: int) -> str:
+    """What the real-time factors were measured on."""
+    import torch
+
+    used = f"{torch.get_num_threads()} threads" if recogniser.device == "cpu" else recogniser.device
+    return f"{hardware()}, {used}, {jobs} jobs at once"

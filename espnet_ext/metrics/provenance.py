@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import platform
 import shlex
-import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from espnet_ext.machine import cores
+from espnet_ext.machine import hardware, output_of
 
 
 @dataclass(frozen=True)
@@ -34,35 +32,12 @@ class Provenance:
         return "\n".join(f"- {name}: `{value}`" for name, value in self.as_dict().items())
 
 
-def _output(*command: str) -> str:
-    """First line that a command prints, empty if it is missing or fails."""
-    if shutil.which(command[0]) is None:
-        return ""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
 def commit() -> str:
     """The commit of the code, "+" appended if files were changed since; "unknown" outside git."""
     here = str(Path(__file__).parent)
-    name = _output("git", "-C", here, "rev-parse", "--short=12", "HEAD")
-    changed = name and _output("git", "-C", here, "status", "--porcelain", "-uno")
+    name = output_of("git", "-C", here, "rev-parse", "--short=12", "HEAD")
+    changed = name and output_of("git", "-C", here, "status", "--porcelain", "-uno")
     return name + ("+" if changed else "") or "unknown"
-
-
-def hardware() -> str:
-    """Processor, number of cores this process may use, and the GPUs."""
-    name = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), name)
-    except OSError:
-        pass
-    gpus = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").splitlines()
-    return ", ".join([f"{name} ({cores()} cores)", *gpus])
 
 
 def installed_version(package: str) -> str:

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from espnet_ext.metrics.provenance import commit, hardware, installed_version
+from espnet_ext.machine import hardware
+from espnet_ext.metrics.provenance import commit, installed_version
 from espnet_ext.report.sources import Experiment, newest_model, read_json, spans, stage_records
 
 Bounds = Sequence[float] | None
