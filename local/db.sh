@@ -4,6 +4,7 @@
 
 AN4_TEST=${AN4_TEST:-}                 # another directory of AN4's kind, to be scored with the trained recogniser
 AN4=${AN4:-downloads}                  # the directory that holds an4/ (64 MB, downloaded)
+NOISE=${NOISE:-}                       # folder of noise recordings, such as MUSAN's noise/ (for an4_6ch)
 LIBRISPEECH=${LIBRISPEECH:-downloads}  # holds LibriSpeech/{train-clean-100,dev-clean,...} (60 GB, downloaded)
 LIBRITTS=${LIBRITTS:-downloads}        # holds LibriTTS/ or LibriTTS_R/ {train-clean-100,...} (40 GB, downloaded)
 LJSPEECH=${LJSPEECH:-downloads}        # holds LJSpeech-1.1/ (2.6 GB, downloaded)

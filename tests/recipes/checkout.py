@@ -72,7 +72,16 @@ class Checkout:
 
 def environment(**more: str) -> dict[str, str]:
     """Ours, without what a person's shell may say about recipes, and with two quiet threads."""
-    unwanted = ("ROOT", "RUN_AS", "AN4", "AN4_TEST", "train_cmd", "decode_cmd", "PYTHONPATH")
+    unwanted = (
+        "ROOT",
+        "RUN_AS",
+        "AN4",
+        "AN4_TEST",
+        "NOISE",
+        "train_cmd",
+        "decode_cmd",
+        "PYTHONPATH",
+    )
     kept = {key: value for key, value in os.environ.items() if key not in unwanted}
     return {**kept, "OMP_NUM_THREADS": "1", **more}
 

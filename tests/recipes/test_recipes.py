@@ -11,7 +11,9 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from benchmarks import miniature
 from tests.corpora import miniatures
@@ -27,6 +29,7 @@ ONE_SPEED = (*SMALL, "--speed_perturb_factors", "")
 #: Recipe -> options that make it tiny. Corpora that are not rendered by the recipe come from CORPORA.
 TINY: dict[str, list[str]] = {
     "an4/asr1": [*debug()[2:], "--filter_opts", "--rule snr>=-60 --rule clipped<=0.5"],
+    "an4_6ch/asr1": [*debug()[2:], "--local_data_opts", "--scenes 2 --updates 1"],
     "chime4/asr1": [*ONE_SPEED, *DEBUG_LM, "--local_data_opts", "--workers 1"],
     "commonvoice/asr1": [*SMALL, *DEBUG_LM, "--nbpe", "30"],
     "commonvoice/tts1": [
@@ -58,9 +61,18 @@ def wsj(root: Path) -> dict[str, str]:
     return {"WSJ0": str(made / "WSJ0"), "WSJ1": str(made / "WSJ1")}
 
 
+def noisy_an4(root: Path) -> dict[str, str]:
+    """AN4, and a folder of noise."""
+    sound = np.random.default_rng(0).standard_normal(16000) * np.linspace(0.01, 0.1, 16000)
+    (root / "noise").mkdir()
+    soundfile.write(root / "noise/rain.wav", sound, 16000)
+    return {"AN4": str(miniature.render(root / "an4")), "NOISE": str(root / "noise")}
+
+
 #: Corpus -> what its recipes find in the environment; those not here render their corpora themselves.
 CORPORA: dict[str, Callable[[Path], dict[str, str]]] = {
     "an4": lambda root: {"AN4": str(miniature.render(root / "an4"))},
+    "an4_6ch": noisy_an4,
     "chime4": lambda root: {"CHIME4": str(miniatures.chime4(root)), **wsj(root)},
     "commonvoice": lambda root: {
         "COMMONVOICE": str(miniatures.commonvoice(miniatures.commonvoice(root), "de"))
