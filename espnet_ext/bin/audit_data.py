@@ -1,4 +1,4 @@
-"""Look through a data directory before anything is trained on it: tables, audio, texts, who is heard.
+"""Look through data directories before anything is trained on them: tables, audio, texts, who is heard.
 
 Writes audit.html (to look at and listen to), audit.tsv (a line an utterance; filter_data takes it) and
 audit.json. Exits with status 1, naming what is wrong, where a training would choke.
@@ -17,32 +17,53 @@ from espnet_ext.quality.findings import KINDS, REFUSED, Limits, Policy, known_ki
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.output and len(args.data) > 1:
+        parser.error(f"--output: found it for {len(args.data)} directories, expected --pages")
 
+    from espnet_ext.errors import UserError
+
+    refusals = []
+    for data in args.data:
+        try:
+            _audit(data, args)
+        except UserError as error:
+            refusals.append(str(error))
+    if refusals:
+        raise UserError("\n".join(refusals))
+    return 0
+
+
+def _audit(data: Path, args: argparse.Namespace) -> None:
+    """Audit one directory and write what was found.
+
+    Raises:
+        UserError: it is refused.
+    """
     from espnet_ext.errors import UserError
     from espnet_ext.quality.audit import audit
     from espnet_ext.quality.results import offenders, write_results
     from espnet_ext.report.audit import write_page
 
-    given = vars(args)
-    limits = Limits(**{f.name: given[f.name] for f in fields(Limits)})
+    limits = Limits(**{f.name: getattr(args, f.name) for f in fields(Limits)})
     policy = Policy.of(args.refuse, args.allow)
-    found = audit(args.data, limits, policy, args.nj, text=not args.no_text)
-    output = args.output or args.data / "audit"
+    found = audit(data, limits, policy, args.nj, text=not args.no_text)
+    output = args.output or data / "audit"
     write_results(found, output)
-    page = write_page(found, output, _texts(args.data, found.places))
+    page = args.pages / f"{data.name}.html" if args.pages else output / "audit.html"
+    write_page(found, page, _texts(data, found.places))
     hours = found.seconds / 3600
-    print(f"{args.data}: {len(found.utts)} utterances, {hours:.2f} hours; page: {page}")
+    print(f"{data}: {len(found.utts)} utterances, {hours:.2f} hours; page: {page}")
     for kind in found.findings:
         if kind not in found.policy.refused:
             print(f"  {found.counts[kind]} {kind}")
     if found.refused:
         raise UserError(
-            f"{args.data}: found what training would choke on:{offenders(found)}\n  Mend it, drop it"
-            f"{_ways(args.data, output, found.refused)}\n  or let it pass with --allow "
+            f"{data}: found what training would choke on:{offenders(found)}\n  Mend it, drop it"
+            f"{_ways(data, output, found.refused)}\n  or let it pass with --allow "
             f"{' '.join(found.refused)}; all of it: {output}/audit.tsv"
         )
-    return 0
 
 
 def _ways(data: Path, output: Path, kinds: Sequence[str]) -> str:
@@ -70,10 +91,13 @@ def _texts(data: Path, wanted: Collection[str]) -> dict[str, str]:
         return {}
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     parser = Parser(__doc__)
-    parser.add_argument("data", type=Path, help="the data directory")
+    parser.add_argument("data", nargs="+", type=Path, help="data directories")
     parser.add_argument("--output", type=Path, help="receives the results; unset: DATA/audit")
+    parser.add_argument(
+        "--pages", type=Path, metavar="DIR", help="receives DIR/NAME.html instead of audit.html"
+    )
     parser.add_argument("--nj", type=int, default=2, help="processes that read the audio")
     parser.add_argument("--no_text", action="store_true", help="text may be missing")
     beside = ", ".join(k for k in KINDS if k not in REFUSED)

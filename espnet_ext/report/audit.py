@@ -38,21 +38,17 @@ _PLAYERS, _LONGEST = 4, 12.0  # seconds
 _ROWS = 12  # groups in a table before the rest is folded
 
 
-def write_page(found: Audit, output: Path, texts: dict[str, str]) -> Path:
-    """Write `audit.html` into `output`.
+def write_page(found: Audit, path: Path, texts: dict[str, str]) -> None:
+    """Write the page of an audit.
 
     Args:
         found: the audit.
-        output: directory; made if it is missing.
+        path: of the page; parents are made.
         texts: of the utterances, shown beside the players.
-
-    Returns:
-        the page's path.
     """
     body = [_verdict(found), _measures(found), _people(found), _worst(found, texts)]
     title = f"Audit of {found.directory}"
-    write_text(output / "audit.html", document(title, _LINKS, body))
-    return output / "audit.html"
+    write_text(path, document(title, _LINKS, body))
 
 
 def _verdict(found: Audit) -> str:

@@ -454,3 +454,21 @@ def test_segments_to_the_end_are_audited_and_formatted(tmp_path):
     assert call(format_audio.main, [str(tmp_path), str(tmp_path / "raw"), "train"]) == 0
     seconds = datadir.read_table(tmp_path / "raw/train/utt2dur")
     assert [float(seconds[u]) for u in utts] == pytest.approx([0.3, 0.75])
+
+
+def test_several_directories_have_their_pages_together(tmp_path, capsys):
+    make(tmp_path)
+    shutil.copytree(tmp_path / "train", tmp_path / "dev")
+    (tmp_path / "dev/text").write_text("")
+    sets = [str(tmp_path / name) for name in ("train", "dev")]
+    pages = ["--pages", str(tmp_path / "pages"), "--nj", "1"]
+    assert (
+        call(audit_data.main, [*sets, *pages]) == 1
+    )  # one of them is broken, both are looked through
+    error = capsys.readouterr().err
+    assert f"{tmp_path}/dev: found what" in error and f"{tmp_path}/train: found" not in error
+    assert sorted(p.name for p in (tmp_path / "pages").iterdir()) == ["dev.html", "train.html"]
+    assert sorted(p.name for p in (tmp_path / "dev/audit").iterdir()) == ["audit.json", "audit.tsv"]
+    with pytest.raises(SystemExit) as caught:
+        call(audit_data.main, [*sets, "--output", str(tmp_path / "out")])
+    assert caught.value.code == 2
