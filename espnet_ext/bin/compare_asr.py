@@ -26,7 +26,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--kind", choices=("wer", "cer"), default="wer", help="count words or characters")
     add_counting(parser)
     add("--worst", type=int, default=5, help="utterances shown that differ most")
-    add("--output", type=Path, metavar="DIR", help="also write comparison.json and COMPARISON.md")
+    add(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="also write comparison.json, COMPARISON.md and comparison.html",
+    )
     args = parser.parse_args(argv)
     if args.samples < 1:
         parser.error(f"--samples: found {args.samples}, expected 1 or more")
@@ -34,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from espnet_ext.metrics.compare import by_group, compare, read_material
     from espnet_ext.metrics.compare_report import text_of, write_comparison
     from espnet_ext.metrics.provenance import provenance
+    from espnet_ext.report.comparison import write_page
 
     config = counting_of(args)
     material = read_material(args.ref, args.first, args.second, config, args.kind)
@@ -41,7 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     groups = by_group(material, config)
     text = text_of(found, groups, material, args.kind, args.worst)
     if args.output:
-        write_comparison(args.output, found, groups, text, provenance("compare_asr", argv))
+        source = provenance("compare_asr", argv)
+        write_comparison(args.output, found, groups, text, source)
+        write_page(args.output, found, groups, material, args.kind, max(args.worst, 8), source)
     print(f"A: {args.first}\nB: {args.second}\n\n{text}", end="")
     return 0
 

@@ -57,11 +57,13 @@ class Material:
         pairs: utterance -> alignments of A and B.
         speakers: utterance -> speaker, as far as known.
         ways: name -> utterance -> group.
+        sounds: utterance -> entry of wav.scp, as far as known.
     """
 
     pairs: dict[str, Pair]
     speakers: Groups
     ways: dict[str, Groups]
+    sounds: dict[str, str]
 
 
 def compare(pairs: Mapping[str, Pair], speakers: Groups, config: ScoreConfig) -> Comparison:
@@ -140,7 +142,7 @@ def read_material(
         UserError: if one is missing, or the two have not recognised the same utterances.
     """
     sets = _sets(ref, first, second)
-    material = Material({}, {}, {})
+    material = Material({}, {}, {}, {})
     split = splitters(config)[kind]
     for name, (at, a, b) in sets.items():
         refs, one, two = (read_table(path, empty=True) for path in (at, a, b))
@@ -153,6 +155,9 @@ def read_material(
         words = {u: len(refs[u].split()) for u in expected}
         material.pairs.update({before + u: (p[0], p[1]) for u, p in pairs.items()})
         material.speakers.update({before + u: s for u, s in speakers_of(at.parent).items()})
+        scp = at.parent / "wav.scp"
+        if scp.is_file() and not (at.parent / "segments").is_file():
+            material.sounds.update({before + u: entry for u, entry in read_table(scp).items()})
         for way, groups in groupings(at.parent, words, config.by).items():
             material.ways.setdefault(way, {}).update({before + u: g for u, g in groups.items()})
         if before:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from espnet_ext.datadir.tables import write_table
 from espnet_ext.errors import UserError
+from espnet_ext.lm import NGRAM_FILE
 from espnet_ext.report.sources import Experiment, newest_model
 from espnet_ext.text.cleaners import make_cleaner
 
@@ -93,15 +94,20 @@ class Decoding:
     Attributes:
         config: YAML of the search; None: the search's defaults.
         lm: directory of a language model, or None.
+        ngram: of an n-gram model, or None.
     """
 
     config: Path | None
     lm: Path | None
+    ngram: Path | None = None
 
 
 def recipe_decoding(asr: Experiment) -> Decoding:
-    """What the recipe decoded with, read off the name of its decoding: `<config's name>[_lm]`."""
+    """What the recipe decoded with, read off the name of its decoding: `<config's name>[_ngram][_lm]`."""
     name = asr.decode.name if asr.decode else ""
-    config = asr.recipe / "conf" / f"{name.removesuffix('_lm')}.yaml"
     lm = newest_model(asr.recipe, "lm") if name.endswith("_lm") else None
-    return Decoding(config if config.is_file() else None, lm)
+    name = name.removesuffix("_lm")
+    found = asr.recipe.glob(f"exp/ngram_*/{NGRAM_FILE}") if name.endswith("_ngram") else []
+    ngram = max(found, key=lambda path: path.stat().st_mtime, default=None)
+    config = asr.recipe / "conf" / f"{name.removesuffix('_ngram')}.yaml"
+    return Decoding(config if config.is_file() else None, lm, ngram)

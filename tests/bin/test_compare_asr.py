@@ -59,6 +59,13 @@ def test_a_difference_with_interval_and_probability(recipe, capsys):
     assert words == whole["first"]["words"] == 2 * 60 * 9
     assert "compare_asr dump A B" in record["command"]
     assert said.strip().split("\n\n", 1)[1] in (recipe / "out/COMPARISON.md").read_text()
+    page = (recipe / "out/comparison.html").read_text()
+    assert (
+        "B has the lower WER" in page
+        and "<h3>By gender</h3>" in page
+        and page.count("<h4>B</h4>") == 8
+    )
+    assert "http://" not in page and "https://" not in page
 
 
 def test_the_two_sides_can_be_swapped(recipe, capsys):

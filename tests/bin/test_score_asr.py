@@ -1,7 +1,9 @@
 """The command score_asr."""
 
 import json
+import re
 
+import numpy as np
 import pytest
 
 from espnet_ext.bin.command import call
@@ -109,3 +111,75 @@ def test_same_results_twice(recipe):
         scores = json.loads((recipe / "exp/asr/decode/scores.json").read_text())
         intervals.append(scores["sets"])
     assert intervals[0] == intervals[1]
+
+
+def test_the_tables_are_sclites_by_speaker_and_in_all(recipe):
+    """300 utterances of nine speakers with every kind of error; percentages to the tenth, as sclite prints them."""
+    if find_sclite() is None:
+        pytest.skip("sclite (package sctk) is not installed")
+    random = np.random.default_rng(0)
+    refs, hyps = {}, {}
+    for k in range(300):
+        words = random.choice(list("abcdefgh"), random.integers(1, 12)).tolist()
+        lots = random.choice(["keep", "drop", "change", "add"], len(words), p=[0.7, 0.1, 0.1, 0.1])
+        kinds = {"keep": "{}", "drop": "", "change": "x", "add": "{} y"}
+        utt = f"s{k % 9}_u{k:03d}"
+        refs[utt] = " ".join(words)
+        hyps[utt] = " ".join(
+            kinds[lot].format(w) for lot, w in zip(lots, words, strict=True) if kinds[lot]
+        )
+    for folder, rows in (("dump/raw/big", refs), ("exp/asr/decode/big", hyps)):
+        (recipe / folder).mkdir()
+        (recipe / folder / "text").write_text(
+            "".join(f"{u} {t}".strip() + "\n" for u, t in refs.items() for t in [rows[u]])
+        )
+    (recipe / "dump/raw/big/utt2spk").write_text("".join(f"{u} {u[:2]}\n" for u in refs))
+    assert call(main, [*RUN, "big"]) == 0
+    result = (recipe / "exp/asr/decode/big/score_wer/result.txt").read_text()
+    percentages = result.split("SYSTEM SUMMARY PERCENTAGES")[1].split("SYSTEM SUMMARY")[0]
+    theirs = dict(re.findall(r"^ *\| +(s\d|Sum/Avg) *\|(.*)\|$", percentages, re.M))
+    ours = {}
+    for line in (recipe / "exp/asr/decode/RESULTS.md").read_text().splitlines():
+        cells = line.strip("|").split("|")
+        name = "Sum/Avg" if cells[0] == "decode/big" else cells[0]
+        if name in theirs and name not in ours:
+            ours[name] = [float(cell) for cell in cells[1:]]
+    assert len(ours) == 10
+    assert ours == {
+        name: [float(n) for n in re.findall(r"[\d.]+", row)] for name, row in theirs.items()
+    }
+
+
+def test_groups_mistakes_speed_and_confidence(recipe):
+    ref, hyp = recipe / "dump/raw/test", recipe / "exp/asr/decode/test"
+    (ref / "spk2gender").write_text("s1 f\ns2 m\n")
+    (ref / "utt2dur").write_text("s1_u1 1.0\ns1_u2 3.0\ns2_u3 1.0\ns2_u4 1.0\n")
+    (recipe / "noisy").write_text("s1_u1 yes\ns1_u2 no\ns2_u3 no\ns2_u4 no\n")
+    (hyp / "rtf").write_text("s1_u1 0.5\ns1_u2 0.5\ns2_u3 0.5\ns2_u4 0.5\n")
+    (hyp / "confidence").write_text("s1_u1 0.9 0.2 0.9\ns1_u2 0.8\ns2_u3\ns2_u4 0.1\n")
+    assert call(main, [*RUN, "--by", "noisy", "--blocks", "speaker"]) == 0
+    decode = recipe / "exp/asr/decode"
+    scores = json.loads((decode / "scores.json").read_text())
+    wer = scores["sets"]["test"]["wer"]
+    assert list(wer["groups"]) == ["gender", "words", "seconds", "noisy"]
+    assert (
+        wer["groups"]["gender"]["f"]["words"] == 6
+        and wer["groups"]["noisy"]["yes"]["substitutions"] == 1
+    )
+    assert wer["mistakes"]["confused"] == [{"said": "cat", "recognised": "bat", "times": 1}]
+    assert wer["mistakes"]["inserted"] == [{"word": "um", "times": 1}]
+    assert scores["timing"]["test"]["rtf_overall"] == 0.5
+    assert scores["timing"]["test"]["latency"]["max"] == 1.5
+    assert (
+        scores["calibration"]["test"]["words"] == 6
+        and scores["calibration"]["test"]["auroc"] == 1.0
+    )
+    results = (decode / "RESULTS.md").read_text()
+    for part in (
+        "### WER by gender",
+        "### WER by noisy",
+        "cat -> bat (1)",
+        "### Speed",
+        "### Confidence",
+    ):
+        assert part in results, part
