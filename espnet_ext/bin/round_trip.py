@@ -86,6 +86,7 @@ def _run(args: argparse.Namespace, asr: Experiment, tts: Experiment, dataset: st
     options = ["--model_dir", str(asr.model), "--model", args.model, "--device", args.device]
     options += ["--config", str(config)] if config else []
     options += ["--lm_dir", str(lm)] if lm else []
+    options += ["--ngram", str(settings.ngram)] if settings.ngram else []
     asr_decode.main([*options, "--output_dir", decode, dump, dataset])
     score_asr.main(["--ref", dump, "--hyp", decode, dataset])
 

@@ -64,6 +64,9 @@ MISSING = {
     "gan_tts_train": TRAIN,
     "collect_stats": [*TRAIN, "--task", "asr"],
     "asr_decode": ["data", "set", "--model_dir", "no", "--output_dir", "out"],
+    "ngram_train": ["--tokens", "no", "--text", "no", "--output_dir", "out"],
+    "rescore": ["no", "--output_dir", "out"],
+    "tune_weights": ["no", "x", "--ref", "no", "--config", "no", "--output", "out"],
     "lm_perplexity": ["--model_dir", "no", "--text", "no"],
     "tts_synthesize": ["data", "set", "--model-dir", "no", "--output-dir", "out"],
 }
