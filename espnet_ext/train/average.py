@@ -42,23 +42,36 @@ def best_epochs(history: list[dict[str, Any]], criterion: Criterion) -> list[int
     return sorted(values, key=lambda e: (not math.isfinite(values[e]), sign * values[e], e))
 
 
-def _kept(history: list[dict[str, Any]], config: dict[str, Any]) -> set[int]:
-    """Epochs whose weights are still wanted."""
-    number = config["keep_nbest_models"]
-    return {e for c in config["best_model_criterion"] for e in best_epochs(history, c)[:number]}
+def _chosen(history: list[dict[str, Any]], config: dict[str, Any]) -> dict[str, list[str]]:
+    """Final file -> the epochs' files that it is the average of, best first."""
+    number, found = config["keep_nbest_models"], {}
+    for split, name, mode in config["best_model_criterion"]:
+        epochs = best_epochs(history, (split, name, mode))[:number]
+        found[f"{split}.{name}.ave.pth"] = [f"{epoch}epoch.pth" for epoch in epochs]
+        if config.get("ema") is not None and split == "valid":
+            epochs = best_epochs(history, ("ema", name, mode))[:number]
+            found[f"{split}.{name}.ema.pth"] = [f"{epoch}epoch.ema.pth" for epoch in epochs]
+    return found
+
+
+def _kept(history: list[dict[str, Any]], config: dict[str, Any]) -> set[str]:
+    """Files of weights that are still wanted."""
+    return {name for names in _chosen(history, config).values() for name in names}
 
 
 def lost_epochs(folder: Path, history: list[dict[str, Any]], config: dict[str, Any]) -> list[int]:
     """Epochs that are wanted and whose weights are not there: another criterion or number let them go."""
-    return [e for e in sorted(_kept(history, config)) if not (folder / f"{e}epoch.pth").is_file()]
+    lost = {name for name in _kept(history, config) if not (folder / name).is_file()}
+    return sorted({int(name.partition("epoch")[0]) for name in lost})
 
 
 def forget_epochs(folder: Path, history: list[dict[str, Any]], config: dict[str, Any]) -> None:
     """Remove the weights of epochs that are not among the best so far."""
     kept = _kept(history, config)
     for line in history:
-        if line["epoch"] not in kept:
-            (folder / f"{line['epoch']}epoch.pth").unlink(missing_ok=True)
+        for name in (f"{line['epoch']}epoch.pth", f"{line['epoch']}epoch.ema.pth"):
+            if name not in kept:
+                (folder / name).unlink(missing_ok=True)
 
 
 def average(paths: Sequence[Path]) -> dict[str, torch.Tensor]:
@@ -75,6 +88,8 @@ def average(paths: Sequence[Path]) -> dict[str, torch.Tensor]:
 def average_best(folder: Path, history: list[dict[str, Any]], config: dict[str, Any]) -> list[Path]:
     """Write `<split>.<name>.best.pth` and `<split>.<name>.ave.pth` for every criterion; the averages.
 
+    With `ema:` also `valid.<name>.ema.pth`, the average of the best moving averages.
+
     Raises:
         UserError: if no epoch has been trained, or the weights of one of the best are not there.
     """
@@ -84,16 +99,16 @@ def average_best(folder: Path, history: list[dict[str, Any]], config: dict[str, 
         )
     lost = lost_epochs(folder, history, config)
     if lost:
+        kept = sorted({int(name.partition("epoch")[0]) for name in _kept(history, config)})
         raise UserError(
             f"{folder}: found no {lost[0]}epoch.pth, expected the weights of all epochs to be averaged "
-            f"({', '.join(map(str, sorted(_kept(history, config))))}): put it back, or train again with --anew"
+            f"({', '.join(map(str, kept))}): put it back, or train again with --anew"
         )
     found = []
-    for criterion in config["best_model_criterion"]:
-        epochs = best_epochs(history, criterion)[: config["keep_nbest_models"]]
-        paths = [folder / f"{epoch}epoch.pth" for epoch in epochs]
-        stem = f"{criterion[0]}.{criterion[1]}"
-        save_tensors(folder / f"{stem}.best.pth", average(paths[:1]))
-        save_tensors(folder / f"{stem}.ave.pth", average(paths))
-        found.append(folder / f"{stem}.ave.pth")
+    for name, files in _chosen(history, config).items():
+        paths = [folder / file for file in files]
+        save_tensors(folder / name, average(paths))
+        if name.endswith(".ave.pth"):
+            save_tensors(folder / name.replace(".ave.pth", ".best.pth"), average(paths[:1]))
+            found.append(folder / name)
     return found

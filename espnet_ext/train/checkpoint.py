@@ -13,7 +13,14 @@ from espnet_ext.errors import UserError
 from espnet_ext.files import atomic_open
 
 NAME, PREVIOUS = "checkpoint.pth", "checkpoint.previous.pth"
-_OF_A_RUN = ("*.pth", "metrics.jsonl", "config.yaml", "attention.npz")
+_OF_A_RUN = (
+    "*.pth",
+    "metrics.jsonl",
+    "updates.jsonl",
+    "config.yaml",
+    "attention.npz",
+    "tensorboard",
+)
 
 
 def save_tensors(path: Path, state: Any) -> None:

@@ -40,7 +40,16 @@ TRAINING: Config = {
     "keep_nbest_models": 5,  # as many epochs are averaged into the final model
     "checkpoint_minutes": 5.0,  # besides the end of every epoch and SIGTERM
     "num_att_plot": 3,  # validation utterances whose attention is kept for the report
-    "init_param": [],  # weights to start from: "file.pth" or "file.pth:encoder" (names with that prefix)
+    "precision": "tf32",  # fp32, tf32 (fp32 on a CPU), bf16 or fp16
+    "weight_decay_groups": False,  # weight decay leaves biases, norms and embeddings alone
+    "phases": [],  # a curriculum, see espnet_ext/train/phases.py; max_epoch is then their sum
+    "ema": None,  # decay of a moving average of the weights, for example 0.999; kept as valid.*.ema.pth
+    "freeze": [],  # names of parameters that stay as they are: [frontend, encoder.layers.0, "*.bias"]
+    "lora": None,  # low-rank adaptation: {rank: 8, alpha: 16, targets: [encoder], train: [ctc]}
+    "not_finite": "skip",  # what follows on a loss that is NaN or infinite: skip the update, or stop
+    "monitor_every": 200,  # updates between two looks at the gradients of each group of modules; 0 = none
+    "trackers": [],  # tensorboard, mlflow, wandb
+    "init_param": [],  # weights to start from, see espnet_ext/train/initial.py: "file.pth", "file.pth:encoder"
 }
 
 

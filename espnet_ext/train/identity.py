@@ -13,7 +13,9 @@ import numpy as np
 import torch
 
 from espnet_ext.audio.read import ark_offset
+from espnet_ext.train.config import TRAINING
 from espnet_ext.train.data import Utterances
+from espnet_ext.train.initial import source_files as source_weights
 from espnet_ext.train.sources import code_digest, dotted_paths, source_files
 
 #: Keys that change how fast or how long training goes, not what a given epoch computes.
@@ -23,9 +25,13 @@ HARMLESS = (
     "num_workers",
     "checkpoint_minutes",
     "num_att_plot",
+    "monitor_every",
+    "trackers",
     "keep_nbest_models",
     "best_model_criterion",
 )
+#: Keys that came later; at their default they change nothing, and a training of before goes on.
+LATER = ("precision", "weight_decay_groups", "phases", "ema", "freeze", "lora", "not_finite")
 _PROBED, _PROBE = 2000, 8192  # utterances of a split, bytes of each
 
 
@@ -34,6 +40,7 @@ def fingerprint(
     model: torch.nn.Module,
     *data: Utterances,
     stats: Path | None = None,
+    selected: Sequence[Sequence[int]] = (),
 ) -> str:
     """A hash of configuration, code, weights to start from, statistics and data.
 
@@ -45,8 +52,13 @@ def fingerprint(
         model: built from it.
         data: training and validation.
         stats: directory made by collect_stats.
+        selected: places of the utterances of each phase.
     """
-    kept = {key: value for key, value in config.items() if key not in HARMLESS}
+    kept = {
+        key: value
+        for key, value in config.items()
+        if key not in HARMLESS and not (key in LATER and value == TRAINING[key])
+    }
     digest = hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode())
     digest.update(str([(name, *t.shape) for name, t in model.state_dict().items()]).encode())
     for utterances in data:
@@ -57,13 +69,21 @@ def fingerprint(
         digest.update(audio_digest(list(utterances.audio.values())).encode())
     for path in dotted_paths(kept):
         digest.update("".join(code_digest(file) for file in source_files(path)).encode())
-    for spec in config.get("init_param") or []:
-        digest.update(_file_digest(spec.partition(":")[0]).encode())
+    for weights in weights_to_start_from(config):
+        digest.update(_file_digest(weights).encode())
+    for places in selected:
+        digest.update(np.asarray(places, dtype=np.int64).tobytes())
     digest.update("\n".join(_stats_lines(stats)).encode())
     return digest.hexdigest()
 
 
-def _file_digest(path: str) -> str:
+def weights_to_start_from(config: Mapping[str, Any]) -> list[Path]:
+    """The files of `init_param`, of the whole and of each phase."""
+    phases = [phase.get("init_param") or [] for phase in config.get("phases") or []]
+    return source_weights([e for part in [config.get("init_param") or [], *phases] for e in part])
+
+
+def _file_digest(path: Path) -> str:
     with open(path, "rb") as stream:
         digest = hashlib.sha256()
         while block := stream.read(1 << 20):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,12 @@ from espnet_ext.train import checkpoint
 from espnet_ext.train.average import average_best, forget_epochs
 from espnet_ext.train.config import write_config
 from espnet_ext.train.data import Collate, Utterances, loader
+from espnet_ext.train.ema import MovingAverage
+from espnet_ext.train.journal import Journal
+from espnet_ext.train.lora import merged_state
 from espnet_ext.train.monitor import Averages, merged, record, write_history
 from espnet_ext.train.optimise import Optimiser
+from espnet_ext.train.phases import Curriculum
 from espnet_ext.train.processes import ALONE, Processes, draw_from
 from espnet_ext.train.sampler import BucketSampler
 from espnet_ext.train.state import Progress, Store
@@ -51,6 +55,8 @@ class Trainer:
         device: "cpu", "cuda", ...
         anew: set a finished training aside and train again; one that is not finished goes on.
         processes: who trains together; the first one writes.
+        curriculum: changes all this from phase to phase.
+        average: of the weights, which is validated and kept too.
     """
 
     def __init__(
@@ -68,6 +74,8 @@ class Trainer:
         device: str = "cpu",
         anew: bool = False,
         processes: Processes = ALONE,
+        curriculum: Curriculum | None = None,
+        average: MovingAverage | None = None,
     ) -> None:
         self.model, self.config = model, config
         self.train_data, self.valid_data, self.collate, self.sampler = (
@@ -78,6 +86,11 @@ class Trainer:
         )
         self.folder, self.anew, self.processes = folder, anew, processes
         self.step = Step(model, optimisers, turns, config["seed"], device, processes)
+        self.step.precision, self.step.stops = config["precision"], config["not_finite"] == "stop"
+        self.step.average = average
+        self.step.journal = self.journal = Journal(folder, config, processes.first)
+        self.step.seconds = _sizes(train)
+        self.curriculum = curriculum or Curriculum([], model, optimisers, train)
         self.store = Store(folder, fingerprint, config, processes)
         self.progress = Progress()
         self.stop_asked = False
@@ -110,7 +123,9 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         state = self.store.load(self.anew)
         if state is not None:
-            self.progress = self.store.restore(state, self.model, self.step.optimisers)
+            self.progress = self.store.restore(
+                state, self.model, self.step.optimisers, self.step.average
+            )
         if self.processes.first:
             write_config(self.folder / "config.yaml", self.config)
         if self.processes.first and state is not None:
@@ -122,15 +137,17 @@ class Trainer:
                 f"resuming at epoch {at.epoch}, batch {at.batch}, update {at.updates}{done}",
                 flush=True,
             )
+        self.journal.open(self.progress.at.updates)
 
     def _save(self) -> None:
-        self.store.save(self.model, self.step.optimisers, self.progress)
+        self.store.save(self.model, self.step.optimisers, self.progress, self.step.average)
         self.saved_at = time.monotonic()
 
     # -- an epoch ------------------------------------------------------------------------------------------
 
     def _epoch(self) -> None:
         at = self.progress.at
+        self.curriculum.enter(at.epoch, at.batch)
         batches = self.sampler.batches(at.epoch)
         self.train_data.seed = (self.config["seed"], at.epoch)
         averages = Averages(at.sums)
@@ -169,36 +186,48 @@ class Trainer:
             raise Stopped(143)
 
     def _end_epoch(self, averages: Averages) -> None:
-        started = time.monotonic()
-        valid, train = self.validate(), self._together(averages)
         at, optimisers = self.progress.at, self.step.optimisers
-        took = time.monotonic() - started
-        self.progress.history += self.processes.from_first(
-            [
-                record(
-                    at.epoch, at.updates, "train", train, lr=optimisers[0].lr, seconds=at.seconds
-                ),
-                record(at.epoch, at.updates, "valid", valid, seconds=took),
-            ]
-        )
+        phase = self.curriculum.name(at.epoch)
+        train: dict[str, Any] = {"lr": optimisers[0].lr, "seconds": at.seconds}
+        lines = [
+            record(at.epoch, at.updates, "train", self._together(averages), **train, **phase),
+            self._validated("valid", phase),
+        ]
+        if self.step.average is not None:
+            with self.step.average.in_place():
+                lines.append(self._validated("ema", phase))
+        lines = self.processes.from_first(lines)
+        self.progress.history += lines
         for optimiser in optimisers:
-            optimiser.end_epoch(valid.get("loss", 0.0))
-        self._keep_epoch(at.epoch)
+            optimiser.end_epoch(lines[1].get("loss", 0.0))
+        self._keep_epoch(lines)
         (stop,) = self.processes.any(self.stop_asked)
         if stop:
             raise Stopped(143)
 
-    def _keep_epoch(self, epoch: int) -> None:
+    def _validated(self, split: str, phase: dict[str, str]) -> dict[str, Any]:
+        """A line of metrics.jsonl about the validation data."""
+        started, at = time.monotonic(), self.progress.at
+        means = self.validate()
+        more: dict[str, Any] = {"seconds": time.monotonic() - started, **phase}
+        return record(at.epoch, at.updates, split, means, **more)
+
+    def _keep_epoch(self, lines: list[dict[str, Any]]) -> None:
         """Write what an epoch leaves: weights, checkpoint, history."""
-        path = self.folder / f"{epoch}epoch.pth"
+        epoch, average = self.progress.at.epoch, self.step.average
         if self.processes.first:
-            checkpoint.save_tensors(path, self.model.state_dict())
+            checkpoint.save_tensors(self.folder / f"{epoch}epoch.pth", merged_state(self.model))
+            if average is not None:
+                with average.in_place():
+                    state = merged_state(self.model)
+                    checkpoint.save_tensors(self.folder / f"{epoch}epoch.ema.pth", state)
         self.progress.at = replace(self.progress.at, epoch=epoch + 1, batch=0, seconds=0.0, sums={})
         self._save()
         if self.processes.first:
             forget_epochs(self.folder, self.history, self.config)
             write_history(self.folder, self.history)
-            self._report(self.history[-2], self.history[-1])
+            self.journal.epoch(lines)
+            self._report(lines[0], lines[1])
 
     def _together(self, averages: Averages) -> dict[str, float]:
         """Means over the batches of all processes."""
@@ -240,6 +269,19 @@ class Trainer:
             f"lr {train['lr']:.2e}, {clock(took)}, at most {clock(left)} left",
             flush=True,
         )
+
+
+def _sizes(data: Utterances) -> Callable[[Sequence[str]], str]:
+    """What a message says of a batch of these utterances."""
+
+    def size(ids: Sequence[str]) -> str:
+        seconds = dict(zip(data.ids, getattr(data, "seconds", ()), strict=False))
+        if not seconds:
+            return f"{len(ids)} utterances"
+        longest = max(seconds.get(utt, 0.0) for utt in ids)
+        return f"{len(ids)} utterances of up to {longest:.1f} s ({len(ids) * longest:.0f} s with padding)"
+
+    return size
 
 
 def _groups(done: int, batches: int, size: int) -> list[range]:

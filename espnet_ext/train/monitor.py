@@ -43,7 +43,7 @@ def merged(shares: Sequence[Mapping[str, list[float]]]) -> dict[str, list[float]
 
 
 def record(
-    epoch: int, updates: int, split: str, means: Mapping[str, float], **more: float
+    epoch: int, updates: int, split: str, means: Mapping[str, float], **more: Any
 ) -> dict[str, Any]:
     """One line of metrics.jsonl."""
     now = datetime.now().astimezone().isoformat(timespec="seconds")

@@ -11,6 +11,7 @@ import torch
 
 from espnet_ext.train import checkpoint
 from espnet_ext.train.average import best_epochs, lost_epochs
+from espnet_ext.train.ema import MovingAverage
 from espnet_ext.train.monitor import merged
 from espnet_ext.train.optimise import Optimiser
 from espnet_ext.train.processes import Processes
@@ -29,6 +30,12 @@ class Position:
     sums: dict[str, list[float]] = field(default_factory=dict)
 
 
+def last_begins(config: dict[str, Any]) -> int:
+    """The first epoch of the last phase; 1 without phases."""
+    phases = config.get("phases") or []
+    return 1 + sum(int(phase["epochs"]) for phase in phases[:-1])
+
+
 @dataclass
 class Progress:
     """Position and history: what decides whether training is finished."""
@@ -40,9 +47,11 @@ class Progress:
         """Whether all epochs are done, or patience is at its end."""
         if self.at.epoch > config["max_epoch"]:
             return True
-        if config["patience"] is None or not self.history:
+        first = last_begins(config)  # an earlier phase does not end the training
+        history = [line for line in self.history if line["epoch"] >= first]
+        if config["patience"] is None or not history:
             return False
-        best = best_epochs(self.history, config["best_model_criterion"][0])[0]
+        best = best_epochs(history, config["best_model_criterion"][0])[0]
         return bool(self.at.epoch - 1 - best >= config["patience"])
 
 
@@ -97,7 +106,11 @@ class Store:
         return [self.config["best_model_criterion"], self.config["keep_nbest_models"]]
 
     def save(
-        self, model: torch.nn.Module, optimisers: Sequence[Optimiser], progress: Progress
+        self,
+        model: torch.nn.Module,
+        optimisers: Sequence[Optimiser],
+        progress: Progress,
+        average: MovingAverage | None = None,
     ) -> None:
         """Make this the latest checkpoint; every process calls it."""
         shares = self.processes.all(progress.at.sums)
@@ -110,16 +123,23 @@ class Store:
                 "shares": shares,
                 "history": progress.history,
                 "wanted": self._wanted(),
+                **({} if average is None else {"ema": average.state}),
             }
             checkpoint.save(self.folder, state)
 
     def restore(
-        self, state: dict[str, Any], model: torch.nn.Module, optimisers: Sequence[Optimiser]
+        self,
+        state: dict[str, Any],
+        model: torch.nn.Module,
+        optimisers: Sequence[Optimiser],
+        average: MovingAverage | None = None,
     ) -> Progress:
         """Set model and optimisers as they were; where training was."""
         model.load_state_dict(state["model"])
         for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
+        if average is not None:
+            average.load(state["ema"])
         at = Position(**state["position"])
         at.sums = _my_share(state.get("shares") or [at.sums], self.processes)
         return Progress(at, state["history"])

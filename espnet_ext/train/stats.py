@@ -23,7 +23,7 @@ from espnet_ext.progress import progress
 from espnet_ext.text.tokens import TextPipeline
 from espnet_ext.train.config import Config
 from espnet_ext.train.data import Collate, Utterances
-from espnet_ext.train.run import Places, read_config, read_data
+from espnet_ext.train.experiment import Places, read_config, read_data
 from espnet_ext.train.sampler import BucketSampler
 
 #: Seconds of audio in a batch. On a CPU a small one stays in the cache.

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from espnet_ext.errors import UserError
+from espnet_ext.train.ema import MovingAverage
+from espnet_ext.train.journal import Journal, gradient_norms
 from espnet_ext.train.monitor import Averages
 from espnet_ext.train.optimise import Optimiser
+from espnet_ext.train.precision import computing
 from espnet_ext.train.processes import (
     ALONE,
     Processes,
@@ -39,6 +44,13 @@ class Step:
         seed: of all that is drawn on a batch.
         device: "cpu", "cuda", ...
         processes: who shares the batches of an update.
+        precision: of the forward pass.
+        journal: is told of updates.
+        average: of the weights, which follows them.
+        seconds: what a message says of a batch's size.
+        stops: whether a loss that is not finite ends the training; otherwise the update is left out.
+        not_finite: batches of this update whose loss is infinite or NaN, with it.
+        loss: of the last batch.
     """
 
     model: torch.nn.Module
@@ -47,7 +59,13 @@ class Step:
     seed: int
     device: str = "cpu"
     processes: Processes = ALONE
+    precision: str = "tf32"
+    journal: Journal | None = None
+    average: MovingAverage | None = None
+    seconds: Callable[[Sequence[str]], str] = lambda ids: f"{len(ids)} utterances"
+    stops: bool = False
     not_finite: list[tuple[list[str], float]] = field(default_factory=list)
+    loss: float = math.nan
 
     def update(
         self,
@@ -76,7 +94,7 @@ class Step:
             draw_from(self.seed, at.epoch, index)
             moved = self.moved(batch)
             for extra, which in self.turns:
-                self._backward(moved, extra, which, ids, len(group), averages)
+                self._backward(moved, extra, which, ids, len(group), averages, at)
                 if index == mine[-1]:
                     self._end(which, at, ids)
         for _, which in self.turns if not mine else ():
@@ -84,6 +102,8 @@ class Step:
         if before:
             share_buffers(self.model, before, group, self.processes)
         at.updates += 1
+        if self.average is not None:
+            self.average.update(at.updates)
 
     def _backward(
         self,
@@ -93,15 +113,23 @@ class Step:
         ids: list[str],
         number: int,
         averages: Averages,
+        at: Position,
     ) -> None:
         """Gradients of one batch of `number`, added to those that are there."""
-        loss, stats, weight = self.forward(batch, extra)
-        # a generator's turn leaves no gradient in the discriminator it goes through
-        (loss / number).backward(inputs=self.optimisers[which].parameters)
-        if bool(torch.isfinite(loss)):
+        with naming(ids, self.seconds):
+            loss, stats, weight = self.forward(batch, extra)
+            # a generator's turn leaves no gradient in the discriminator it goes through
+            self.optimisers[which].backward(loss / number)
+        self.loss = float(loss.detach())
+        if math.isfinite(self.loss):
             averages.add(stats, weight)
         else:
-            self.not_finite.append((ids, float(loss.detach())))
+            self.not_finite.append((ids, self.loss))
+            if self.stops:
+                raise UserError(
+                    f"update {at.updates + 1}: the loss is {self.loss} on a batch of {self.seconds(ids)}, expected a "
+                    f"number: look at {', '.join(ids)}, or lower optim_conf.lr; not_finite: skip leaves it out"
+                )
 
     def moved(self, batch: Batch) -> Batch:
         """The batch where the model is."""
@@ -111,10 +139,12 @@ class Step:
         self, batch: Batch, extra: dict[str, Any]
     ) -> tuple[torch.Tensor, dict[str, Any], float]:
         """The model's answer in one form: (scalar loss, stats, weight)."""
-        answer = self.model(**batch, **extra)
+        with computing(self.device, self.precision):
+            answer = self.model(**batch, **extra)
         if isinstance(answer, dict):
             answer = answer["loss"], answer["stats"], answer["weight"]
         loss, stats, weight = answer
+        loss = loss.float()
         found = {k: v for k, v in stats.items() if v is not None}
         if extra.get(
             "forward_generator"
@@ -126,14 +156,26 @@ class Step:
         """The optimiser's step when all batches are done."""
         optimiser = self.optimisers[which]
         self.processes.sum_gradients(optimiser.parameters)
+        if self.journal is not None and self.journal.due(at.updates + 1):
+            self._note(optimiser, at, self.journal)
+        searching = optimiser.searching
         if optimiser.update() is None:
-            self._leave_out(at, ids)
+            self._leave_out(at, ids, searching)
         else:
             at.skipped_in_a_row = 0
 
-    def _leave_out(self, at: Position, ids: list[str]) -> None:
+    def _note(self, optimiser: Optimiser, at: Position, journal: Journal) -> None:
+        """Tell the journal of this optimiser's gradients."""
+        scale = 1.0 if optimiser.scaler is None else optimiser.scaler.get_scale()
+        norms = gradient_norms(self.model, scale)
+        if math.isfinite(self.loss):
+            journal.update(at.updates + 1, norms, epoch=at.epoch, loss=self.loss, lr=optimiser.lr)
+
+    def _leave_out(self, at: Position, ids: list[str], searching: bool) -> None:
         """Count an update whose gradient is infinite or NaN; give up when that becomes the rule."""
         at.skipped += 1
+        if searching and not any(self.processes.all(bool(self.not_finite))):
+            return  # fp16's scale was too large
         at.skipped_in_a_row += 1
         found = self.not_finite or [(ids, float("nan"))]
         named = [pair for share in self.processes.all(found) for pair in share]
@@ -149,3 +191,40 @@ class Step:
                 f"{at.skipped_in_a_row} updates in a row had gradients that were not finite; lower the "
                 f"learning rate (optim_conf.lr) or look at these utterances: {', '.join(guilty)}"
             )
+
+
+@contextmanager
+def naming(ids: Sequence[str], size: Callable[[Sequence[str]], str]) -> Iterator[None]:
+    """Errors within the block speak of the utterances they are about.
+
+    A model may raise an exception with an attribute `indices`, places in the batch of the utterances it is about.
+
+    Raises:
+        UserError: for such an exception, and for a batch that does not fit into memory.
+    """
+    try:
+        yield
+    except Exception as error:
+        guilty = [ids[index] for index in getattr(error, "indices", ()) if index < len(ids)]
+        if guilty:
+            raise UserError(f"{error}; they are {_some(guilty)}") from error
+        if not _is_out_of_memory(error):
+            logging.error("while training on %s", _some(ids))
+            raise
+        raise UserError(
+            f"a batch of {size(ids)} does not fit into memory ({str(error).splitlines()[0]}): {_some(ids)}. Lower "
+            "batch_size (--find_batch says what fits) and raise accum_grad by as much, leave out the longest "
+            "utterances (max_seconds), or set precision: bf16"
+        ) from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """A GPU's error, or a CPU's, which has no class of its own."""
+    words = ("can't allocate memory", "not enough memory", "out of memory")
+    memory = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+    return memory or (isinstance(error, RuntimeError) and any(w in str(error) for w in words))
+
+
+def _some(ids: Sequence[str]) -> str:
+    """Names of utterances, not too many."""
+    return ", ".join(ids[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")

@@ -10,7 +10,8 @@ import yaml
 from espnet_ext.bridge.load import load_model
 from espnet_ext.bridge.tasks import TASKS
 from espnet_ext.errors import UserError
-from espnet_ext.train.run import read_config, set_precision, train_model
+from espnet_ext.train.precision import set_precision
+from espnet_ext.train.run import read_config, train_model
 
 
 @pytest.mark.parametrize("task", ["asr", "lm", "tts"])

@@ -1,0 +1,157 @@
+"""What an experiment is made of: its configuration, its data, and what earlier stages have made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from espnet_ext.audio.read import opened
+from espnet_ext.bridge.choices import find_class
+from espnet_ext.bridge.tasks import Task, sampling_rate
+from espnet_ext.errors import UserError
+from espnet_ext.text.tokens import TextPipeline
+from espnet_ext.train.config import (
+    TRAINING,
+    Config,
+    check_keys,
+    complete,
+    load_yaml,
+    merge,
+    parse_overrides,
+)
+from espnet_ext.train.data import Utterances, read_data_dir, read_text
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where training reads and writes.
+
+    Attributes:
+        config: the experiment's YAML.
+        train, valid: formatted data directories; for a language model text files.
+        tokens: directory made by train_tokens.
+        output_dir: receives config.yaml, weights, metrics.jsonl.
+        stats_dir: made by collect_stats; None for a language model.
+        overrides: "key=value" changes to the YAML.
+    """
+
+    config: Path
+    train: Sequence[Path]
+    valid: Sequence[Path]
+    tokens: Path
+    output_dir: Path
+    stats_dir: Path | None = None
+    overrides: Sequence[str] = ()
+
+
+def read_config(task: Task, path: Path, overrides: Sequence[str] = ()) -> Config:
+    """The whole configuration of an experiment.
+
+    Raises:
+        UserError: on a key that neither the task nor the training knows.
+    """
+    found = merge(load_yaml(path), parse_overrides(overrides))
+    known = {**task.defaults, **TRAINING}
+    check_keys(found, known, str(path))
+    return complete(known, found)
+
+
+def fill_in(config: Config, pipeline: TextPipeline, stats_dir: Path | None) -> Config:
+    """Put what the earlier stages made into the configuration: tokens and statistics."""
+    config["token_list"] = pipeline.token_list
+    config["token_type"], config["g2p"] = pipeline.token_type, pipeline.g2p
+    config["cleaner"] = pipeline.cleaner
+    config["non_linguistic_symbols"] = list(pipeline.nlsyms) or None
+    config["bpemodel"] = None if pipeline.bpemodel is None else str(pipeline.bpemodel)
+    for key, stats in (
+        ("normalize", "feats"),
+        ("pitch_normalize", "pitch"),
+        ("energy_normalize", "energy"),
+    ):
+        if config.get(key) == "global_mvn" and "stats_file" not in config[f"{key}_conf"]:
+            config[f"{key}_conf"]["stats_file"] = _stats_file(stats_dir, stats)
+    return config
+
+
+def _stats_file(stats_dir: Path | None, name: str) -> str:
+    path = None if stats_dir is None else stats_dir / "train" / f"{name}_stats.npz"
+    if path is None or not path.is_file():
+        raise UserError(
+            f"global_mvn needs {name}_stats.npz, not found in {stats_dir}: run collect_stats first"
+        )
+    return str(path)
+
+
+def read_data(
+    task: Task, places: Places, pipeline: TextPipeline, pitch: bool = False
+) -> tuple[Utterances, Utterances]:
+    """Training and validation data; `pitch`: with what the statistics' stage has kept of it."""
+    train, valid = (
+        read_text(where, pipeline)
+        if task.name == "lm"
+        else read_split(where, split, pipeline, places.stats_dir if pitch else None)
+        for split, where in (("train", places.train), ("valid", places.valid))
+    )
+    for split, data, where in (("train", train, places.train), ("valid", valid, places.valid)):
+        if len(data) == 0:
+            raise UserError(f"{where[0]} ({split}) has no utterance; check the filter's limits")
+    return train, valid
+
+
+def check_rate(task: Task, config: Config, data: Utterances) -> None:
+    """Training audio is at the rate that the front end is made for, as decoding will take it to be.
+
+    Raises:
+        UserError: if it is not; of the data one utterance is looked at, format_audio gives all the same rate.
+    """
+    wanted = sampling_rate(task.name, config) if data.audio else None
+    if wanted is None:
+        return
+    utt, entry = next(iter(data.audio.items()))
+    with opened(entry, utt) as stream:
+        found = stream.samplerate
+    if found != wanted:
+        key = "frontend_conf" if task.name == "asr" else "feats_extract_conf"
+        raise UserError(
+            f"utterance {utt}: found audio at {found} Hz, expected {wanted} Hz as the front end is made for: "
+            f"set `{key}: {{fs: {found}, ...}}` in the YAML, or format the audio with --fs {wanted}"
+        )
+
+
+def read_split(
+    directories: Sequence[Path], split: str, pipeline: TextPipeline, stats: Path | None
+) -> Utterances:
+    if len(directories) != 1:
+        found = ", ".join(map(str, directories))
+        raise UserError(
+            f"--{split}: found {found}, expected one directory: put them together with combine_data"
+        )
+    pitch = stats / split / "collect_feats" / "pitch.scp" if stats is not None else None
+    extra = {"pitch": pitch} if pitch is not None and pitch.is_file() else {}
+    return read_data_dir(directories[0], pipeline, extra)
+
+
+def preprocessor(config: Config, train: bool) -> Any:
+    """A user's preprocessor, made as ESPnet makes its own; None for the default."""
+    name = config.get("preprocessor")
+    if name in (None, "default"):
+        return None
+    keys = ("token_type", "token_list", "bpemodel", "non_linguistic_symbols")
+    given = {key: config[key] for key in keys}
+    return find_class("asr", "preprocessor", name)(
+        train=train, **given, **config["preprocessor_conf"]
+    )
+
+
+def checked_data(
+    task: Task, places: Places, pipeline: TextPipeline, config: Config
+) -> tuple[Utterances, Utterances]:
+    """Training and validation data as the configuration wants them."""
+    pitch = config.get("pitch_extract") is not None
+    train, valid = read_data(task, places, pipeline, pitch)
+    check_rate(task, config, train)
+    train.preprocessor = preprocessor(config, True)
+    valid.preprocessor = preprocessor(config, False)
+    return train, valid
