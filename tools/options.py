@@ -86,7 +86,7 @@ def stages(*scripts: str) -> dict[int, tuple[str, str]]:
             )
         found[number] = (name, match[3])
         names.append(name)
-    return found
+    return dict(sorted(found.items()))
 
 
 def scripts(recipe: str, template: str) -> list[str]:

@@ -14,11 +14,13 @@ valid_set=dev            # validation set
 test_sets="test"         # test sets, decoded and scored
 local_data_opts=         # options for local/data.sh
 speed_perturb_factors=   # speeds to copy the training set at, for example "0.9 1.0 1.1"
+augment_opts=            # augmented copies of the training set, too: "--augment conf/augment.yaml --copies 1"
 fs=16000                 # sampling rate in Hz
 audio_format=flac        # flac, wav, flac.ark or wav.ark
 format_opts=             # more options for format_audio: "--skip_broken", "--no_resample", "--ref_channels 0"
 min_seconds=0.1          # utterances of train and valid that are shorter are left out
 max_seconds=20           # and those that are longer
+audit_opts=              # look through every formatted set with these options of audit_data, e.g. "--nj 4": stage 24, exp/audit/SET.html
 filter_opts=             # more options for filter_data, by what format_audio measured: "--rule snr>=10 --rule clipped<=0.001"
 
 ## Tokens
@@ -59,11 +61,10 @@ hf_repo=                 # where to, for example my-name/my-model
 parse_options "$@"
 
 bin="python -m espnet_ext.bin"
-device=cpu
-if [ "$gpu" -gt 0 ]; then device=cuda; fi
+device=$([ "$gpu" -gt 0 ] && echo cuda || echo cpu)
 train_opts="--device $device$([ "${nproc:-$gpu}" -lt 2 ] || echo " --nproc ${nproc:-$gpu}")"
 logs=exp/logs
-train=$train_set${speed_perturb_factors:+_sp}
+train=$train_set${augment_opts:+_aug}${speed_perturb_factors:+_sp}
 sets=$(printf '%s\n' $train $valid_set $test_sets | awk '!seen[$0]++')  # each once: training may be judged by a test set
 tokens=data/token_list/$token_type
 [ "$token_type" = bpe ] && tokens+=_unigram$nbpe
@@ -71,11 +72,10 @@ lm_exp=exp/lm_${lm_tag:-$(basename "$lm_config" .yaml)_${tokens##*/}}
 lm_text="data/$train_set/text $lm_train_text"  # without copies at other speeds
 lm_stats=exp/lm_stats_${tokens##*/}
 ngram_exp=exp/ngram_${ngram_order}_${tokens##*/}
-asr_exp=exp/asr_${asr_tag:-$(basename "$asr_config" .yaml)_${tokens##*/}${speed_perturb_factors:+_sp}}
+asr_exp=exp/asr_${asr_tag:-$(basename "$asr_config" .yaml)_${tokens##*/}${train#"$train_set"}}
 packed=$asr_exp/${asr_exp##*/}.zip
-asr_stats=exp/asr_stats_${tokens##*/}${speed_perturb_factors:+_sp}
-lm_opts=
-if $use_lm; then lm_opts="--lm_dir $lm_exp"; fi
+asr_stats=exp/asr_stats_${tokens##*/}${train#"$train_set"}
+lm_opts=$(if $use_lm; then echo "--lm_dir $lm_exp"; fi)
 ngram_opt=
 if $use_ngram; then ngram_opt="--ngram $ngram_exp"; fi
 decoded=$asr_exp/${inference_tag:-$(basename "$inference_config" .yaml)${ngram_opt:+_ngram}${lm_opts:+_lm}}
@@ -84,9 +84,9 @@ run_stage 1 data "Prepare the corpus as Kaldi data directories" \
   makes "$(under data $train_set $valid_set $test_sets)" -- \
   local/data.sh "$corpus" $local_data_opts
 
-if [ -n "$speed_perturb_factors" ]; then
+if [ "$train" != "$train_set" ]; then
   run_stage 2 speed_perturb "Copy the training set at other speeds" after data -- \
-    $bin.speed_perturb --factors "$speed_perturb_factors" "data/$train_set" "data/$train"
+    $bin.speed_perturb --factors "${speed_perturb_factors:-1.0}" $augment_opts "data/$train_set" "data/$train"
 fi
 
 run_stage 3 format "Write audio in one form" after data,speed_perturb \
@@ -94,6 +94,8 @@ run_stage 3 format "Write audio in one form" after data,speed_perturb \
   $train_cmd JOB=1:$nj $logs/format.JOB.log \
   $bin.format_audio --job JOB/$nj --fs $fs --audio_format $audio_format $format_opts \
   data dump/raw/org $sets
+# shellcheck source=egs2/TEMPLATE/asr1/audit.sh
+. "$ROOT/egs2/TEMPLATE/asr1/audit.sh"
 
 run_stage 4 filter "Leave out utterances that are too short, too long or empty" after format \
   makes "$(under dump/raw $sets)" -- \

@@ -18,6 +18,7 @@ audio_format=flac        # flac, wav, flac.ark or wav.ark
 format_opts=             # more options for format_audio: "--skip_broken", "--no_resample", "--ref_channels 0"
 min_seconds=0.5          # utterances of train and valid that are shorter are left out
 max_seconds=20           # and those that are longer
+audit_opts=              # look through every formatted set with these options of audit_data, e.g. "--nj 4": stage 24, exp/audit/SET.html
 filter_opts=             # more options for filter_data, by what format_audio measured: "--rule snr>=10 --rule clipped<=0.001"
 use_sid=false            # number the speakers, for a model of several
 
@@ -77,6 +78,8 @@ if $use_sid; then
   run_stage 3 speaker_ids "Number the speakers" after format -- \
     $bin.speaker_ids --train $train_set dump/raw/org $sets
 fi
+# shellcheck source=egs2/TEMPLATE/tts1/audit.sh
+. "$ROOT/egs2/TEMPLATE/tts1/audit.sh"
 
 run_stage 4 filter "Leave out utterances that are too short, too long or empty" after format,speaker_ids \
   makes "$(under dump/raw $sets)" -- \
