@@ -67,6 +67,9 @@ MISSING = {
     "ngram_train": ["--tokens", "no", "--text", "no", "--output_dir", "out"],
     "rescore": ["no", "--output_dir", "out"],
     "tune_weights": ["no", "x", "--ref", "no", "--config", "no", "--output", "out"],
+    "compare_asr": ["no", "none", "nowhere"],
+    "make_suite": ["no", "out"],
+    "score_suites": "--ref no --hyp out --clean_ref no --clean no".split(),
     "lm_perplexity": ["--model_dir", "no", "--text", "no"],
     "tts_synthesize": ["data", "set", "--model-dir", "no", "--output-dir", "out"],
 }
