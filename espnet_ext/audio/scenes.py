@@ -278,12 +278,12 @@ def _away_from(middle: np.ndarray, size: np.ndarray, random: np.random.Generator
 
 def _add_microphones(room: Any, places: np.ndarray, back: np.ndarray) -> None:
     """Microphones at (3, C); the one on the back hears what is behind the tablet better."""
-    from pyroomacoustics.directivities import DirectionVector, Omnidirectional, SubCardioid
+    from pyroomacoustics.directivities import DirectionVector, SubCardioid
 
     azimuth, colatitude = math.atan2(back[1], back[0]), math.acos(max(-1.0, min(1.0, back[2])))
     behind = SubCardioid(DirectionVector(azimuth, colatitude, degrees=False))
-    patterns = [behind if c == BACK else Omnidirectional() for c in range(places.shape[1])]
-    room.add_microphone_array(places, directivity=patterns)
+    for channel, place in enumerate(places.T):
+        room.add_microphone(place, directivity=behind if channel == BACK else None)
 
 
 def _together(responses: list[np.ndarray]) -> np.ndarray:
