@@ -65,9 +65,10 @@ class Encoded:
 class HybridModel(ESPnetASRModel):
     """ESPnet's hybrid model with more objectives and with weights that change in training.
 
-    A schedule counts updates in the buffer `updates`: one a training batch, unless a trainer that adds up batches
-    sets it. Outside training the loss is that of CTC and attention alone, whatever the options, so that figures on
-    validation data compare; what else there is to tell is in the statistics.
+    A schedule counts updates in the buffer `updates`: a training batch that finds no gradients begins one.
+
+    Outside training the loss is that of CTC and attention alone, whatever the options, so that figures on validation
+    data compare; what else there is to tell is in the statistics.
 
     Args:
         conf: fields of Options; everything else is ESPnet's.
@@ -79,7 +80,8 @@ class HybridModel(ESPnetASRModel):
         super().__init__(ctc_weight=self.weights["ctc"].last, **conf)
         self._check_decoder()
         if not all(weight.constant for weight in self.weights.values()):
-            self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+            # one element, no scalar: a trainer adds up scalar counters of its processes
+            self.register_buffer("updates", torch.zeros(1, dtype=torch.int64))
         self.warps = share_warps(self.specaug) if self.weights["cr_ctc"].used else []
         self.guided_attention = options.guided_attention()
         inner = self.encoder.output_size() if self.encoder is not None else 0
@@ -101,10 +103,16 @@ class HybridModel(ESPnetASRModel):
             )
 
     def weight(self, name: str) -> float:
-        """Of an objective, now; outside training the last of its schedule."""
+        """Of an objective in the update that the last batch belonged to; outside training the last of its schedule."""
         found = self.weights[name]
         scheduled = self.training and not found.constant
-        return found.at(int(self.updates)) if scheduled else found.last
+        return found.at(int(self.updates) - 1) if scheduled else found.last
+
+    def _count(self) -> None:
+        """Batches whose gradients are added up belong to one update."""
+        counts = self.training and hasattr(self, "updates")
+        if counts and all(parameter.grad is None for parameter in self.parameters()):
+            self.updates += 1
 
     def _training_weight(self, name: str) -> float:
         """The same for what is part of the loss in training only."""
@@ -138,6 +146,7 @@ class HybridModel(ESPnetASRModel):
                 speech, speech_lengths, text, text_lengths, **extra
             )
             return found
+        self._count()
         text = text[:, : int(text_lengths.max())]
         text = text.masked_fill(text == -1, self.ignore_id)
         at = self._encode_batch(speech, speech_lengths, text, text_lengths, extra)
@@ -145,8 +154,6 @@ class HybridModel(ESPnetASRModel):
         for name in ("lm_text", "speaker", "phone", "regularisation"):
             loss = self._add(name, loss, at)
         at.stats["loss"] = loss.detach()
-        if self.training and hasattr(self, "updates"):
-            self.updates += 1
         answer: tuple[Tensor, Stats, Tensor] = force_gatherable(
             (loss, at.stats, speech.shape[0]), loss.device
         )
