@@ -1,5 +1,6 @@
 """Byte fallback and WordPiece: what goes in comes out."""
 
+import random
 import time
 
 import pytest
@@ -128,3 +129,23 @@ def test_a_hundred_thousand_words(tmp_path):
     assert len(pipeline) == 100_003
     assert pipeline.text(pipeline.ids("w099999 w000000")) == "w099999 w000000"
     assert time.monotonic() - started < 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind, size", [("bpe", 10_000), ("wordpiece", 30_000)])
+def test_tens_of_thousands_of_pieces(tmp_path, kind, size):
+    draw = random.Random(1)
+    parts = [
+        a + b for a in "bcdfghjklmnprstvw" for b in ("a", "e", "i", "o", "u", "an", "er", "ing")
+    ]
+    words = ["".join(draw.choices(parts, k=draw.randint(2, 4))) for _ in range(60_000)]
+    lines = (f"u{i} {' '.join(words[i : i + 10])}\n" for i in range(0, len(words), 10))
+    (tmp_path / "text").write_text("".join(lines))
+    config = VocabularyConfig(kind, nbpe=size, byte_fallback=True, normalization="identity")
+    tokens = train_tokens([tmp_path / "text"], tmp_path, config)
+    pipeline = TextPipeline.from_dir(tmp_path)
+    assert size <= len(tokens) <= size + 3 and len(set(tokens)) == len(tokens)
+    text = " ".join(words[:50]) + " 東京 é"
+    ids = pipeline.ids(text)
+    assert pipeline.text(ids) == text and pipeline.unk_id not in ids
+    assert len(pipeline.ids(" ".join(words[:50]))) < 120  # pieces, not letters
