@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,9 +40,23 @@ def beamform_files(
         label: what is done, for the progress.
         workers: threads; 0: one a core.
     """
+    _each(_one, jobs, label, workers)
+
+
+def join_files(jobs: Sequence[tuple[Path, Sequence[str]]], label: str, workers: int = 0) -> None:
+    """One sound of several channels from the microphones of each utterance; as `beamform_files` else."""
+    _each(_join, jobs, label, workers)
+
+
+def _each(
+    make: Callable[[tuple[Path, Sequence[str]]], None],
+    jobs: Sequence[tuple[Path, Sequence[str]]],
+    label: str,
+    workers: int,
+) -> None:
     todo = [job for job in jobs if not job[0].is_file()]
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        for _ in progress(pool.map(_one, todo), len(todo), label):
+        for _ in progress(pool.map(make, todo), len(todo), label):
             pass
 
 
@@ -83,6 +97,15 @@ def _one(job: tuple[Path, Sequence[str]]) -> None:
     target, paths = job
     samples, rate = read_microphones(paths)
     write(target, to_int16(beamform(samples)), rate)
+
+
+def _join(job: tuple[Path, Sequence[str]]) -> None:
+    from espnet_ext.audio.resample import to_int16
+    from espnet_ext.audio.write import write
+
+    target, paths = job
+    samples, rate = read_microphones(paths)
+    write(target, to_int16(samples.T), rate)
 
 
 def read_microphones(paths: Iterable[str]) -> tuple[np.ndarray, int]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from espnet_ext.audio.beamform import beamform_files, digest_of
+from espnet_ext.audio.beamform import beamform_files, digest_of, join_files
 from espnet_ext.corpora.layout import (
     choose,
     chosen,
@@ -47,6 +47,7 @@ TRACKS = {
     "beamform_2mics": ("isolated_2ch_track", "123456"),
     "beamform_5mics": ("isolated_6ch_track", "13456"),
 }
+ALL = "123456"
 
 
 class Sound(NamedTuple):
@@ -58,19 +59,27 @@ class Sound(NamedTuple):
 
 
 def prepare(
-    corpus: str | Path, data: str | Path, *, wsj: str = "", tracks: str = "1,2,6", workers: int = 0
+    corpus: str | Path,
+    data: str | Path,
+    *,
+    wsj: str = "",
+    tracks: str = "1,2,6",
+    joined: int = 0,
+    workers: int = 0,
 ) -> list[Path]:
     """Write tr05_multi_noisy (all six channels, each an utterance of its own), a dev set and the tests.
 
     The tests are {dt05,et05}_{real,simu}_{isolated_1ch_track,beamform_2mics,beamform_5mics}; the
     beamformed ones are written below `data`/local/enhanced. With WSJ's clean speech
-    tr05_multi_noisy_si284 is written too.
+    tr05_multi_noisy_si284 is written too. Joined ones hold the six channels of an utterance in one file, for
+    recognisers with a front end of several: tr05_multi_6ch, dt05_multi_6ch and {dt05,et05}_{real,simu}_6ch.
 
     Args:
         corpus: `CHiME3` (or CHiME4), the directory that holds data/.
         data: gets the sets, and nlsyms.txt.
         wsj: a data directory of WSJ's train_si284 to add to the training set; "" = none
         tracks: which tests to make, of 1, 2 and 6
+        joined: 1 = also make the sets whose sounds hold six channels
         workers: threads that beamform; 0 = one a core
 
     Returns:
@@ -95,6 +104,8 @@ def prepare(
         if folder[len("isolated_")] in wanted:
             enhanced = Path(data) / "local" / "enhanced" / track
             whole |= _tests(audio, track, texts, enhanced, workers)
+    if joined:
+        whole |= _six_channels(audio, texts, Path(data) / "local" / "joined", workers)
     first = "isolated_1ch_track"
     if f"dt05_real_{first}" in whole:
         pair = (whole[f"dt05_simu_{first}"], whole[f"dt05_real_{first}"])
@@ -114,9 +125,24 @@ def _tests(
     for name in TESTS:
         sounds = _sounds(audio / folder, name)
         if channels:
-            sounds = _beamformed(sounds, channels, enhanced / name, workers)
+            sounds = _made_of(sounds, channels, enhanced / name, workers)
         found[f"{name}_{track}"] = _tables(sounds, name, texts)
     return found
+
+
+def _six_channels(
+    audio: Path, texts: dict[str, dict[str, str]], folder: Path, workers: int
+) -> dict[str, Tables]:
+    """Training set, dev set and tests with the six channels of an utterance in one file, below `folder`."""
+    found = {}
+    for name in COUNTS:
+        part = _training(audio) if name.startswith("tr05") else "isolated_6ch_track"
+        sounds = _made_of(_sounds(audio / part, name), ALL, folder / name, workers, joined=True)
+        found[name] = _tables(sounds, name, texts)
+    whole = {f"{name}_6ch": found[name] for name in TESTS}
+    for part in ("tr05", "dt05"):
+        whole[f"{part}_multi_6ch"] = _joined(found[f"{part}_simu"], found[f"{part}_real"])
+    return whole
 
 
 def _root(corpus: str | Path) -> Path:
@@ -203,15 +229,22 @@ def _tables(sounds: list[Sound], name: str, texts: dict[str, dict[str, str]]) ->
     return choose(tables, lambda utt: utt not in wordless)
 
 
-def _beamformed(sounds: list[Sound], channels: str, folder: Path, workers: int) -> list[Sound]:
-    """One sound an utterance, made of its channels; written below `folder`, anew if these are others."""
+def _made_of(
+    sounds: list[Sound], channels: str, folder: Path, workers: int, joined: bool = False
+) -> list[Sound]:
+    """One sound an utterance, its channels beamformed or joined; below `folder`, anew if these are others."""
     microphones: dict[str, list[str]] = {}
     for utt, channel, path in sounds:
         if channel in channels:
             microphones.setdefault(utt, []).append(path)
     made = folder / digest_of(path for paths in microphones.values() for path in paths)
-    jobs = [(made / f"{utt}.wav", paths) for utt, paths in microphones.items()]
-    beamform_files(jobs, f"beamform {folder.parent.name}/{folder.name}", workers)
+    suffix = "flac" if joined else "wav"
+    jobs = [(made / f"{utt}.{suffix}", paths) for utt, paths in microphones.items()]
+    label = f"{folder.parent.name}/{folder.name}"
+    if joined:
+        join_files(jobs, f"join {label}", workers)
+    else:
+        beamform_files(jobs, f"beamform {label}", workers)
     for other in folder.iterdir():  # of other sounds
         if other != made:
             shutil.rmtree(other) if other.is_dir() else other.unlink()

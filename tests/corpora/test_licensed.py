@@ -126,6 +126,21 @@ def test_chime4(disks: Path, tmp_path: Path):
     assert utt == "M05_050C0101_BUS_REAL" and soundfile.info(path).channels == 1
 
 
+def test_chime4_with_six_channels_in_a_file(tmp_path: Path):
+    made = chime4.prepare(small.chime4(tmp_path), tmp_path / "d", tracks="1", joined=1, workers=1)
+    found = {d.name: table(d, "wav.scp") for d in made if d.name.endswith("_6ch")}
+    tests = [f"{part}_{kind}_6ch" for part in ("dt05", "et05") for kind in ("real", "simu")]
+    assert sorted(found) == sorted([*tests, "dt05_multi_6ch", "tr05_multi_6ch"])
+    assert len(found["tr05_multi_6ch"]) == 4 and len(found["dt05_multi_6ch"]) == 2
+    assert all(soundfile.info(p).channels == 6 for paths in found.values() for p in paths.values())
+    utt, path = next(iter(found["et05_real_6ch"].items()))
+    assert utt == "M05_050C0101_BUS_REAL"
+    folder = tmp_path / "CHiME3/data/audio/16kHz/isolated_6ch_track/et05_bus_real"
+    (fifth,) = folder.glob("M05_050C0101_BUS.CH5.wav")
+    samples, one = soundfile.read(path, dtype="int16")[0], soundfile.read(fifth, dtype="int16")[0]
+    assert (samples[: len(one), 4] == one[: len(samples)]).all()
+
+
 def test_chime4_without_some_of_its_parts(tmp_path: Path):
     corpus = small.chime4(tmp_path, transcriptions=False)  # annotations in their place
     made = chime4.prepare(corpus / "CHiME3", tmp_path / "d", tracks="1")
