@@ -188,6 +188,8 @@ def by_speaker(
 
 def _width(text: str) -> int:
     """Columns that a text takes on a terminal: East Asian wide characters take two, marks none."""
+    if text.isascii():
+        return len(text)
     import unicodedata
 
     wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
