@@ -41,7 +41,7 @@ def test_the_page_has_them_all(scored, job):
     text = plain(page)
     for part in (
         "By gender: test",
-        "By words: test",
+        "By speaker: test",
         "Confidence: test",
         "Speed",
         "Other conditions",
