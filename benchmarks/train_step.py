@@ -15,7 +15,7 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,7 @@ class Side:
         model: on the device.
         phases: phase -> processor seconds of each step (on a GPU the clock's).
         clock: seconds of each step.
-        peak: bytes on the GPU.
+        peak: bytes on the GPU during a step, beyond what all models' weights and moments take.
     """
 
     name: str
@@ -191,11 +191,14 @@ def race(sides: list[Side], given: dict[str, Any], steps: int) -> None:
     given = {key: value.to(sides[0].device) for key, value in given.items()}
     for number in range(steps + 1):
         for side in sides if number % 2 else sides[::-1]:
-            if side.device.type == "cuda":
-                torch.cuda.reset_peak_memory_stats()
+            if side.device.type == "cpu":
+                side.step(given, keep=number > 0)
+                continue
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
             side.step(given, keep=number > 0)
-            if side.device.type == "cuda":
-                side.peak = max(side.peak, torch.cuda.max_memory_allocated())
+            if number:  # the first makes AdamW's moments
+                side.peak = max(side.peak, torch.cuda.max_memory_allocated() - before)
         if number:
             taken = ", ".join(f"{s.name} {s.precision} {s.steps[-1]:.2f} s" for s in sides)
             print(f"step {number}: {taken}", flush=True)
@@ -231,20 +234,18 @@ def ratios(ours: Side, others: list[Side]) -> list[str]:
 
 
 HEADER = [
-    "| model | parameters, M | forward, s | backward, s | clip + AdamW, s | step, s | by the clock, s | peak, MiB |",
+    "| model | parameters, M | forward, s | backward, s | update, s | step, s | clock, s | GPU above weights, MiB |",
     "|---|---|---|---|---|---|---|---|",
 ]
 
 
-def sides_on(device: str, attention_dropout: float) -> list[list[Side]]:
+def sides_on(device: str, attention_dropout: float) -> Iterator[list[Side]]:
     """Ours first: in fp32 beside stock in fp32; on a GPU also in bf16 beside stock in both of its precisions."""
     groups = [[("ours", "fp32"), ("stock", "fp32")]]
     if device == "cuda":
         groups.append([("ours", "bf16"), ("stock", "fp32"), ("stock", "amp")])
-    return [
-        [Side(name, how, build(name, attention_dropout).to(device)) for name, how in group]
-        for group in groups
-    ]
+    for group in groups:
+        yield [Side(name, how, build(name, attention_dropout).to(device)) for name, how in group]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
