@@ -9,14 +9,15 @@ V vocabulary, D encoder width.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from espnet_ext.asr import regularise
 from espnet_ext.asr.objectives.consistency import divergence, share_warps, shared, twice
+from espnet_ext.asr.objectives.encoded import Encoded, Stats
 from espnet_ext.asr.objectives.feasible import check_lengths, too_short
 from espnet_ext.asr.objectives.guided import cross_attention
 from espnet_ext.asr.objectives.options import KEYS, PAIRED, Options
@@ -26,40 +27,6 @@ from espnet_ext.asr.objectives.speaker import SpeakerHead
 from espnet_ext.asr.stream import length_mask
 from espnet_ext.bridge.asr_model import ESPnetASRModel, force_gatherable
 from espnet_ext.errors import UserError
-
-Stats = dict[str, Any]
-
-
-@dataclass
-class Encoded:
-    """A batch behind the encoder.
-
-    Attributes:
-        out: (N, T, D).
-        lengths: (N,), in frames.
-        text, text_lengths: (N, L) and (N,), in tokens.
-        middle: (layer, its output (N, T, D)) where the encoder hands out intermediate ones.
-        extra: what else the batch has, B rows each.
-        stats: what is reported.
-    """
-
-    out: Tensor
-    lengths: Tensor
-    text: Tensor
-    text_lengths: Tensor
-    middle: list[tuple[int, Tensor]]
-    extra: Stats
-    stats: Stats = field(default_factory=dict)
-
-    @property
-    def mask(self) -> Tensor:
-        """(N, T), true where there is speech."""
-        return length_mask(self.lengths, self.out.shape[1])
-
-    def rows(self, *names: str) -> tuple[Tensor, ...]:
-        """`extra` arrays, N rows each."""
-        found = tuple(self.extra[name] for name in names)
-        return twice(*found) if len(found[0]) < len(self.out) else found
 
 
 class HybridModel(ESPnetASRModel):
@@ -265,20 +232,32 @@ class HybridModel(ESPnetASRModel):
 
     def _ctc_loss(self, at: Encoded) -> Tensor:
         """CTC of the last and, if asked for, of middle layers; and the consistency of two copies."""
-        loss, cer = self._calc_ctc_loss(at.out, at.lengths, at.text, at.text_lengths)
+        consistency = {name: self._training_weight(name) for name in ("cr_ctc", "rdrop_ctc")}
+        log_probs, cer = None, None
+        if any(consistency.values()) and self.ctc.ctc_type == "builtin":
+            log_probs = self._ctc_log_probs(at.out)  # needed anyway
+            text = at.text[length_mask(at.text_lengths, at.text.shape[1])]
+            losses = self.ctc.ctc_loss(log_probs.transpose(0, 1), text, at.lengths, at.text_lengths)
+            loss = losses.sum() / len(losses)
+        else:
+            loss, cer = self._calc_ctc_loss(at.out, at.lengths, at.text, at.text_lengths)
         at.stats["loss_ctc"], at.stats["cer_ctc"] = loss.detach(), cer
         if self.interctc_weight and at.middle:
             inner = sum(self._middle_loss(layer, out, at) for layer, out in at.middle)
             mean = inner / len(at.middle)
             loss = (1 - self.interctc_weight) * loss + self.interctc_weight * mean
-        for name in ("cr_ctc", "rdrop_ctc"):
-            weight = self._training_weight(name)
+        for name, weight in consistency.items():
             if weight:
-                log_probs = self.ctc.ctc_lo(at.out).float().log_softmax(dim=-1)
+                log_probs = self._ctc_log_probs(at.out) if log_probs is None else log_probs
                 apart = divergence(log_probs, at.mask, stop_target=name == "cr_ctc")
                 at.stats[f"loss_{name}"] = apart.detach()
                 loss = loss + weight * apart
         return loss
+
+    def _ctc_log_probs(self, out: Tensor) -> Tensor:
+        """(N, T, D) -> (N, T, V), with the dropout that ESPnet's CTC has."""
+        logits: Tensor = self.ctc.ctc_lo(F.dropout(out, self.ctc.dropout_rate))
+        return logits.float().log_softmax(dim=-1)
 
     def _middle_loss(self, layer: int, out: Tensor, at: Encoded) -> Tensor:
         """CTC of a middle layer, on the text or on what `aux_ctc` names for it (Lee & Watanabe 2021)."""

@@ -5,9 +5,9 @@ In a YAML, for instance:
     preprocessor: espnet_ext.asr.preprocess:Chain
     preprocessor_conf:
       steps:
-        - {preprocessor: espnet_ext.train.augment:Augment, noise_prob: 0.3, noise: data/noise}
         - {preprocessor: espnet_ext.asr.preprocess:TextBatches, text: [data/lm_train/text]}
         - {preprocessor: espnet_ext.asr.preprocess:PhoneTargets, phones: data/token_list/phn}
+        - {preprocessor: espnet_ext.train.augment:Augment, speed: 0.5}
 """
 
 from __future__ import annotations

@@ -128,6 +128,7 @@ def test_a_model_trains_on_all_of_it_and_decodes(tiny, tmp_path, phones):
     }
     places = tiny.places("asr", tmp_path / "exp", changes)
     weights = train_model("asr", places, "cpu")[0]
+    assert np.load(tmp_path / "exp/attention.npz").files
     lines = [json.loads(line) for line in (tmp_path / "exp/metrics.jsonl").read_text().splitlines()]
     train, valid = lines[:2]
     for name in ("cr_ctc", "rdrop", "guided_attention", "lm_text", "phone", "regularisation"):
