@@ -260,7 +260,7 @@ def suite_table(results: Sequence[Result]) -> str:
     for r in results:
         sought = None if r.terms is None else f"{r.terms_right} of {r.terms} right"
         around = f"{r.interval[0]:.1f} to {r.interval[1]:.1f}" if r.interval else None
-        more = None if r.more is None else f"{r.more:+.1f}"
+        more = None if r.more is None else f"{r.more:+.1f}{_within(r.more_interval)}"
         times = None if r.factor is None else f"{r.factor:.2f}"
         size = (r.words.sentences, r.words.words)
         sentences = r.words.sentence_error_rate
@@ -270,13 +270,29 @@ def suite_table(results: Sequence[Result]) -> str:
     return markdown(HEADER, rows)
 
 
+def _within(interval: Interval | None) -> str:
+    return f" ({interval[0]:.1f} to {interval[1]:.1f})" if interval else ""
+
+
+def mean_wer(results: Sequence[Result]) -> tuple[float, int] | None:
+    """Mean WER over the conditions of sound (no selections, not the clean set), and how many; None if there is none."""
+    found = [r.wer for r in results if r.kind not in (CLEAN, "selection") and r.wer is not None]
+    return (sum(found) / len(found), len(found)) if found else None
+
+
+def _told(name: str, results: Sequence[Result]) -> str:
+    mean = mean_wer(results)
+    line = f"\nMean WER over {mean[1]} conditions of sound: {mean[0]:.1f} %.\n" if mean else ""
+    return f"### {name}\n\n{suite_table(results)}{line}"
+
+
 def write_suites(directory: Path, found: Mapping[str, Sequence[Result]], source: Provenance) -> str:
     """Write `scores.json` and `RESULTS.md`; returns the tables."""
     sets = {name: [r.as_dict() for r in results] for name, results in found.items()}
-    write_json(
-        directory / "scores.json", {**source.as_dict(), "task": "asr_suites", "suites": sets}
-    )
-    tables = "\n".join(f"### {name}\n\n{suite_table(results)}" for name, results in found.items())
+    means = {name: mean[0] for name, results in found.items() if (mean := mean_wer(results))}
+    record = {**source.as_dict(), "task": "asr_suites", "mean_wer": means, "suites": sets}
+    write_json(directory / "scores.json", record)
+    tables = "\n".join(_told(name, results) for name, results in found.items())
     head = f"# RESULTS\n\n## Environment\n\n{source.as_markdown()}\n\n## {directory}\n\n"
     write_text(directory / "RESULTS.md", head + tables)
     return tables

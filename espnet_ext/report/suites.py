@@ -31,13 +31,20 @@ def suite_bars(results: Sequence[Mapping[str, Any]]) -> str:
             _bar(r["wer"], clean, most),
             f"<strong>{number(r['wer'])}</strong>",
             interval(r["interval"]),
-            "" if r["more"] is None else f"{r['more']:+.1f}",
+            _more(r["more"], r.get("more_interval")),
             number(r["cer"]),
             "" if r["terms"] is None else esc(f"{r['terms_right']} of {r['terms']}"),
         )
         for r in results
     ]
     return table(_HEADER, rows, 2)
+
+
+def _more(value: float | None, within: Sequence[float] | None) -> str:
+    if value is None:
+        return ""
+    around = f'<br><span class="small">{interval(within)}</span>' if within else ""
+    return f"{value:+.1f}{around}"
 
 
 def _bar(wer: float | None, clean: float | None, most: float) -> str:
