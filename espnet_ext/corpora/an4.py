@@ -85,6 +85,12 @@ def prepare(corpus: str | Path, data: str | Path, *, as_test: str = "") -> list[
     train = _transcripts([root / "etc" / "an4_train.transcription"])
     official = root / "etc" / "an4_test.transcription"
     test = _transcripts([official]) if official.is_file() else {}
+    sets = _split(root, train, test)
+    return [_write_set(data, name, texts, sounds) for name, texts in sets.items()]
+
+
+def _split(root: Path, train: dict[str, str], test: dict[str, str]) -> dict[str, dict[str, str]]:
+    """Transcripts of train, dev and test, by set; `test` is the official one, or empty."""
     test_speakers = {_speaker(i) for i in test}
     speakers = sorted({_speaker(i) for i in train} - test_speakers)
     if not test:
@@ -100,12 +106,11 @@ def prepare(corpus: str | Path, data: str | Path, *, as_test: str = "") -> list[
             :DEV_SPEAKERS
         ]
     )
-    sets = {
+    return {
         "train": {i: t for i, t in train.items() if _speaker(i) in set(speakers) - dev},
         "dev": {i: t for i, t in train.items() if _speaker(i) in dev},
         "test": test or {i: t for i, t in train.items() if _speaker(i) in test_speakers},
     }
-    return [_write_set(data, name, texts, sounds) for name, texts in sets.items()]
 
 
 def _root(corpus: Path) -> Path | None:

@@ -215,12 +215,7 @@ def unpack(
     beside = target.with_name(f".{target.name}.tmp-{os.getpid()}")
     try:
         (_unzip if zipfile.is_zipfile(archive) else _untar)(archive, beside)
-        absent = [w for w in witnesses if not (beside / name / w).is_file()]
-        if absent or not (beside / name).is_dir():
-            raise UserError(
-                f"{archive}: found no {(absent or [name])[0]}, expected it in {name or 'it'}: the "
-                "archive is another one"
-            )
+        _require_whole(archive, beside, name, witnesses)
         for other in shared:
             _place(beside / name / ".." / other, target.parent / other)
         os.replace(beside / name, target)
@@ -234,6 +229,16 @@ def unpack(
         ) from None
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _require_whole(archive: Path, unpacked: Path, name: str, witnesses: tuple[str, ...]) -> None:
+    """Raises UserError where what was unpacked is something else."""
+    absent = [w for w in witnesses if not (unpacked / name / w).is_file()]
+    if absent or not (unpacked / name).is_dir():
+        raise UserError(
+            f"{archive}: found no {(absent or [name])[0]}, expected it in {name or 'it'}: the "
+            "archive is another one"
+        )
 
 
 def _place(source: Path, target: Path) -> None:

@@ -16,6 +16,7 @@ from espnet_ext.corpora.layout import (
     compare_total,
     corpus_root,
     left_out,
+    require_rest,
     write_sets,
 )
 from espnet_ext.datadir.edit import Tables
@@ -53,7 +54,7 @@ def prepare(
     eval1: int = 250,
     subsets: str = "",
 ) -> list[Path]:
-    """Write train, dev and eval1, split by sorted id as ESPnet does: eval1 first, then dev, then train.
+    """Write (and return) train, dev and eval1, split by sorted id as ESPnet does: eval1 first, then dev, then train.
 
     Where HTS labels lie in `<subset>/lab/<id>.lab`, utterances are cut to the speech.
 
@@ -64,9 +65,6 @@ def prepare(
         eval1: utterances of eval1: the first ones
         subsets: which to read, such as basic5000,travel1000; empty: all
 
-    Returns:
-        the directories written.
-
     Raises:
         UserError: the corpus or a subset is missing, or dev and eval1 leave nothing for train.
     """
@@ -74,18 +72,14 @@ def prepare(
     names = sorted(p.parent.name for p in _transcripts(root))
     if subsets:
         names = chosen("subsets", subsets, names)
-    names_of_tables = ("wav.scp", "text", "utt2spk", "segments")
-    tables: Tables = {**{n: {} for n in names_of_tables}, "spk2gender": {"JS": "f"}}
+    tables: Tables = {name: {} for name in ("wav.scp", "text", "utt2spk", "segments")}
+    tables["spk2gender"] = {"JS": "f"}
     utts = sorted(utt for name in names for utt in _add_subset(root / name, tables))
     if tables["segments"].keys() != tables["utt2spk"].keys():
         left_out(root, "label files, because others are missing", tables.pop("segments"))
     if not subsets:
         compare_total(root, "clips", len(tables["utt2spk"]), CLIPS)
-    if dev < 1 or eval1 < 1 or len(utts) <= dev + eval1:
-        raise UserError(
-            f"{root}: found {len(utts)} clips, expected more than {dev} + {eval1} for dev and "
-            "eval1: ask for fewer with --dev and --eval1 (each at least 1)"
-        )
+    require_rest(root, len(utts), dev, eval1)
     cuts = {"eval1": utts[:eval1], "dev": utts[eval1 : eval1 + dev], "train": utts[eval1 + dev :]}
     return write_sets(
         data, {name: choose(tables, set(mine).__contains__) for name, mine in cuts.items()}

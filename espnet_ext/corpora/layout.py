@@ -78,6 +78,19 @@ def at_least(option: str, given: int, least: int) -> int:
     return given
 
 
+def require_rest(root: Path, clips: int, dev: int, eval1: int) -> None:
+    """Some clips are left to train with.
+
+    Raises:
+        UserError: none are, or dev or eval1 has none.
+    """
+    if dev < 1 or eval1 < 1 or clips <= dev + eval1:
+        raise UserError(
+            f"{root}: found {clips} clips, expected more than {dev} + {eval1} for dev and "
+            "eval1: ask for fewer with --dev and --eval1 (each at least 1)"
+        )
+
+
 def write_sets(data: str | Path, sets: Mapping[str, Tables]) -> list[Path]:
     """Write data directories and validate each.
 

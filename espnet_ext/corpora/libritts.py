@@ -70,7 +70,7 @@ def prepare(
     speaker: str = "reader",
     edition: str = "",
 ) -> list[Path]:
-    """Write train, dev and eval1 of the same readers, and dev_clean and test_clean of others.
+    """Write (and return) train, dev and eval1 of the same readers, and dev_clean and test_clean of others.
 
     ESPnet trains on all of train-clean-460 and validates and tests on the unseen readers of
     dev-clean and test-clean; `--held_out 0` writes exactly these three. A model that knows voices
@@ -84,9 +84,6 @@ def prepare(
         speaker: reader (ids READER-FILE), or chapter = a reader in a chapter (ids FILE), as in ESPnet's recipe
         edition: libritts or libritts_r; "" = the one that is there (of both, or to fetch: libritts)
 
-    Returns:
-        the directories written.
-
     Raises:
         UserError: the corpus or a part is missing, or it is not laid out like LibriTTS.
     """
@@ -94,19 +91,23 @@ def prepare(
     at_least("held_out", held_out, 0)
     root = _root(corpus, edition)
     genders = _genders(root)
-    whole: Tables = {"wav.scp": {}, "text": {}, "raw_text": {}, "utt2spk": {}, "spk2gender": {}}
     known = dict.fromkeys((*PARTS, *(p.name for p in root.iterdir() if p.is_dir())))
-    for part in chosen("train", train, known):
-        _add_part(root / part, genders, speaker, whole)
+    whole = _parts([root / part for part in chosen("train", train, known)], genders, speaker)
     sets = _split(whole, held_out) if held_out else {"train": whole}
     for part in ("dev-clean", "test-clean"):
         if (root / part).is_dir() or not held_out:
-            tables: Tables = {name: {} for name in whole}
-            _add_part(root / part, genders, speaker, tables)
-            sets[part.replace("-", "_")] = tables
+            sets[part.replace("-", "_")] = _parts([root / part], genders, speaker)
     for tables in sets.values():
         keep_genders(root, tables)
     return write_sets(data, sets)
+
+
+def _parts(folders: list[Path], genders: dict[str, str], speaker: str) -> Tables:
+    """Tables of some parts together."""
+    tables: Tables = {"wav.scp": {}, "text": {}, "raw_text": {}, "utt2spk": {}, "spk2gender": {}}
+    for folder in folders:
+        _add_part(folder, genders, speaker, tables)
+    return tables
 
 
 def _edition(edition: str) -> str:

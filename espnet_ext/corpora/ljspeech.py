@@ -8,7 +8,8 @@ import os
 from pathlib import Path
 
 from espnet_ext.corpora.fetch import Archive, obtain
-from espnet_ext.corpora.layout import compare_total, corpus_root, left_out, write_sets
+from espnet_ext.corpora.layout import compare_total, corpus_root, left_out, require_rest, write_sets
+from espnet_ext.datadir.edit import Tables
 from espnet_ext.datadir.tables import read_lines
 from espnet_ext.errors import UserError
 
@@ -57,27 +58,27 @@ def prepare(
     root = corpus_root(corpus, NAME, "metadata.csv", VARIABLE, SOURCE)
     rows = _rows(root)
     utts = sorted(rows)  # the split is by the whole list, also where some of its audio is missing
-    if dev < 1 or eval1 < 1 or len(utts) <= dev + eval1:
-        raise UserError(
-            f"{root}: found {len(utts)} clips, expected more than {dev} + {eval1} for dev and "
-            "eval1: ask for fewer with --dev and --eval1 (each at least 1)"
-        )
+    require_rest(root, len(utts), dev, eval1)
     there = _with_audio(root, utts)
     cut = len(utts) - dev - eval1
     sets = {"train": utts[:cut], "dev": utts[cut : cut + dev], "eval1": utts[cut + dev :]}
     return write_sets(
         data,
         {
-            name: {
-                "wav.scp": {u: f"{os.path.abspath(root)}/wavs/{u}.wav" for u in mine},
-                "text": {u: rows[u][1] for u in mine},
-                "raw_text": {u: rows[u][0] for u in mine},
-                "utt2spk": dict.fromkeys(mine, "LJ"),
-                "spk2gender": {"LJ": "f"},
-            }
-            for name, mine in ((n, [u for u in all_of if u in there]) for n, all_of in sets.items())
+            name: _tables(root, {u: rows[u] for u in utts if u in there})
+            for name, utts in sets.items()
         },
     )
+
+
+def _tables(root: Path, rows: dict[str, tuple[str, str]]) -> Tables:
+    return {
+        "wav.scp": {u: f"{os.path.abspath(root)}/wavs/{u}.wav" for u in rows},
+        "text": {u: normalised for u, (_, normalised) in rows.items()},
+        "raw_text": {u: raw for u, (raw, _) in rows.items()},
+        "utt2spk": dict.fromkeys(rows, "LJ"),
+        "spk2gender": {"LJ": "f"},
+    }
 
 
 def _rows(root: Path) -> dict[str, tuple[str, str]]:

@@ -13,7 +13,14 @@ from typing import NamedTuple
 
 from espnet_ext.corpora.fetch import Archive, obtain
 from espnet_ext.corpora.labels import speech_span
-from espnet_ext.corpora.layout import choose, corpus_root, left_out, one_of, write_sets
+from espnet_ext.corpora.layout import (
+    choose,
+    corpus_root,
+    keep_genders,
+    left_out,
+    one_of,
+    write_sets,
+)
 from espnet_ext.datadir.edit import Tables
 from espnet_ext.datadir.tables import read_lines
 from espnet_ext.errors import UserError
@@ -166,8 +173,7 @@ def _tables(root: Path, rows: dict[str, Row]) -> Tables:
 def _speakers(root: Path, speakers: set[str]) -> Tables:
     """spk2gender, spk2age and spk2accent from lines `ID AGE GENDER ACCENT REGION...`.
 
-    0.80 writes the id without its p, 0.92 with it. Gender is for all speakers or none (0.80's list
-    lacks p280).
+    0.80 writes the id without its p, 0.92 with it, and its list lacks p280.
     """
     path = root / "speaker-info.txt"
     if not path.is_file():
@@ -175,13 +181,11 @@ def _speakers(root: Path, speakers: set[str]) -> Tables:
     rows = [line.split() for line in read_lines(path)[1:] if len(line.split()) >= 3]
     known = {f"p{row[0]}" if row[0].isdigit() else row[0]: row for row in rows}
     found: Tables = {"spk2gender": {}, "spk2age": {}, "spk2accent": {}}
-    for speaker in sorted(speakers & known.keys()):
-        row = [*known[speaker], ""]
+    for speaker in sorted(speakers):
+        row = [*known.get(speaker, ["", "", ""]), ""]
         found["spk2age"][speaker], found["spk2gender"][speaker] = row[1], row[2].lower()
         found["spk2accent"][speaker] = row[3]
-    if found["spk2gender"].keys() != speakers:
-        left_out(path, "genders, because these have none", speakers - known.keys())
-        del found["spk2gender"]
+    keep_genders(path, found)
     return {name: {s: v for s, v in table.items() if v} for name, table in found.items()}
 
 
