@@ -22,7 +22,8 @@ from espnet_ext.train.config import Config
 from espnet_ext.train.data import Collate, Item, Utterances, read_text
 from espnet_ext.train.experiment import Places, fill_in, read_config, read_split
 from espnet_ext.train.monitor import Averages
-from espnet_ext.train.precision import set_precision
+from espnet_ext.train.phases import read_phases
+from espnet_ext.train.precision import keep_features_whole, set_precision
 from espnet_ext.train.run import make_sampler, new_model, optimisation, plan_schedules
 from espnet_ext.train.state import Position
 from espnet_ext.train.step import Step
@@ -163,6 +164,7 @@ def _utterance(
 def _configuration(task: Task, places: Places, dry: Dry) -> Config:
     """The whole configuration; without statistics nothing is normalised by them, which costs next to nothing."""
     config = read_config(task, places.config, places.overrides)
+    read_phases(config)
     if places.stats_dir is None:
         for key in ("normalize", "pitch_normalize", "energy_normalize"):
             config[key] = None if config.get(key) == "global_mvn" else config.get(key)
@@ -198,6 +200,7 @@ def prepare_trial(task_name: str, places: Places, device: str | None, dry: Dry) 
         )
     plan_schedules(config, _Guess() if data is None else make_sampler(config, data))
     model = new_model(task, config).to(device)
+    keep_features_whole(model, device, config["precision"])
     optimisers, turns = optimisation(task, model, config, device)
     step = Step(model, optimisers, turns, config["seed"], device, precision=config["precision"])
     return Trial(task, config, device, step, data)

@@ -28,7 +28,7 @@ class MovingAverage:
         kept = min(self.decay, (1 + updates) / (10 + updates))
         for name, tensor in self.model.state_dict().items():
             if tensor.is_floating_point():
-                self.state[name].lerp_(tensor, 1 - kept)
+                self.state[name].lerp_(tensor.to(self.state[name].dtype), 1 - kept)
             else:
                 self.state[name].copy_(tensor)
 

@@ -31,7 +31,16 @@ HARMLESS = (
     "best_model_criterion",
 )
 #: Keys that came later; at their default they change nothing, and a training of before goes on.
-LATER = ("precision", "weight_decay_groups", "phases", "ema", "freeze", "lora", "not_finite")
+LATER = (
+    "precision",
+    "weight_decay_groups",
+    "phases",
+    "ema",
+    "freeze",
+    "lora",
+    "not_finite",
+    "fsdp",
+)
 _PROBED, _PROBE = 2000, 8192  # utterances of a split, bytes of each
 
 

@@ -11,6 +11,7 @@ import logging
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -168,8 +169,7 @@ def _tensorboard(folder: Path, updates: int) -> Any:
 
 
 def _mlflow(folder: Path, updates: int) -> Any:
-    import mlflow
-
+    mlflow = import_module("mlflow")
     mlflow.set_experiment(folder.name)
     if mlflow.active_run() is None:
         mlflow.start_run(run_name=str(folder))
@@ -177,7 +177,6 @@ def _mlflow(folder: Path, updates: int) -> Any:
 
 
 def _wandb(folder: Path, updates: int) -> Any:
-    import wandb
-
+    wandb = import_module("wandb")
     run = wandb.init(project="espnet_ext", name=str(folder), id=folder.name, resume="allow")
     return lambda figures, update: run.log(dict(figures), step=update)

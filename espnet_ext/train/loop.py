@@ -31,6 +31,7 @@ from espnet_ext.train.optimise import Optimiser
 from espnet_ext.train.phases import Curriculum
 from espnet_ext.train.processes import ALONE, Processes, draw_from
 from espnet_ext.train.sampler import BucketSampler
+from espnet_ext.train.sharded import Sharded, Whole
 from espnet_ext.train.state import Progress, Store
 from espnet_ext.train.step import Batch, Step, Turn
 
@@ -91,7 +92,9 @@ class Trainer:
         self.step.journal = self.journal = Journal(folder, config, processes.first)
         self.step.seconds = _sizes(train)
         self.curriculum = curriculum or Curriculum([], model, optimisers, train)
-        self.store = Store(folder, fingerprint, config, processes)
+        self.step.sharded = bool(config["fsdp"]) and processes.size > 1
+        self.form = Sharded() if self.step.sharded else Whole()
+        self.store = Store(folder, fingerprint, config, processes, self.form)
         self.progress = Progress()
         self.stop_asked = False
         self.saved_at = time.monotonic()
@@ -215,8 +218,9 @@ class Trainer:
     def _keep_epoch(self, lines: list[dict[str, Any]]) -> None:
         """Write what an epoch leaves: weights, checkpoint, history."""
         epoch, average = self.progress.at.epoch, self.step.average
+        weights = self.form.final(self.model)
         if self.processes.first:
-            checkpoint.save_tensors(self.folder / f"{epoch}epoch.pth", merged_state(self.model))
+            checkpoint.save_tensors(self.folder / f"{epoch}epoch.pth", weights)
             if average is not None:
                 with average.in_place():
                     state = merged_state(self.model)
@@ -240,19 +244,23 @@ class Trainer:
         lengths = self.valid_data.lengths(self.config["batch_type"])
         batches = BucketSampler(lengths, self.config["batch_size"]).batches(1, shuffle=False)
         averages = Averages()
-        mine = self.processes.share(range(len(batches)))
+        mine = list(self.processes.share(range(len(batches))))
+        judged = len(mine)
+        if self.step.sharded:  # all compute as often
+            mine += [0] * (len(range(len(batches))[:: self.processes.size]) - judged)
         found = loader(
             self.valid_data,
             [batches[index] for index in mine],
             self.collate,
             self.config["num_workers"],
         )
-        for index, (_, batch) in zip(mine, found, strict=True):
+        for place, (index, (_, batch)) in enumerate(zip(mine, found, strict=True)):
             draw_from(self.config["seed"], self.progress.at.epoch, index, 1)  # VITS draws here, too
             moved = self.step.moved(batch)
             for extra, _ in self.step.turns:
                 _, stats, weight = self.step.forward(moved, extra)
-                averages.add(stats, weight)
+                if place < judged:
+                    averages.add(stats, weight)
         return self._together(averages)
 
     def _report(self, train: dict[str, Any], valid: dict[str, Any]) -> None:

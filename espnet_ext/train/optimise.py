@@ -74,7 +74,9 @@ class Optimiser:
         """One update from the gradients at hand; the gradient's norm, or None if it was not finite (no update)."""
         if self.scaler is not None:
             self.scaler.unscale_(self.optim)
-        norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, self.clip))
+        found = torch.nn.utils.clip_grad_norm_(self.parameters, self.clip)
+        # of a model that is spread over processes each has a part
+        norm = float(found.full_tensor() if hasattr(found, "full_tensor") else found)
         finite = math.isfinite(norm)
         if finite:
             self._step()

@@ -42,3 +42,17 @@ def computing(device: str, precision: str) -> AbstractContextManager[object]:
 def scaler(device: str, precision: str) -> torch.amp.GradScaler | None:
     """What keeps small gradients from vanishing in fp16; None where nothing vanishes."""
     return torch.amp.GradScaler(torch.device(device).type) if precision == "fp16" else None
+
+
+#: Parts that compute features: ESPnet keeps them whole on a GPU, and its GlobalMVN takes on its input's kind of number.
+_WHOLE = ("frontend", "normalize", "feats_extract", "pitch_extract", "energy_extract")
+
+
+def keep_features_whole(model: torch.nn.Module, device: str, precision: str) -> None:
+    """Have features computed in 32 bits, however few the rest takes."""
+    if precision in _HALF:
+        for name in _WHOLE:
+            part = getattr(model, name, None)
+            if part is not None:
+                whole = torch.autocast(torch.device(device).type, enabled=False)
+                part.forward = whole(part.forward)

@@ -218,7 +218,7 @@ def shared_buffers(model: torch.nn.Module, copied: bool = False) -> dict[str, to
     return {
         name: tensor.clone() if copied else tensor
         for name, tensor in model.named_buffers()
-        if name in moments or (tensor.dtype == torch.int64 and tensor.dim() == 0)
+        if name in moments or (tensor.dtype == torch.int64 and tensor.numel() == 1)
     }
 
 

@@ -29,9 +29,10 @@ from espnet_ext.train.loop import Trainer, Turn
 from espnet_ext.train.lora import add_lora, load_merged
 from espnet_ext.train.optimise import Optimiser, without_decay
 from espnet_ext.train.phases import Curriculum, Phase, PhaseSampler, read_phases, select
-from espnet_ext.train.precision import set_precision
+from espnet_ext.train.precision import keep_features_whole, set_precision
 from espnet_ext.train.processes import Processes, joined
 from espnet_ext.train.sampler import BucketSampler
+from espnet_ext.train.sharded import check, shard
 
 
 def optimisation(
@@ -114,11 +115,18 @@ def _train_model(
     share_updates(config, processes)
     train, valid = data = checked_data(task, places, pipeline, config)
     model = new_model(task, config).to(device)
+    keep_features_whole(model, device, config["precision"])
+    if config["fsdp"]:
+        check(config, task.name)
+    if config["fsdp"] and processes.size > 1:
+        shard(model, device, processes.size)
     trainer = _trainer(task, places, config, model, data, device, anew, processes)
     if processes.first:
         print(describe(model, train, len(trainer.sampler.batches(1))), flush=True)
     averaged = trainer.fit()
     if averaged:
+        if config["fsdp"]:  # the parts of the others are gone
+            model, device = new_model(task, config), "cpu"
         load_merged(model, torch.load(averaged[0], map_location=device, weights_only=True))
         number, folder = config["num_att_plot"], places.output_dir
         save_attention(model, valid, trainer.collate, folder, number, pipeline, device)

@@ -15,6 +15,7 @@ from espnet_ext.train.ema import MovingAverage
 from espnet_ext.train.monitor import merged
 from espnet_ext.train.optimise import Optimiser
 from espnet_ext.train.processes import Processes
+from espnet_ext.train.sharded import Whole
 
 
 @dataclass
@@ -64,12 +65,14 @@ class Store:
         fingerprint: of configuration and data; another one's checkpoint is not resumed.
         config: the whole configuration.
         processes: who trains; the first one writes, all read.
+        form: how states are taken and given.
     """
 
     folder: Path
     fingerprint: str
     config: dict[str, Any]
     processes: Processes
+    form: Whole = field(default_factory=Whole)
 
     def load(self, anew: bool) -> dict[str, Any] | None:
         """The state to go on from; None to begin. What another run has left is set aside.
@@ -114,11 +117,13 @@ class Store:
     ) -> None:
         """Make this the latest checkpoint; every process calls it."""
         shares = self.processes.all(progress.at.sums)
+        weights = self.form.weights(model)
+        steps = [self.form.optimiser(model, optimiser) for optimiser in optimisers]
         if self.processes.first:
             state = {
                 "fingerprint": self.fingerprint,
-                "model": model.state_dict(),
-                "optimisers": [o.state_dict() for o in optimisers],
+                "model": weights,
+                "optimisers": steps,
                 "position": vars(progress.at),
                 "shares": shares,
                 "history": progress.history,
@@ -135,9 +140,9 @@ class Store:
         average: MovingAverage | None = None,
     ) -> Progress:
         """Set model and optimisers as they were; where training was."""
-        model.load_state_dict(state["model"])
+        self.form.load(model, state["model"])
         for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
+            self.form.load_optimiser(model, optimiser, saved)
         if average is not None:
             average.load(state["ema"])
         at = Position(**state["position"])

@@ -49,6 +49,8 @@ class Step:
         average: of the weights, which follows them.
         seconds: what a message says of a batch's size.
         stops: whether a loss that is not finite ends the training; otherwise the update is left out.
+        sharded: whether the processes share the weights, too (`fsdp: true`): all compute as often, and gradients
+            are added up while they do.
         not_finite: batches of this update whose loss is infinite or NaN, with it.
         loss: of the last batch.
     """
@@ -64,6 +66,7 @@ class Step:
     average: MovingAverage | None = None
     seconds: Callable[[Sequence[str]], str] = lambda ids: f"{len(ids)} utterances"
     stops: bool = False
+    sharded: bool = False
     not_finite: list[tuple[list[str], float]] = field(default_factory=list)
     loss: float = math.nan
 
@@ -90,15 +93,20 @@ class Step:
         self.not_finite = []
         for optimiser in self.optimisers:
             optimiser.zero_grad()
+        ids: list[str] = []
+        batch: Batch = {}
         for index, (ids, batch) in zip(mine, batches, strict=False):
+            self._sync(index, group)
             draw_from(self.seed, at.epoch, index)
             moved = self.moved(batch)
             for extra, which in self.turns:
                 self._backward(moved, extra, which, ids, len(group), averages, at)
-                if index == mine[-1]:
+                if index == mine[-1] and not self.sharded:
                     self._end(which, at, ids)
-        for _, which in self.turns if not mine else ():
-            self._end(which, at, [])
+        if self.sharded:
+            self._keep_up(group, batch)
+        for _, which in self.turns if self.sharded or not mine else ():
+            self._end(which, at, ids)
         if before:
             share_buffers(self.model, before, group, self.processes)
         at.updates += 1
@@ -119,7 +127,10 @@ class Step:
         with naming(ids, self.seconds):
             loss, stats, weight = self.forward(batch, extra)
             # a generator's turn leaves no gradient in the discriminator it goes through
-            self.optimisers[which].backward(loss / number)
+            if self.sharded:  # torch takes the mean over the processes
+                (loss * self.processes.size / number).backward()
+            else:
+                self.optimisers[which].backward(loss / number)
         self.loss = float(loss.detach())
         if math.isfinite(self.loss):
             averages.add(stats, weight)
@@ -130,6 +141,27 @@ class Step:
                     f"update {at.updates + 1}: the loss is {self.loss} on a batch of {self.seconds(ids)}, expected a "
                     f"number: look at {', '.join(ids)}, or lower optim_conf.lr; not_finite: skip leaves it out"
                 )
+
+    def _sync(self, index: int, group: range) -> None:
+        """Of a sharded model gradients travel with the last round of an update alone."""
+        if self.sharded:
+            last = group[(len(group) - 1) // self.processes.size * self.processes.size]
+            self.model.set_requires_gradient_sync(index >= last)  # type: ignore[operator]
+
+    def _keep_up(self, group: range, batch: Batch) -> None:
+        """Compute for nothing where others have one batch more, for all put each block together together."""
+        size = self.processes.size
+        if len(group) < size:
+            batch = self.processes.from_first(batch)
+        if self.processes.rank < len(group) % size or len(group) % size == 0:
+            return
+        before = shared_buffers(self.model, copied=True)
+        self._sync(group[-1], group)
+        loss, _, _ = self.forward(self.moved(batch), self.turns[0][0])
+        (0 * loss).backward()
+        for name, tensor in shared_buffers(self.model).items():
+            with torch.no_grad():
+                tensor.copy_(before[name])
 
     def moved(self, batch: Batch) -> Batch:
         """The batch where the model is."""
@@ -155,7 +187,8 @@ class Step:
     def _end(self, which: int, at: Position, ids: list[str]) -> None:
         """The optimiser's step when all batches are done."""
         optimiser = self.optimisers[which]
-        self.processes.sum_gradients(optimiser.parameters)
+        if not self.sharded:
+            self.processes.sum_gradients(optimiser.parameters)
         if self.journal is not None and self.journal.due(at.updates + 1):
             self._note(optimiser, at, self.journal)
         searching = optimiser.searching
@@ -211,8 +244,9 @@ def naming(ids: Sequence[str], size: Callable[[Sequence[str]], str]) -> Iterator
         if not _is_out_of_memory(error):
             logging.error("while training on %s", _some(ids))
             raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"a batch of {size(ids)} does not fit into memory ({str(error).splitlines()[0]}): {_some(ids)}. Lower "
+            f"a batch of {size(ids)} does not fit into memory ({reason}): {_some(ids)}. Lower "
             "batch_size (--find_batch says what fits) and raise accum_grad by as much, leave out the longest "
             "utterances (max_seconds), or set precision: bf16"
         ) from error

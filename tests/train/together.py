@@ -17,6 +17,7 @@ from espnet_ext.train.launch import end_at_once
 from espnet_ext.train.loop import Trainer
 from espnet_ext.train.optimise import Optimiser
 from espnet_ext.train.processes import joined
+from espnet_ext.train.sharded import shard
 
 
 class Points:
@@ -80,6 +81,8 @@ def make(folder: Path, processes: Any, **changes: Any) -> Trainer:
     units = {"batch_type": "utterances", "batch_size": 3}
     config = {**TRAINING, **given, **units, **changes}
     model = Net()
+    if config["fsdp"] and processes.size > 1:
+        shard(model, "cpu", processes.size)
     parts = [Optimiser(model.parameters(), config)], [({}, 0)], config
     data = Points(33, 1), Points(9, 2), collate, InOrder()
     return Trainer(model, *parts, *data, folder, "same", processes=processes)  # type: ignore[arg-type]
@@ -101,8 +104,9 @@ def main(folder: str, *changes: str) -> None:
 
         trainer.step.forward = ending  # type: ignore[method-assign]
         trainer.fit()
+        state = trainer.form.final(trainer.model)
         if processes.first:
-            seen = {name: t.double().tolist() for name, t in trainer.model.state_dict().items()}
+            seen = {name: t.double().tolist() for name, t in state.items()}
             Path(folder, "weights.json").write_text(json.dumps(seen))
 
 
