@@ -1,7 +1,8 @@
 """Score evaluation suites: one table of conditions and word error rates, with how much worse than clean they are.
 
 Writes HYP/scores.json, HYP/RESULTS.md and HYP/suites.html. Conditions that were made but not decoded are left out;
-selections (rare_words, disfluent, ...) need no decoding of their own.
+selections (rare_words, disfluent, ...) need no decoding of their own. The options of score_asr are taken, so that a
+recipe's score_opts fit; --by and --no_sclite change nothing here.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--hyp", type=Path, required=True, help="what was recognised there: SET-CONDITION/text")
     add("--clean_ref", type=Path, required=True, help="directory of the sets' own data directories")
     add("--clean", type=Path, required=True, help="decoding of the sets themselves: SET/text")
+    add(
+        "--conditions", default="", metavar='"NAME ..."', help="which ones; unset: all decoded ones"
+    )
     add_counting(parser)
     args = parser.parse_args(argv)
 
@@ -32,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from espnet_ext.report.suites import write_page
 
     config = counting_of(args)
-    places = Places(args.ref, args.hyp, args.clean_ref, args.clean)
+    places = Places(args.ref, args.hyp, args.clean_ref, args.clean, tuple(args.conditions.split()))
     found = score_suites(places, args.sets, config)
     print(write_suites(args.hyp, found, provenance("score_suites", argv)))
     print(f"wrote {write_page(args.hyp, read_json(args.hyp / 'scores.json') or {})}")

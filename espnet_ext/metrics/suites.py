@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from espnet_ext.errors import UserError
 from espnet_ext.files import write_json, write_text
 from espnet_ext.metrics.asr import ScoreConfig, splitters
 from espnet_ext.metrics.bootstrap import Interval, improvement, ratio_interval
+from espnet_ext.metrics.groups import speakers_of
 from espnet_ext.metrics.provenance import Provenance
 from espnet_ext.metrics.tables import markdown, match_keys
 from espnet_ext.metrics.timing import timing
@@ -75,12 +76,14 @@ class Places:
         suites: what make_suite wrote: data directories SET-CONDITION with suite.json.
         decoded: what was recognised there, SET-CONDITION/text.
         clean_ref, clean: data directories and decoding of the test sets themselves.
+        conditions: those to score, beside all selections; none: those that were decoded.
     """
 
     suites: Path
     decoded: Path
     clean_ref: Path
     clean: Path
+    conditions: tuple[str, ...] = ()
 
 
 def score_suites(
@@ -132,14 +135,21 @@ def _score_set(
             continue
         selection = record["kind"] == "selection"
         hyp_dir = clean_hyp if selection else places.decoded / folder.name
-        if not selection and not (hyp_dir / "text").is_file():
-            continue  # made, but not asked to be decoded
+        if not selection and not _wanted(record["condition"], hyp_dir, places):
+            continue
         here = hyps if selection else _hypotheses(hyp_dir)
         aligned = {kind: _align(folder, here, split, config) for kind, split in cut.items()}
         about = (record["condition"], record["kind"], record["what"])
         result = _result(*about, aligned, here, config, folder, hyp_dir)
-        found.append(_beside(result, aligned["wer"], first, whole["wer"], config))
+        found.append(_beside(result, aligned["wer"], first, whole["wer"], clean_ref, config))
     return [first, *sorted(found[1:], key=_order)]
+
+
+def _wanted(condition: str, hyp_dir: Path, places: Places) -> bool:
+    """Whether a condition was asked for or, where none was, is decoded."""
+    if places.conditions:
+        return condition in places.conditions
+    return (hyp_dir / "text").is_file()
 
 
 def _order(result: Result) -> tuple[int, str, float, str]:
@@ -184,7 +194,13 @@ def _result(
         match_keys(words, hyps, hyp_dir / "text")
     counts = [a.counts for a in words.values()]
     errors = [100.0 * c.errors for c in counts]
-    interval = ratio_interval(errors, [c.words for c in counts], config.samples, seed=config.seed)
+    interval = ratio_interval(
+        errors,
+        [c.words for c in counts],
+        config.samples,
+        seed=config.seed,
+        blocks=_blocks(words, ref_dir, config),
+    )
     terms = _terms(ref_dir, words)
     speed = timing(ref_dir, hyp_dir) if kind != "selection" else None
     return Result(
@@ -199,6 +215,14 @@ def _result(
         terms_right=terms and terms[1],
         rtf=speed["rtf"]["p50"] if speed else None,
     )
+
+
+def _blocks(utterances: Iterable[str], ref_dir: Path, config: ScoreConfig) -> list[str] | None:
+    """What the bootstrap draws whole."""
+    if config.blocks != "speaker":
+        return None
+    speakers = speakers_of(ref_dir)
+    return [speakers.get(utt, utt) for utt in utterances]
 
 
 def _terms(ref_dir: Path, aligned: Aligned) -> tuple[int, int] | None:
@@ -218,7 +242,12 @@ def _terms(ref_dir: Path, aligned: Aligned) -> tuple[int, int] | None:
 
 
 def _beside(
-    result: Result, aligned: Aligned, clean: Result, whole: Aligned, config: ScoreConfig
+    result: Result,
+    aligned: Aligned,
+    clean: Result,
+    whole: Aligned,
+    ref_dir: Path,
+    config: ScoreConfig,
 ) -> Result:
     """With what it is worse than the clean set."""
     if result.wer is None or clean.wer is None:
@@ -232,6 +261,7 @@ def _beside(
             [float(b.words) for _, b in both],
             config.samples,
             seed=config.seed,
+            blocks=_blocks(whole, ref_dir, config),
         )
         interval = sure.interval if sure else None
     factor = result.wer / clean.wer if clean.wer else None

@@ -200,6 +200,15 @@ def test_conditions_in_one_table(decoded, capsys):
     assert "https://" not in page and "http://" not in page
 
 
+def test_only_the_conditions_asked_for(decoded, capsys):
+    assert call(score_suites, [*SCORE, "--conditions", "telephone", "--blocks", "speaker"]) == 0
+    record = json.loads((decoded / "dec/suites/scores.json").read_text())
+    names = [r["condition"] for r in record["suites"]["test"]]
+    assert names[:2] == ["clean", "telephone"] and "noise_10db" not in names
+    assert call(score_suites, [*SCORE, "--conditions", "babble_0db"]) == 1
+    assert "decode test-babble_0db first" in capsys.readouterr().err
+
+
 def test_missing_hypotheses_count_as_deletions(decoded):
     table(decoded / "dec/suites/test-noise_10db/text", {"s1-a": "ONE TWO"})
     assert call(score_suites, SCORE) == 0

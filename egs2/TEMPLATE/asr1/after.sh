@@ -24,5 +24,5 @@ if [ -n "$suites" ]; then
 
   run_stage 22 suite_score "Score them beside the test sets" after suite_decode,asr_score -- \
     $bin.score_suites --ref dump/suites --hyp "$decoded/suites" --clean_ref dump/raw --clean "$decoded" \
-    $score_opts $test_sets
+    --conditions "$suites" $score_opts $test_sets
 fi
