@@ -23,6 +23,7 @@ BY_UTTERANCE = (
     "utt2num_samples",
     "utt2speed",
     "utt2augment",
+    "utt2snr",
     "utt2gender",
     "utt2accent",
     "utt2age",
