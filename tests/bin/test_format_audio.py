@@ -214,6 +214,33 @@ def test_segments_and_speeds(tmp_path):
     assert counts["sp1.1-s0-a"] == pytest.approx(RATE / 2.2, abs=1)
 
 
+def with_segments(folder, segments):
+    """One recording of two seconds, cut."""
+    make(folder, 1)
+    soundfile.write(folder / "audio/long.wav", noise(1, 2.0), RATE)
+    tables = {
+        "wav.scp": {"long": f"{folder}/audio/long.wav"},
+        "segments": segments,
+        "text": dict.fromkeys(segments, "A"),
+        "utt2spk": dict.fromkeys(segments, "s0"),
+    }
+    write_all(folder / "data/train", tables)
+
+
+def test_a_segment_that_ends_after_its_recording_is_shortened_and_named(tmp_path, capsys):
+    with_segments(tmp_path, {"s0-a": "long 0 2.05", "s0-b": "long 1.5 2.75", "s0-c": "long 1 -1"})
+    assert run(tmp_path) == 0
+    said = capsys.readouterr().err
+    assert "1 segments end after their recordings and were shortened: s0-b by 0.75 s" in said
+    seconds = datadir.read_table(tmp_path / "raw/train/utt2dur")
+    assert [float(seconds[u]) for u in sorted(seconds)] == [2.0, 0.5, 1.0]
+
+
+def test_a_segment_that_begins_after_its_recording_is_an_error(tmp_path, capsys):
+    with_segments(tmp_path, {"s0-a": "long 0 1", "s0-b": "long 2.5 2.75"})
+    failed(tmp_path, capsys, "'s0-b'", "no samples between 2.5 s and 2.75 s")
+
+
 def test_channels_are_picked_in_the_order_asked_for(tmp_path):
     make(tmp_path, 2)
     for i, utt in enumerate(("s0-000", "s1-001")):
@@ -355,6 +382,14 @@ def test_damaged_tables(tmp_path, capsys):
     failed(tmp_path, capsys, "text, line 1", "UTF-8")
 
 
+@pytest.mark.parametrize("name", ["wav.scp", "text", "utt2spk"])
+def test_unsorted_tables(tmp_path, capsys, name):
+    make(tmp_path)
+    path = tmp_path / "data/train" / name
+    path.write_text("".join(sorted(path.read_text().splitlines(keepends=True), reverse=True)))
+    failed(tmp_path, capsys, f"{name}, line 2", "'s1-003' after 's1-005'", "fix_data")
+
+
 def test_missing_tables(tmp_path, capsys):
     make(tmp_path)
     (tmp_path / "data/train/utt2spk").unlink()
@@ -405,6 +440,27 @@ def test_disk_full_then_room_again(tmp_path, capsys, audio_format):
         assert run(tmp_path, *options, out="disk") == 0
         assert run(tmp_path, *options, out="undisturbed") == 0
         assert same(tmp_path / "disk/train", tmp_path / "undisturbed/train")
+
+
+def test_memory_does_not_grow_with_the_corpus(tmp_path):
+    import tracemalloc
+
+    make(tmp_path, 1)
+    form, peaks = Form(16000, "wav"), []
+    for count in (300, 2500):
+        utts = [f"s-{i:06d}" for i in range(count)]
+        tables = {
+            "wav.scp": dict.fromkeys(utts, f"{tmp_path}/audio/s0-000.wav"),
+            "utt2spk": dict.fromkeys(utts, "s"),
+        }
+        write_all(tmp_path / "data/many", tables)
+        del tables, utts
+        tracemalloc.start()
+        assert format_set(tmp_path / "data/many", tmp_path / f"{count}", 1, 1, form)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # Held tables and logs would be 6 MB more; the interpreter's own growth is up to 2.
+    assert peaks[1] - peaks[0] < 3_000_000, peaks
 
 
 def test_no_permission(tmp_path, capsys):
