@@ -1,13 +1,16 @@
-"""Into which groups a set's utterances fall: by speaker, gender, accent, length, or any table given."""
+"""Into which groups a set's utterances fall: by speaker, gender, accent, length, noise, or any table given."""
 
 from __future__ import annotations
 
+import math
+import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from espnet_ext.datadir.tables import numbers_in, read_table
 from espnet_ext.errors import UserError
+from espnet_ext.metrics.timing import numbers
 
 Groups = dict[str, str]  # utterance -> group
 
@@ -33,11 +36,8 @@ def bucket(value: float, edges: Sequence[float], unit: str, whole: bool = False)
 
 def group_key(group: str) -> tuple[bool, float, str]:
     """Orders ranges and levels by their number, other groups by name, what is not known last."""
-    number = group.split("-")[0].split("+")[0].split(" ")[0]
-    try:
-        return group == UNKNOWN, float(number), group
-    except ValueError:
-        return group == UNKNOWN, float("inf"), group
+    number = re.match(r"-?\d+(\.\d+)?", group)
+    return group == UNKNOWN, float(number[0]) if number else math.inf, group
 
 
 def speakers_of(directory: Path) -> Groups:
@@ -74,7 +74,20 @@ def groupings(
         seconds = numbers_in(read_table(directory / "utt2dur"), directory / "utt2dur")
         known = {u: seconds[u] for u in words if u in seconds}
         found["seconds"] = {u: bucket(s, _SECONDS, "s") for u, s in known.items()}
+    if (directory / "utt2snr").is_file():
+        ratios = numbers(directory / "utt2snr")
+        found["snr"] = {u: _five_decibels(ratios[u]) for u in words if u in ratios}
     return found | {_name(path): _own(path, words, speakers) for path in by}
+
+
+def _five_decibels(ratio: float) -> str:
+    """The range of five that a ratio lies in.
+
+    >>> _five_decibels(7.2), _five_decibels(-0.1)
+    ('5 to 10 dB', '-5 to 0 dB')
+    """
+    low = 5 * math.floor(ratio / 5)
+    return f"{low} to {low + 5} dB"
 
 
 def _name(path: Path) -> str:

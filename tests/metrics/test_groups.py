@@ -46,6 +46,12 @@ def test_tables_of_utterances_and_speakers(data):
     assert found["seconds"]["s1-b"] == "2-5 s" and found["seconds"]["s3-a"] == "0-2 s"
 
 
+def test_noise_that_is_known(data):
+    write(data, utt2snr={"s1-a": "3.5", "s1-b": "-2", "s2-a": "5"})
+    found = groupings(data, WORDS)["snr"]
+    assert found == {"s1-a": "0 to 5 dB", "s1-b": "-5 to 0 dB", "s2-a": "5 to 10 dB"}
+
+
 def test_a_table_of_ones_own(data):
     write(
         data / "own",
@@ -69,6 +75,8 @@ def test_a_bucket_holds_its_number(value, edges):
 
 
 def test_groups_are_in_order():
+    decibels = ["5 to 10 dB", "-5 to 0 dB", "0 to 5 dB"]
+    assert sorted(decibels, key=group_key) == ["-5 to 0 dB", "0 to 5 dB", "5 to 10 dB"]
     names = ["41+ words", "6-10 words", "m", UNKNOWN, "1-5 words", "11-20 words", "f"]
     assert sorted(names, key=group_key) == [
         "1-5 words", "6-10 words", "11-20 words", "41+ words", "f", "m", UNKNOWN
