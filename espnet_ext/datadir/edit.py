@@ -184,13 +184,12 @@ def _leave_out_incomplete(tables: Tables, dropped: dict[str, str]) -> None:
             del tables[name]
 
 
-def read_loosely(path: Path, dropped: dict[str, str], *, empty: bool = False) -> dict[str, str]:
+def read_loosely(path: Path, dropped: dict[str, str]) -> dict[str, str]:
     """What is good of a table, the first line of each key; `dropped` gets the rest with reasons.
 
     Args:
         path: the file.
         dropped: receives id (or "file:line") -> reason.
-        empty: a key without a value is good, too.
 
     Raises:
         UserError: the file is missing or not UTF-8.
@@ -198,7 +197,7 @@ def read_loosely(path: Path, dropped: dict[str, str], *, empty: bool = False) ->
     table: dict[str, str] = {}
     for number, line in enumerate(lines_of(path), 1):
         key, value = split_line(line)
-        if not key or not (value or empty):
+        if not key or not value:
             what = "empty text" if path.name == "text" else "no value"
             dropped[key or f"{path.name}:{number}"] = f"{path.name}, line {number}: {what}"
         elif key in table:
