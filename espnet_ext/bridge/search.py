@@ -90,6 +90,7 @@ def beam_search(asr: Any, others: Others, options: Any, device: str) -> Any:
         sos=asr.sos,
         eos=asr.eos,
         token_list=asr.token_list,
+        pre_beam_ratio=options.pre_beam_ratio,
         pre_beam_score_key=None if options.ctc_weight == 1.0 else "full",
         normalize_length=options.normalize_length,
     )

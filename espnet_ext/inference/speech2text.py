@@ -33,6 +33,9 @@ class DecodeOptions:
         ilm_weight: how much of the log probability of the language that the recogniser was taught is taken away, >= 0:
             of a model of that language if there is one (density ratio), else of the decoder without sound (ILME).
         penalty: added for every token.
+        pre_beam_ratio: CTC scores only so many times `beam_size` tokens after each hypothesis, those that decoder and
+            language models like best. Where these know little (few data, a high `ctc_weight`) more of them find better
+            hypotheses; from the size of the token list on it scores all.
         maxlenratio: longest output as a share of the encoder's frames; 0 = until hypotheses end by themselves.
         minlenratio: shortest output, likewise.
         normalize_length: rank by score per token.
@@ -45,6 +48,7 @@ class DecodeOptions:
     ngram_weight: float = 0.3
     ilm_weight: float = 0.0
     penalty: float = 0.0
+    pre_beam_ratio: float = 1.5
     maxlenratio: float = 0.0
     minlenratio: float = 0.0
     normalize_length: bool = False

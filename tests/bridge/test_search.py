@@ -29,3 +29,15 @@ def test_a_recurrent_decoder_is_searched_one_hypothesis_at_a_time(tiny, tmp_path
     recognise = Speech2Text.from_dir(tmp_path, options=DecodeOptions(beam_size=3))
     assert type(recognise.search).__name__ == "BeamSearch"
     assert recognise(0.1 * np.sin(np.arange(16000) * 0.5).astype(np.float32))
+
+
+def test_ctc_scores_all_tokens_where_the_pre_beam_is_wide(tiny):
+    """From the size of the token list on the width makes no difference."""
+    samples = 0.1 * np.sin(np.arange(8000) * 0.5).astype(np.float32)
+    found = {}
+    for ratio in (1.0, 4.0, 40.0):
+        given = DecodeOptions(beam_size=2, ctc_weight=0.9, lm_weight=0.0, pre_beam_ratio=ratio)
+        engine = Speech2Text.from_dir(tiny.model("asr"), options=given)
+        assert engine.search.do_pre_beam == (ratio == 1.0)
+        found[ratio] = engine(samples)[0]
+    assert found[4.0] == found[40.0] != found[1.0]
