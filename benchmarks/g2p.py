@@ -197,8 +197,9 @@ HEAD = (
     "average, microseconds of processor time a sentence; two processes, in turn; the ids were the same in every pass. "
     "The first conversion is espeak-ng's own work on both sides (four fifths of it within its library), so nothing is "
     "gained in the token list; what is gained is that it happens once, and grows with the epochs. {epochs} epochs were "
-    "measured; other numbers of epochs are computed from these passes. (ESPnet's LJSpeech recipe for VITS has 1,000 "
-    "epochs.) g2p_en and pyopenjtalk are not in the table: without a network stock ESPnet cannot open them, as they "
+    "measured; other numbers of epochs are computed from these passes. (ESPnet's LJSpeech configuration for "
+    "VITS sets max_epoch: 5000.) "
+    "g2p_en and pyopenjtalk are not in the table: without a network stock ESPnet cannot open them, as they "
     "want to download their data; ours have it from packages."
 )
 
