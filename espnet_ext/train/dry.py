@@ -279,7 +279,7 @@ def find_batch(task_name: str, places: Places, device: str | None, dry: Dry) -> 
             return False
         return known[-1][1] <= limit
 
-    found = largest(fits, float(trial.config["batch_size"]))
+    found = largest(fits, trial.config["batch_size"] / 8)  # the YAML's own may be far too large
     if found is None:
         raise UserError(
             f"found no batch_size that fits into {limit / 1e9:.1f} GB of {trial.device}; expected a smaller model, "

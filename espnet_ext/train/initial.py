@@ -13,6 +13,7 @@ keeps what it was initialised with.
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import zipfile
 from collections.abc import Collection, Mapping, Sequence
@@ -169,24 +170,50 @@ def load_initial(
     for entry in entries:
         rule = parse_rule(entry)
         state, theirs = _read(rule)
-        chosen, moved = {}, 0
-        for old, tensor in state.items():
-            name = rule.target(old)
-            if name is None or name not in own:
-                continue
-            if theirs and own[name].dim() and _is_vocabulary(own[name], tensor, tokens, theirs):
-                chosen[name] = rows(own[name], tensor, tokens, theirs)
-                moved += 1
-            elif own[name].shape == tensor.shape:
-                chosen[name] = tensor
-        if not chosen:
+        taken = _taken(own, state, rule, tokens, theirs or [])
+        if not taken.chosen:
             raise UserError(
                 f"init_param {entry}: no name and shape of {rule.source} fits the model; check the prefix"
             )
-        known = f", {moved} of them by token" if moved else ""
-        print(f"init_param {entry}: {len(chosen)} of {len(own)} tensors taken over{known}")
-        own.update(chosen)
+        known = f", {taken.by_token} of them by token" if taken.by_token else ""
+        print(f"init_param {entry}: {len(taken.chosen)} of {len(own)} tensors taken over{known}")
+        if taken.other:
+            logging.warning(
+                "init_param %s: found another shape of %s, left as they are. Another vocabulary? Its token list is "
+                "looked for in config.yaml beside the weights, or named by `tokens:`",
+                entry,
+                ", ".join(taken.other[:5]),
+            )
+        own.update(taken.chosen)
     model.load_state_dict(own)
+
+
+@dataclass
+class _Taken:
+    """Tensors that a rule takes over, how many of them row by row, and those whose shape does not fit."""
+
+    chosen: State = field(default_factory=dict)
+    by_token: int = 0
+    other: list[str] = field(default_factory=list)
+
+
+def _taken(
+    own: State, state: State, rule: Rule, tokens: Sequence[str], theirs: Sequence[str]
+) -> _Taken:
+    found = _Taken()
+    for old, tensor in state.items():
+        name = rule.target(old)
+        if name is None or name not in own:
+            continue
+        if theirs and own[name].dim() and _is_vocabulary(own[name], tensor, tokens, theirs):
+            found.chosen[name] = rows(own[name], tensor, tokens, theirs)
+            found.by_token += 1
+        elif own[name].shape == tensor.shape:
+            found.chosen[name] = tensor
+        else:
+            shapes = f"{tuple(tensor.shape)} for {tuple(own[name].shape)}"
+            found.other.append(f"{name} ({shapes})")
+    return found
 
 
 def _is_vocabulary(

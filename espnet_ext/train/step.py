@@ -88,14 +88,18 @@ class Step:
         Raises:
             UserError: when no gradient has been finite for long.
         """
-        mine = self.processes.share(group)
+        mine, ids = self.processes.share(group), list[str]()
+        batch: Batch = {}
         before = shared_buffers(self.model, copied=True) if self.processes.size > 1 else {}
         self.not_finite = []
         for optimiser in self.optimisers:
             optimiser.zero_grad()
-        ids: list[str] = []
-        batch: Batch = {}
-        for index, (ids, batch) in zip(mine, batches, strict=False):
+        taken = zip(mine, batches, strict=False)
+        if self.sharded and len(group) < self.processes.size:  # some have no batch, and need one
+            held = list(taken)
+            batch = self.processes.from_first(held[0][1][1] if held else batch)
+            taken = iter(held)  # type: ignore[assignment]
+        for index, (ids, batch) in taken:
             self._sync(index, group)
             draw_from(self.seed, at.epoch, index)
             moved = self.moved(batch)
@@ -151,8 +155,6 @@ class Step:
     def _keep_up(self, group: range, batch: Batch) -> None:
         """Compute for nothing where others have one batch more, for all put each block together together."""
         size = self.processes.size
-        if len(group) < size:
-            batch = self.processes.from_first(batch)
         if self.processes.rank < len(group) % size or len(group) % size == 0:
             return
         before = shared_buffers(self.model, copied=True)

@@ -91,6 +91,13 @@ def test_an_experiments_folder_and_a_packed_model(tmp_path):
         load_initial(model, [str(tmp_path)])
 
 
+def test_another_vocabulary_without_its_tokens_is_said(tmp_path, caplog):
+    path = str(_saved(tmp_path / "a.pth", Small(6)))
+    load_initial(Small(4), [path], list("abcd"))
+    assert "another shape of embed.weight ((6, 3) for (4, 3))" in caplog.text
+    assert "Another vocabulary?" in caplog.text
+
+
 def test_a_rule_that_fits_nothing_or_is_none(tmp_path):
     path = str(_saved(tmp_path / "a.pth", Small()))
     with pytest.raises(UserError, match=r"no name and shape of .* fits the model"):

@@ -1,4 +1,4 @@
-"""A training killed at any moment ends with the very weights of an undisturbed one."""
+"""A training killed at any moment, in any phase, ends with the very weights of an undisturbed one."""
 
 import json
 import os
@@ -11,8 +11,15 @@ import time
 import pytest
 import torch
 
+PHASES = [
+    {"name": "clean", "epochs": 1, "rules": ["seconds<=1.1"], "augment": False, "lr_factor": 2.0},
+    {"name": "full", "epochs": 1, "specaug_conf": {"freq_mask_width_range": [0, 5]}},
+    {"name": "domain", "epochs": 1, "lr_factor": 0.1, "freeze": ["encoder"]},
+]
 CHANGES = {
     "max_epoch": 3,
+    "phases": PHASES,
+    "ema": 0.9,
     "checkpoint_minutes": 0.0001,
     "accum_grad": 2,
     "num_workers": 1,
@@ -58,7 +65,7 @@ def _runs_on(process, seconds):
 
 
 def _result(folder):
-    names = ("valid.acc.ave.pth", "valid.loss.ave.pth", "valid.acc.best.pth", "3epoch.pth")
+    names = ("valid.acc.ave.pth", "valid.acc.ema.pth", "valid.acc.best.pth", "3epoch.pth")
     weights = [torch.load(folder / name) for name in names if (folder / name).exists()]
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return weights, [

@@ -88,6 +88,52 @@ def test_one_of_two_killed(runs, tmp_path):
 
 
 @pytest.mark.slow
+def test_shared_weights_train_what_whole_ones_do(tmp_path):
+    """FSDP2 over gloo, killed by nobody but ended after two epochs and gone on with."""
+    assert _run(1, tmp_path / "one", "fsdp=true")[0] == 0
+    for epochs in (2, 3):
+        status, out, error = _run(2, tmp_path / "two", "fsdp=true", f"max_epoch={epochs}")
+        assert status == 0, error
+    assert "resuming at epoch 3" in out
+    (one, lines), (two, others) = _result(tmp_path / "one"), _result(tmp_path / "two")
+    for mine, other in zip(lines, others, strict=True):
+        assert mine["split"] == "valid" or mine["loss"] == pytest.approx(other["loss"], rel=1e-5)
+    for name, tensor in one.items():
+        if name not in ROUNDING:
+            assert torch.allclose(tensor, two[name], atol=1e-5), name
+
+
+def _command(tiny, folder, *more):
+    places = tiny.places("asr", folder, {"batch_size": 1.5, "accum_grad": 2, "num_workers": 1})
+    named = {"config": places.config, "train": places.train[0], "valid": places.valid[0]}
+    named |= {"tokens": places.tokens, "stats_dir": places.stats_dir, "output_dir": folder}
+    words = [str(word) for name, path in named.items() for word in (f"--{name}", path)]
+    command = [sys.executable, "-m", "espnet_ext.bin.asr_train", "--device", "cpu", *words, *more]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [(), ("--set", "fsdp=true")])
+def test_a_recogniser_in_one_process_and_in_two(tiny, tmp_path, more):
+    """The same figures, dropout and SpecAugment and all, and weights that load as one process' do."""
+    for number in (1, 2):
+        done = _command(tiny, tmp_path / str(number), "--nproc", str(number), *more)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("final model") == 2
+    rows = [
+        [json.loads(line) for line in (tmp_path / n / "metrics.jsonl").read_text().splitlines()]
+        for n in "12"
+    ]
+    for one, two in zip(*rows, strict=True):
+        assert one["loss"] == pytest.approx(two["loss"], rel=1e-4)
+    one, two = (torch.load(tmp_path / n / "2epoch.pth") for n in "12")
+    assert list(one) == list(two)
+    for name, tensor in one.items():
+        assert torch.allclose(tensor, two[name], atol=1e-3), name
+    assert not list(tmp_path.glob("*/before-*"))
+
+
+@pytest.mark.slow
 def test_sigterm_to_the_starter_saves_and_one_process_goes_on(tmp_path):
     process = _start(2, tmp_path, "max_epoch=4000")
     process.stdout.readline()
