@@ -1,0 +1,1 @@
+"""From a log-mel spectrogram to the waveform: generators, discriminators, and the model that trains both."""
