@@ -29,10 +29,16 @@ from espnet_ext.bridge.asr_model import ESPnetASRModel, force_gatherable
 from espnet_ext.errors import UserError
 
 
+def _is_first_process() -> bool:
+    there = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return not there or torch.distributed.get_rank() == 0
+
+
 class HybridModel(ESPnetASRModel):
     """ESPnet's hybrid model with more objectives and with weights that change in training.
 
-    A schedule counts updates in the buffer `updates`: a training batch that finds no gradients begins one.
+    A schedule counts updates in the buffer `updates`: a training batch that finds no gradients begins one. Of several
+    processes the first alone counts, as each update has a batch of its; they add up what their counters gain.
 
     Outside training the loss is that of CTC and attention alone, whatever the options, so that figures on validation
     data compare; what else there is to tell is in the statistics.
@@ -46,8 +52,8 @@ class HybridModel(ESPnetASRModel):
         self.options, self.weights = options, options.weights()
         super().__init__(ctc_weight=self.weights["ctc"].last, **conf)
         self._check_decoder()
+        self.done: int | None = None  # updates before that of the last batch
         if not all(weight.constant for weight in self.weights.values()):
-            # one element, no scalar: a trainer adds up scalar counters of its processes
             self.register_buffer("updates", torch.zeros(1, dtype=torch.int64))
         self.warps = share_warps(self.specaug) if self.weights["cr_ctc"].used else []
         self.guided_attention = options.guided_attention()
@@ -72,14 +78,16 @@ class HybridModel(ESPnetASRModel):
     def weight(self, name: str) -> float:
         """Of an objective in the update that the last batch belonged to; outside training the last of its schedule."""
         found = self.weights[name]
-        scheduled = self.training and not found.constant
-        return found.at(int(self.updates) - 1) if scheduled else found.last
+        if not self.training or found.constant:
+            return found.last
+        return found.at(int(self.updates) - 1 if self.done is None else self.done)
 
     def _count(self) -> None:
         """Batches whose gradients are added up belong to one update."""
         counts = self.training and hasattr(self, "updates")
         if counts and all(parameter.grad is None for parameter in self.parameters()):
-            self.updates += 1
+            self.done = int(self.updates)
+            self.updates += int(_is_first_process())
 
     def _training_weight(self, name: str) -> float:
         """The same for what is part of the loss in training only."""

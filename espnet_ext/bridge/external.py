@@ -41,8 +41,10 @@ class NgramScorer(torch.nn.Module, _Batched):  # type: ignore[misc]
 
     def batch_score(self, ys: Tensor, states: list[Any], xs: Tensor) -> tuple[Tensor, list[Any]]:
         """Prefixes (B, L), states of B hypotheses, anything -> (B, V), states."""
-        if states[0] is None:  # only <sos> was read
+        if states[0] is None:
             histories = self.lookup.start(len(ys))
+            for tokens in ys[:, 1:].T:  # a search may begin with a prompt
+                histories = self.lookup.advance(histories, tokens)
         else:
             histories = self.lookup.advance(torch.stack(states), ys[:, -1])
         return self.lookup.scores(histories), list(histories)

@@ -31,18 +31,29 @@ def _rounded(score: float) -> float | None:
     return round(score, 6) if score > float("-inf") else None
 
 
+def _number(score: float | None) -> float:
+    return float("-inf") if score is None else float(score)
+
+
 def from_line(line: str) -> list[Hypothesis]:
-    """What `to_line` wrote."""
-    return [
+    """What `to_line` wrote.
+
+    Raises:
+        ValueError: if there is no hypothesis.
+    """
+    found = [
         Hypothesis(
             row["text"],
             tuple(row["tokens"]),
             tuple(row["token_ids"]),
-            float("-inf") if row["score"] is None else row["score"],
-            row["scores"],
+            _number(row["score"]),
+            {name: _number(score) for name, score in row["scores"].items()},
         )
         for row in json.loads(line)
     ]
+    if not found:
+        raise ValueError("found none, expected one or more, an empty one where nothing was heard")
+    return found
 
 
 def read_nbest(folder: Path) -> NBest:
@@ -60,7 +71,7 @@ def read_nbest(folder: Path) -> NBest:
     for utt, line in read_table(path).items():
         try:
             found[utt] = from_line(line)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f"{path}: utterance {utt}: not a list of hypotheses ({error})"
             ) from error

@@ -76,12 +76,14 @@ def read_weights_of(config: Mapping[str, Any], where: str) -> tuple[dict[str, fl
         where: its file, for the message.
 
     Raises:
-        UserError: on an unknown key.
+        UserError: on an unknown key or a value that is no weight.
     """
     check_keys(config, {**vars(DecodeOptions()), MORE: None}, where)
     options = DecodeOptions(**{key: value for key, value in config.items() if key != MORE})
-    weights = {**weights_of(options), **(config.get(MORE) or {})}
-    return {name: float(weight) for name, weight in weights.items()}, options.normalize_length
+    more = config.get(MORE) or {}
+    if not isinstance(more, Mapping) or not all(isinstance(w, (int, float)) for w in more.values()):
+        raise UserError(f"{where}: {MORE}: found {more!r}, expected {{name: number, ...}}")
+    return {**weights_of(options), **more}, options.normalize_length
 
 
 def score_names(lists: NBest) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -40,6 +41,9 @@ class DecodeOptions:
         minlenratio: shortest output, likewise.
         normalize_length: rank by score per token.
         nbest: hypotheses returned.
+
+    Raises:
+        UserError: for a value that is none, or out of its range.
     """
 
     beam_size: int = 20
@@ -53,6 +57,37 @@ class DecodeOptions:
     minlenratio: float = 0.0
     normalize_length: bool = False
     nbest: int = 1
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            kind, low, high = _RANGES.get(name, (float, -math.inf, math.inf))
+            fits = isinstance(value, (kind, int)) and isinstance(value, bool) == (kind is bool)
+            if not fits or not low <= value <= high:
+                wanted = (
+                    "true or false"
+                    if kind is bool
+                    else "a number"
+                    if kind is float
+                    else "a whole number"
+                )
+                bounds = (
+                    ""
+                    if kind is bool or low == -math.inf
+                    else f" from {low} to {high}".removesuffix(" to inf")
+                )
+                raise UserError(f"{name}: found {value!r}, expected {wanted}{bounds}")
+
+
+#: Kind of number, least and greatest value of options that have one.
+_RANGES: dict[str, tuple[type, float, float]] = {
+    "beam_size": (int, 1, math.inf),
+    "nbest": (int, 1, math.inf),
+    "ctc_weight": (float, 0, 1),
+    "ilm_weight": (float, 0, math.inf),
+    "pre_beam_ratio": (float, 1, math.inf),
+    "minlenratio": (float, 0, math.inf),
+    "normalize_length": (bool, 0, 1),
+}
 
 
 @dataclass(frozen=True)
@@ -167,7 +202,8 @@ class Speech2Text:
         found = self.search(
             x=encoded[0], maxlenratio=self.options.maxlenratio, minlenratio=self.options.minlenratio
         )
-        return [self._hypothesis(h) for h in found[: self.options.nbest]]
+        # a search in which no hypothesis has ended finds none
+        return [self._hypothesis(h) for h in found[: self.options.nbest]] or [_NOTHING]
 
     def _as_model_hears(self, speech: np.ndarray, rate: int | None) -> np.ndarray:
         """(T,) float32 at the model's rate; (T, C) for a front end of several channels."""

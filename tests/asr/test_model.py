@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from espnet_ext.asr import model as module
 from espnet_ext.errors import UserError
+from espnet_ext.train.processes import shared_buffers
 from tests.asr.tiny_model import check_gradient, tiny_batch, tiny_model, total
 
 CONFORMER = {
@@ -335,6 +337,25 @@ def test_a_schedule_changes_the_weight_and_goes_on_after_a_resume():
     assert fresh.weight("ctc") == fresh.ctc_weight == 0.2
     assert int(fresh.updates) == 0 and fresh(**tiny_batch()) and int(fresh.updates) == 0
     assert "updates" not in tiny_model().state_dict()
+
+
+def test_processes_that_train_together_count_an_update_once(monkeypatch):
+    """Each adds what the counters of all have gained, as the training loop does; one has no batch in update 2."""
+    conf = {"ctc_weight": {"from": 1.0, "to": 0.2, "updates": 4}}
+    models = [tiny_model(conf=conf) for _ in range(2)]
+    weights = []
+    for busy in ((0, 1), (0,), (0, 1)):
+        before = shared_buffers(models[0], copied=True)["updates"]
+        gained = torch.zeros_like(before)
+        for rank in busy:
+            monkeypatch.setattr(module, "_is_first_process", lambda rank=rank: rank == 0)
+            models[rank](**tiny_batch())
+            gained += models[rank].updates - before
+        assert len({models[rank].weight("ctc") for rank in busy}) == 1
+        weights.append(models[0].weight("ctc"))
+        for model in models:
+            model.updates.copy_(before + gained)
+    assert weights == pytest.approx([1.0, 0.8, 0.6]) and int(models[1].updates) == 3
 
 
 def test_batches_that_are_added_up_are_one_update():

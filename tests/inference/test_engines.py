@@ -8,8 +8,9 @@ import torch
 from espnet_ext.datadir import read_table
 from espnet_ext.errors import UserError
 from espnet_ext.inference.decode import decode_sets, read_options
+from espnet_ext.inference.nbest import from_line, to_line
 from espnet_ext.inference.perplexity import perplexity
-from espnet_ext.inference.speech2text import DecodeOptions, Speech2Text
+from espnet_ext.inference.speech2text import DecodeOptions, Hypothesis, Speech2Text
 from espnet_ext.inference.synthesize import synthesize_sets
 from espnet_ext.inference.text2speech import SynthesisOptions, Text2Speech
 
@@ -41,6 +42,36 @@ def test_the_best_first_without_special_tokens(tiny, recogniser):
 def test_too_little_sound_is_nothing(recogniser, samples):
     (found,) = recogniser(np.zeros(samples, dtype=np.float32))
     assert found.text == "" and found.score == float("-inf")
+
+
+def test_a_search_that_ends_without_a_hypothesis_heard_nothing(recogniser, monkeypatch):
+    monkeypatch.setattr(recogniser, "search", lambda **_: [])
+    (found,) = recogniser(np.zeros(2000, dtype=np.float32))
+    assert found.text == "" and from_line(to_line([found])) == [found]
+
+
+def test_lists_come_back_as_they_were():
+    found = Hypothesis("a", ("a",), (2,), -1.5, {"decoder": -1.0, "ctc": float("-inf")})
+    assert from_line(to_line([found])) == [found]
+    with pytest.raises(ValueError, match="found none"):
+        from_line("[]")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"beam_size": 0}, "beam_size: found 0, expected a whole number from 1"),
+        ({"beam_size": 2.5}, "a whole number"),
+        ({"ctc_weight": 1.5}, "ctc_weight: found 1.5, expected a number from 0 to 1"),
+        ({"lm_weight": "0,3"}, "lm_weight: found '0,3', expected a number"),
+        ({"penalty": float("nan")}, "penalty"),
+        ({"normalize_length": "no"}, "expected true or false"),
+        ({"nbest": True}, "nbest: found True"),
+    ],
+)
+def test_values_that_are_none(given, said):
+    with pytest.raises(UserError, match=said):
+        DecodeOptions(**given)
 
 
 @pytest.mark.parametrize("samples", [129, 300, 900])
