@@ -27,7 +27,7 @@ FAILED = 0.5
 #: Rounds of the speech and noise model.
 ROUNDS = 12
 #: Names how it is done, so that sounds are made anew when that changes.
-METHOD = (WINDOW, HOP, FAILED, ROUNDS)
+METHOD = (WINDOW, HOP, FAILED, ROUNDS, "weights of frames")
 
 
 def beamform_files(
@@ -131,10 +131,11 @@ def beamform(samples: np.ndarray) -> np.ndarray:
     """One channel from several that hear the same speaker; no positions need to be known.
 
     Masks of speech and noise by a mixture of two complex angular central Gaussians in every
-    frequency (Ito, Araki, Nakatani 2016), begun from how loud a frame is against the noise floor,
-    which also says which of the two is the speech. Covariances, relative transfer function and MVDR
-    weights are torchaudio's (Souden, Benesty, Affes 2010). Failed microphones are left out; the
-    reference is the microphone most like the others.
+    frequency (Ito, Araki, Nakatani 2016), whose weights are those of a frame, the same in all
+    frequencies (Ito, Araki, Nakatani 2013); begun from how loud a frame is against the noise
+    floor. Covariances, relative transfer function and MVDR weights are torchaudio's (Souden,
+    Benesty, Affes 2010). Failed microphones are left out; the reference is the microphone most
+    like the others.
 
     Args:
         samples: (C, N) float.
@@ -183,11 +184,11 @@ def speech_mask(spectrum: Tensor) -> Tensor:
     scores = torch.ones_like(mask)
     for _ in range(ROUNDS):
         scores, log_density = _densities(unit, mask, scores)
-        weight = mask.mean(-1, keepdim=True).clamp(min=1e-3).log()
+        # of a frame, not of a frequency: that the speaker pauses is heard in all frequencies at once, and the classes
+        # of one cannot change places
+        weight = mask.mean(1, keepdim=True).clamp(min=1e-3).log()
         mask = (weight + log_density).softmax(0).clamp(1e-4, 1 - 1e-4)
-    # a frequency in which the louder class is called noise has them the wrong way round
-    louder = (mask * power).sum(-1) / mask.sum(-1)
-    return torch.where((louder[0] >= louder[1])[:, None], mask[0], mask[1])
+    return mask[0]
 
 
 def _densities(unit: Tensor, mask: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
