@@ -51,6 +51,7 @@ class CachedTransformerDecoder(AbsDecoder, BatchScorerInterface):  # type: ignor
         positional_dropout_rate: of the token vectors.
         self_attention_dropout_rate, src_attention_dropout_rate: of attention weights; 0 lets a CPU use its fused
             kernel.
+        layer_drop_rate: probability of leaving out a layer of each batch in training (Fan et al. 2019).
         positions: "absolute" as ESPnet, or "rotary" in self-attention.
         share_embedding: one matrix for tokens that come in and go out, which with 50,000 word pieces is most of a
             decoder (Press & Wolf 2017).
@@ -70,6 +71,7 @@ class CachedTransformerDecoder(AbsDecoder, BatchScorerInterface):  # type: ignor
         positional_dropout_rate: float = 0.1,
         self_attention_dropout_rate: float = 0.0,
         src_attention_dropout_rate: float = 0.0,
+        layer_drop_rate: float = 0.0,
         positions: str = "absolute",
         share_embedding: bool = False,
     ) -> None:
@@ -82,6 +84,7 @@ class CachedTransformerDecoder(AbsDecoder, BatchScorerInterface):  # type: ignor
                 f"found width {width} and {attention_heads} heads, expected an even width per head"
             )
         self.rotary, self.head_width = positions == "rotary", width // attention_heads
+        self.layer_drop = layer_drop_rate
         self.embed = nn.Sequential(
             nn.Embedding(vocab_size, width),
             Positions(width, positional_dropout_rate, added=not self.rotary),
@@ -143,10 +146,14 @@ class CachedTransformerDecoder(AbsDecoder, BatchScorerInterface):  # type: ignor
         x = self.embed(ys_in_pad)
         table = self._table(0, x.shape[1], x.device)
         for layer, keys, values in zip(self.decoders, memory.keys, memory.values, strict=True):
-            x = layer(x, (keys, values, memory.mask), table)
+            if not self._left_out():
+                x = layer(x, (keys, values, memory.mask), table)
         hidden = self.after_norm(x)
         logits = self.output_layer(hidden)
         return ((logits, hidden) if return_hs else logits), ys_in_lens
+
+    def _left_out(self) -> bool:
+        return self.training and self.layer_drop > 0 and float(torch.rand(())) < self.layer_drop
 
     def _table(self, begin: int, end: int, device: torch.device) -> Table | None:
         """Rotary angles of the positions from `begin` to before `end`."""

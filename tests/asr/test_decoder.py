@@ -45,6 +45,22 @@ def test_stocks_weights_give_stocks_scores():
 
 
 @torch.no_grad()
+def test_layers_are_left_out_in_training_alone():
+    still = {"dropout_rate": 0.0, "positional_dropout_rate": 0.0}
+    memory, lengths, text, sizes = texts()
+    thinned = decoder(**still, layer_drop_rate=0.5)
+    whole = thinned(memory, lengths, text, sizes)[0]
+    without = decoder(**still, num_blocks=0)
+    without.load_state_dict(thinned.state_dict(), strict=False)
+    none = without(memory, lengths, text, sizes)[0]
+    found = [thinned.train()(memory, lengths, text, sizes)[0] for _ in range(60)]
+    assert len({round(float(x.sum()), 2) for x in found}) == 8  # every choice of three layers
+    for expected, times in ((whole, 60 / 8), (none, 60 / 8)):
+        assert 1 <= sum(torch.allclose(x, expected, atol=1e-4) for x in found) <= 3 * times
+    assert torch.equal(thinned.eval()(memory, lengths, text, sizes)[0], whole)
+
+
+@torch.no_grad()
 def test_training_and_inference_kernels_agree():
     ours = decoder(dropout_rate=0.0, positional_dropout_rate=0.0)
     memory, lengths, text, sizes = texts()
