@@ -23,9 +23,9 @@ class Options:
 
     Attributes:
         ctc_weight: share of CTC in the loss; attention has the rest.
-        cr_ctc_weight: in the CTC loss, of the consistency of two views (CR-CTC, Yao et al. 2024: 0.2, with 2.5 times
-            the time masks, both their number and their largest share of an utterance). Two copies of each batch
-            go through the encoder, so a step takes twice as long.
+        cr_ctc_weight: in the CTC loss, of the consistency of two views (CR-CTC, Yao et al. 2024: 0.2, with masks in
+            time that hide 2.5 times as much, a fifth of the frames on average). Two copies of each batch go through
+            the encoder, so a step takes twice as long.
         rdrop_weight: in the attention loss, of the consistency of two dropouts (R-Drop, Liang et al. 2021; half their
             alpha). It doubles the batch as CR-CTC does; both together double it once.
         rdrop_ctc_weight: the same in the CTC loss, for models without masks.
