@@ -8,7 +8,13 @@ from espnet_ext.train.dry import Dry, dry_run
 from espnet_ext.train.run import Places
 
 EGS = Path(__file__).resolve().parents[2] / "egs2"
-KINDS = {"train_asr": "asr", "train_asr_6ch": "asr", "train_lm": "lm", "train_vits": "gan_tts", "train_tts": "tts"}
+KINDS = {
+    "train_asr": "asr",
+    "train_asr_6ch": "asr",
+    "train_lm": "lm",
+    "train_vits": "gan_tts",
+    "train_tts": "tts",
+}
 CONFIGS = sorted(c for c in EGS.glob("*/*/conf/train_*.yaml") if c.stem in KINDS)
 NOWHERE = Path("no-such-directory")
 
