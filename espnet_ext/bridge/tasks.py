@@ -18,6 +18,8 @@ from espnet_ext.bridge.choices import find_class
 from espnet_ext.bridge.imports import espnet2
 from espnet_ext.errors import UserError
 from espnet_ext.text.tokens import read_token_list
+from espnet_ext.vocoder.build import DEFAULTS as VOCODER
+from espnet_ext.vocoder.build import build as build_vocoder
 
 Config = dict[str, Any]
 
@@ -96,7 +98,7 @@ class Task:
     """What a task is made of.
 
     Attributes:
-        name: "asr", "lm", "tts" or "gan_tts"; also the module in espnet2.tasks.
+        name: "asr", "lm", "tts" or "gan_tts", also the module in espnet2.tasks; or "vocoder", which is ours alone.
         defaults: every key of a model's configuration with its default.
         build: builds the model from a whole configuration.
         text_pad: the value that pads token ids in a batch (ESPnet's convention per task).
@@ -294,4 +296,5 @@ TASKS: dict[str, Task] = {
         feats_key="feats",
         speaks_as="tts",
     ),
+    "vocoder": Task("vocoder", VOCODER, build_vocoder, text_pad=0),
 }

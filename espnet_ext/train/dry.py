@@ -168,7 +168,7 @@ def _configuration(task: Task, places: Places, dry: Dry) -> Config:
     if places.stats_dir is None:
         for key in ("normalize", "pitch_normalize", "energy_normalize"):
             config[key] = None if config.get(key) == "global_mvn" else config.get(key)
-    if places.tokens.is_dir():
+    if places.tokens is not None and places.tokens.is_dir():
         return fill_in(config, TextPipeline.from_dir(places.tokens), places.stats_dir)
     middle = [f"token{i}" for i in range(dry.vocabulary - 3)]
     return {**config, "token_list": ["<blank>", "<unk>", *middle, "<sos/eos>"]}
@@ -188,7 +188,7 @@ def prepare_trial(task_name: str, places: Places, device: str | None, dry: Dry) 
     set_precision(device, config["precision"])
     data = None
     if places.train:
-        if not places.tokens.is_dir():
+        if places.tokens is None or not places.tokens.is_dir():
             raise UserError(
                 f"--train without --tokens (found {places.tokens}): give both or neither"
             )

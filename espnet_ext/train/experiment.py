@@ -22,6 +22,8 @@ from espnet_ext.train.config import (
     parse_overrides,
 )
 from espnet_ext.train.data import Utterances, read_data_dir, read_text
+from espnet_ext.vocoder.build import features as front_end
+from espnet_ext.vocoder.data import read_segments
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Places:
     Attributes:
         config: the experiment's YAML.
         train, valid: formatted data directories; for a language model text files.
-        tokens: directory made by train_tokens.
+        tokens: directory made by train_tokens; None for a vocoder, which sees no text.
         output_dir: receives config.yaml, weights, metrics.jsonl.
         stats_dir: made by collect_stats; None for a language model.
         overrides: "key=value" changes to the YAML.
@@ -40,7 +42,7 @@ class Places:
     config: Path
     train: Sequence[Path]
     valid: Sequence[Path]
-    tokens: Path
+    tokens: Path | None
     output_dir: Path
     stats_dir: Path | None = None
     overrides: Sequence[str] = ()
@@ -58,13 +60,14 @@ def read_config(task: Task, path: Path, overrides: Sequence[str] = ()) -> Config
     return complete(known, found)
 
 
-def fill_in(config: Config, pipeline: TextPipeline, stats_dir: Path | None) -> Config:
-    """Put what the earlier stages made into the configuration: tokens and statistics."""
-    config["token_list"] = pipeline.token_list
-    config["token_type"], config["g2p"] = pipeline.token_type, pipeline.g2p
-    config["cleaner"] = pipeline.cleaner
-    config["non_linguistic_symbols"] = list(pipeline.nlsyms) or None
-    config["bpemodel"] = None if pipeline.bpemodel is None else str(pipeline.bpemodel)
+def fill_in(config: Config, pipeline: TextPipeline | None, stats_dir: Path | None) -> Config:
+    """Put what the earlier stages made into the configuration: tokens, where there are any, and statistics."""
+    if pipeline is not None:
+        config["token_list"] = pipeline.token_list
+        config["token_type"], config["g2p"] = pipeline.token_type, pipeline.g2p
+        config["cleaner"] = pipeline.cleaner
+        config["non_linguistic_symbols"] = list(pipeline.nlsyms) or None
+        config["bpemodel"] = None if pipeline.bpemodel is None else str(pipeline.bpemodel)
     for key, stats in (
         ("normalize", "feats"),
         ("pitch_normalize", "pitch"),
@@ -145,10 +148,24 @@ def preprocessor(config: Config, train: bool) -> Any:
     )
 
 
+def read_sounds(places: Places, config: Config) -> Any:
+    """Training and validation stretches of a vocoder."""
+    front, frames = front_end(config), config["segment_frames"]
+    each, mels = config["segments_per_utterance"], config["mels"]
+    for split, where in (("train", places.train), ("valid", places.valid)):
+        if len(where) != 1:
+            found = ", ".join(map(str, where))
+            raise UserError(f"--{split}: found {found}, expected one directory (combine_data)")
+    train = read_segments(places.train[0], front, frames, each, mels)
+    return train, read_segments(places.valid[0], front, frames, 1, mels)
+
+
 def checked_data(
-    task: Task, places: Places, pipeline: TextPipeline, config: Config
+    task: Task, places: Places, pipeline: TextPipeline | None, config: Config
 ) -> tuple[Utterances, Utterances]:
     """Training and validation data as the configuration wants them."""
+    if pipeline is None:
+        return read_sounds(places, config)
     pitch = config.get("pitch_extract") is not None
     train, valid = read_data(task, places, pipeline, pitch)
     check_rate(task, config, train)

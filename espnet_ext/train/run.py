@@ -41,8 +41,9 @@ def optimisation(
     """Optimisers, and the turns of a batch: one, or generator and discriminator as in ESPnet's GAN tasks."""
     parts = [(model, "")]
     turns: list[Turn] = [({}, 0)]
-    if task.name == "gan_tts":
-        parts = [(model.tts.generator, ""), (model.tts.discriminator, "2")]
+    judged = model.tts if task.name == "gan_tts" else model
+    if task.name in ("gan_tts", "vocoder") and judged.discriminator is not None:
+        parts = [(judged.generator, ""), (judged.discriminator, "2")]
         turns = [({"forward_generator": True}, 0), ({"forward_generator": False}, 1)]
     spared = without_decay(model) if config["weight_decay_groups"] else ()
     made = [Optimiser(part.parameters(), config, name, spared, device) for part, name in parts]
@@ -89,7 +90,7 @@ def train_model(
     """Train a model of a task to the end, or go on with it.
 
     Args:
-        task_name: "asr", "lm", "tts" or "gan_tts".
+        task_name: "asr", "lm", "tts", "gan_tts" or "vocoder".
         places: inputs and output.
         device: None = "cuda" where there is one.
         anew: set a finished training aside and train again.
@@ -109,7 +110,7 @@ def _train_model(
 ) -> list[Path]:
     task = TASKS[task_name]
     device = own_device(device, processes)
-    pipeline = TextPipeline.from_dir(places.tokens)
+    pipeline = None if places.tokens is None else TextPipeline.from_dir(places.tokens)
     config = fill_in(read_config(task, places.config, places.overrides), pipeline, places.stats_dir)
     set_precision(device, config["precision"])
     share_updates(config, processes)
@@ -124,7 +125,7 @@ def _train_model(
     if processes.first:
         print(describe(model, train, len(trainer.sampler.batches(1))), flush=True)
     averaged = trainer.fit()
-    if averaged:
+    if averaged and pipeline is not None:
         if config["fsdp"]:  # the parts of the others are gone
             model, device = new_model(task, config), "cpu"
         load_merged(model, torch.load(averaged[0], map_location=device, weights_only=True))
@@ -170,7 +171,7 @@ def new_model(task: Task, config: Config) -> torch.nn.Module:
     torch.manual_seed(config["seed"])
     np.random.seed(config["seed"])
     model = task.build(config)
-    load_initial(model, config["init_param"], config["token_list"])
+    load_initial(model, config["init_param"], config.get("token_list") or ())
     add_lora(model, config["lora"])
     freeze(model, config["freeze"])
     return model
@@ -254,5 +255,5 @@ def curriculum(
         masks.append(
             None if other is None else find_class(task.name, "specaug", config["specaug"])(**other)
         )
-    tokens = config["token_list"]
+    tokens = config.get("token_list") or ()
     return Curriculum(phases, model, optimisers, data, preprocessors, masks, tokens)

@@ -1,0 +1,98 @@
+"""A vocoder from its configuration."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch import nn
+
+from espnet_ext.audio.features import Features, features_of_model
+from espnet_ext.bridge.hook import import_class
+from espnet_ext.errors import UserError
+from espnet_ext.vocoder.discriminators import Discriminators
+from espnet_ext.vocoder.model import Losses, VocoderModel
+
+#: `generator:` of a YAML -> its class; "package.module:Class" names any other.
+GENERATORS = {
+    "hifigan": "espnet_ext.vocoder.hifigan:HiFiGAN",
+    "istftnet": "espnet_ext.vocoder.hifigan:ISTFTNet",
+    "vocos": "espnet_ext.vocoder.vocos:Vocos",
+}
+
+#: Keys of a vocoder's configuration with their defaults.
+DEFAULTS: dict[str, Any] = {
+    "feats_extract": "fbank",
+    "feats_extract_conf": {},  # as in the synthesiser's YAML, whose mel spectrograms it is to read
+    "normalize": "global_mvn",  # or none
+    "normalize_conf": {},
+    "generator": "hifigan",  # see GENERATORS
+    "generator_conf": {},  # without in_channels and hop_length, which follow from feats_extract_conf
+    "discriminators": {"mpd": {}, "msd": {}},  # mpd, msd, mrd with their options; {} = none
+    "model_conf": {},  # weights of the losses, see espnet_ext/vocoder/model.py
+    "segment_frames": 32,  # of a stretch that training sees
+    "segments_per_utterance": 1,  # in an epoch
+    "mels": False,  # condition on mels.scp of the data directories (an acoustic model's), not on the recordings' own
+}
+
+
+def features(config: dict[str, Any]) -> Features:
+    """The front end of a configuration."""
+    return features_of_model({key: config[key] for key in ("feats_extract", "feats_extract_conf")})
+
+
+def generator(config: dict[str, Any]) -> nn.Module:
+    """The generator of a configuration.
+
+    Raises:
+        UserError: if its options do not fit.
+    """
+    name, conf, front = config["generator"], config["generator_conf"] or {}, features(config)
+    path = GENERATORS.get(name, name)
+    if ":" not in str(path):
+        raise UserError(
+            f"generator: found {name!r}, expected one of {', '.join(GENERATORS)} or package.module:Class"
+        )
+    cls = import_class(path)
+    given = {"in_channels": front.n_mels, "hop_length": front.hop_length, **conf}
+    try:
+        inspect.signature(cls).bind(**given)
+    except TypeError as error:
+        raise UserError(
+            f"generator_conf does not fit generator: {name} ({error}); it was given {sorted(conf)}"
+        ) from error
+    return cls(**given)
+
+
+def build(config: dict[str, Any]) -> VocoderModel:
+    """The whole model of a configuration.
+
+    Raises:
+        UserError: if parts do not fit.
+    """
+    mean, std = _statistics(config)
+    wanted = config["discriminators"] or {}
+    made = generator(config)
+    losses = config["model_conf"] or {}
+    unknown = set(losses) - set(Losses.__dataclass_fields__)
+    if unknown:
+        raise UserError(
+            f"model_conf: found {sorted(unknown)}, expected some of {sorted(Losses.__dataclass_fields__)}"
+        )
+    judge = Discriminators(wanted) if wanted and not hasattr(made, "loss") else None
+    return VocoderModel(made, judge, features(config), mean, std, Losses(**losses))
+
+
+def _statistics(config: dict[str, Any]) -> tuple[Any, Any]:
+    """Mean and standard deviation of each mel bin, (M,); none where they come with the weights."""
+    import numpy as np
+
+    path = (config.get("normalize_conf") or {}).get("stats_file")
+    if config.get("normalize") is None or path is None:
+        return None, None
+    with np.load(path) as found:
+        count, total, squares = found["count"], found["sum"], found["sum_square"]
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - mean**2, 1e-20))
+    return torch.from_numpy(mean).float(), torch.from_numpy(std).float()

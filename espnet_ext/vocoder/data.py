@@ -1,0 +1,150 @@
+"""Stretches of recordings, each with what the mel spectrogram of its frames has to see.
+
+Letters in shapes: S frames of a stretch, M mel bins.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from espnet_ext.audio.features import Features
+from espnet_ext.audio.read import opened
+from espnet_ext.datadir import numbers_in, read_table
+from espnet_ext.errors import UserError
+
+if TYPE_CHECKING:
+    import soundfile
+
+
+@dataclass
+class Segments:
+    """Utterances of a data directory, of which a random stretch is seen each epoch.
+
+    What is drawn follows from (seed, epoch, utterance), whoever reads it and whenever.
+
+    Attributes:
+        ids: utterance ids; with several stretches of each, `id@2` is the second one's.
+        audio: `wav.scp` values by utterance.
+        seconds: duration of each of `ids`.
+        features: of the front end.
+        frames: S, of a stretch.
+        mels: matrices (frames, M) to condition on, by utterance; empty = computed from the recording.
+        seed: (seed of the training, epoch).
+        tokens: none; the training asks for them.
+    """
+
+    ids: list[str]
+    audio: dict[str, str]
+    seconds: list[float]
+    features: Features
+    frames: int
+    mels: Mapping[str, str] = field(default_factory=dict)
+    seed: tuple[int, int] = (0, 0)
+    tokens: Sequence[np.ndarray] = ()
+    preprocessor: Any = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def lengths(self, batch_type: str) -> list[float]:
+        """All the same: seconds of a stretch, or one utterance.
+
+        Raises:
+            UserError: for another unit.
+        """
+        if batch_type not in ("seconds", "utterances"):
+            raise UserError(f"batch_type: found {batch_type!r}, expected utterances or seconds")
+        seconds = self.frames * self.features.hop_length / self.features.fs
+        return [1.0 if batch_type == "utterances" else seconds] * len(self)
+
+    def __getitem__(self, index: int) -> tuple[str, dict[str, np.ndarray]]:
+        """speech (n_fft + S * hop,): the stretch with n_fft / 2 samples more on either side; mel (S, M) if given."""
+        name = self.ids[index]
+        utt = name.rpartition("@")[0] if name not in self.audio else name
+        draw = np.random.default_rng([*self.seed, zlib.crc32(name.encode())])
+        given = _matrix(self.mels[utt]) if self.mels else None
+        with opened(self.audio[utt], utt) as stream:
+            if stream.samplerate != self.features.fs:
+                raise UserError(
+                    f"utterance {utt}: found audio at {stream.samplerate} Hz, expected {self.features.fs} Hz as "
+                    "feats_extract_conf says: format the audio with --fs, or change the YAML"
+                )
+            last = stream.frames // self.features.hop_length - self.frames
+            if given is not None:
+                last = min(last, len(given) - self.frames)
+            first = int(draw.integers(max(last, 0) + 1))
+            item = {"speech": self._stretch(stream, first)}
+        if given is not None:
+            item["mel"] = _rows(given, first, self.frames)
+        return name, item
+
+    def _stretch(self, stream: soundfile.SoundFile, frame: int) -> np.ndarray:
+        """Samples around `frame` and the S - 1 after it; mirrored at the utterance's edges, as the front end does."""
+        f = self.features
+        half, hop = f.n_fft // 2, f.hop_length
+        begin, end = frame * hop - half, (frame + self.frames) * hop + half
+        stream.seek(max(begin, 0))
+        found = stream.read(min(end, stream.frames) - max(begin, 0), "float32", always_2d=True)[
+            :, 0
+        ]
+        short = self.frames * hop - stream.frames
+        if short > 0:  # silence after an utterance that is too short
+            found = np.pad(found, (0, short))
+        left, right = max(-begin, 0), max(end - max(stream.frames, self.frames * hop), 0)
+        return np.pad(found, (left, right), mode="reflect")
+
+
+def _matrix(entry: str) -> np.ndarray:
+    import kaldiio
+
+    return np.array(kaldiio.load_mat(entry), dtype=np.float32)
+
+
+def _rows(mel: np.ndarray, first: int, number: int) -> np.ndarray:
+    """`number` rows from `first` on; the last one again where there are too few."""
+    rows = mel[first : first + number]
+    return np.pad(rows, ((0, number - len(rows)), (0, 0)), mode="edge")
+
+
+def read_segments(
+    directory: Path, features: Features, frames: int, each: int = 1, mels: bool = False
+) -> Segments:
+    """The stretches of a formatted data directory (wav.scp, utt2dur, and mels.scp where asked for).
+
+    Args:
+        directory: made by format_audio and filter_data.
+        features: of the front end.
+        frames: of a stretch.
+        each: stretches of an utterance in an epoch.
+        mels: condition on the matrices of mels.scp (an acoustic model's), not on the recording's own.
+
+    Raises:
+        UserError: if tables are missing or disagree, or a stretch is shorter than the front end's window.
+    """
+    if frames * features.hop_length <= features.n_fft // 2 or each < 1:
+        raise UserError(
+            f"segment_frames: found {frames} (and segments_per_utterance {each}), expected more than "
+            f"{features.n_fft // 2 // features.hop_length}, as the window is long (and 1 or more)"
+        )
+    audio = read_table(directory / "wav.scp")
+    tables = {"utt2dur": read_table(directory / "utt2dur")}
+    if mels:
+        tables["mels.scp"] = read_table(directory / "mels.scp")
+    for name, table in tables.items():
+        lacking = next((utt for utt in audio if utt not in table), None)
+        if lacking is not None:
+            raise UserError(
+                f"{directory}: {name} lacks utterance {lacking}, which wav.scp has; run fix_data on it"
+            )
+    if not audio:
+        raise UserError(f"{directory} has no utterance; check the filter's limits")
+    duration = numbers_in(tables["utt2dur"], directory / "utt2dur")
+    names = [utt if n == 1 else f"{utt}@{n}" for utt in audio for n in range(1, each + 1)]
+    seconds = [duration[utt] for utt in audio for _ in range(each)]
+    return Segments(names, audio, seconds, features, frames, tables.get("mels.scp", {}))

@@ -1,0 +1,185 @@
+"""A generator and its discriminators, in the form that the training loop takes.
+
+Letters in shapes: B batch, T samples, S frames, M mel bins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from espnet_ext.audio.features import Features
+from espnet_ext.vocoder.discriminators import Discriminators
+from espnet_ext.vocoder.losses import (
+    SpectrumLoss,
+    check_kind,
+    discriminator_loss,
+    feature_loss,
+    generator_loss,
+)
+from espnet_ext.vocoder.mel import LogMel
+
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Weights of the generator's losses; the defaults are HiFi-GAN's (Kong et al. 2020, section 2.4).
+
+    Attributes:
+        mel: L1 between natural-log mel spectrograms over all frequencies.
+        stft: multi-resolution short-time Fourier transform loss.
+        feature: what the discriminators' layers see.
+        adversarial: their verdict.
+        kind: of the verdict, mse or hinge.
+        discriminator_start: training batches before the discriminators come in.
+    """
+
+    mel: float = 45.0
+    stft: float = 0.0
+    feature: float = 2.0
+    adversarial: float = 1.0
+    kind: str = "mse"
+    discriminator_start: int = 0
+
+    def __post_init__(self) -> None:
+        check_kind(self.kind)
+
+
+class VocoderModel(nn.Module):
+    """What trains a generator.
+
+    Args:
+        generator: (B, M, S) -> (B, 1, S * hop); or one with a `loss(mel, wave)` of its own, which then needs no
+            discriminator (WaveNet, WaveGlow).
+        discriminator: None = none.
+        features: of the front end.
+        mean, std: (M,) of the log mel spectrogram, which the generator gets normalised.
+        losses: their weights.
+    """
+
+    mean: Tensor
+    std: Tensor
+    batches: Tensor
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: Discriminators | None,
+        features: Features,
+        mean: Tensor | None = None,
+        std: Tensor | None = None,
+        losses: Losses = Losses(),
+    ) -> None:
+        super().__init__()
+        self.generator, self.discriminator = generator, discriminator
+        self.features, self.losses = features, losses
+        self.register_buffer("mean", torch.zeros(features.n_mels) if mean is None else mean)
+        self.register_buffer("std", torch.ones(features.n_mels) if std is None else std)
+        self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
+        self.mel = LogMel(features)
+        whole: Mapping[str, Any] = {"fmin": None, "fmax": None, "log_base": None, "power": 1}
+        self.judge = LogMel(Features(**{**vars(features), **whole}))
+        self.spectrum = SpectrumLoss() if losses.stft else None
+        self._made: tuple[Tensor, Tensor] | None = None
+
+    def normalised(self, mel: Tensor) -> Tensor:
+        """(B, M, S) -> (B, M, S) with mean 0 and deviation 1."""
+        return (mel - self.mean[:, None]) / self.std[:, None]
+
+    def forward(
+        self,
+        speech: Tensor,
+        speech_lengths: Tensor | None = None,
+        mel: Tensor | None = None,
+        mel_lengths: Tensor | None = None,
+        forward_generator: bool = True,
+    ) -> Answer:
+        """One turn.
+
+        Args:
+            speech: (B, T + n_fft), T = S * hop samples with n_fft / 2 more on either side.
+            mel: (B, S, M) to condition on; None = that of the speech.
+            forward_generator: the generator's turn, or the discriminators'.
+
+        Returns:
+            loss, stats and weight, as ESPnet's GAN models have them.
+        """
+        half = self.features.n_fft // 2
+        wave = speech[:, half:-half]
+        if mel is None:
+            frames = wave.shape[1] // self.features.hop_length
+            given = self.mel(speech)[..., :frames]
+        else:
+            given = mel.transpose(1, 2)
+        given = self.normalised(given)
+        if hasattr(self.generator, "loss"):
+            loss = self.generator.loss(given, wave)  # type: ignore[operator]
+            stats = {"nll": loss.detach()}
+        elif forward_generator:
+            loss, stats = self._generator_turn(speech, given, wave[:, None])
+        else:
+            loss, stats = self._discriminator_turn(speech, given, wave[:, None])
+        return {"loss": loss, "stats": stats, "weight": torch.tensor([float(len(speech))])}
+
+    def _started(self) -> bool:
+        start = self.losses.discriminator_start
+        return self.discriminator is not None and (not start or int(self.batches) >= start)
+
+    def _generated(self, key: Tensor, mel: Tensor, last: bool) -> Tensor:
+        """(B, 1, T) of a batch, computed once for both turns: no weight of the generator moves between them."""
+        if self._made is not None and self._made[0] is key:
+            wave = self._made[1]
+        else:
+            wave = self.generator(mel).float()
+        self._made = None if last else (key, wave)
+        return wave
+
+    def _generator_turn(
+        self, key: Tensor, mel: Tensor, wave: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        w = self.losses
+        made = self._generated(key, mel, last=True)
+        terms = {
+            "mel": (self.judge.centred(made[:, 0]) - self.judge.centred(wave[:, 0])).abs().mean()
+        }
+        weights = {"mel": w.mel}
+        if self.spectrum is not None:
+            terms["stft"], weights["stft"] = self.spectrum(made[:, 0], wave[:, 0]), w.stft
+        if self._started() and self.discriminator is not None:
+            judged = self.discriminator(made)
+            with torch.no_grad():
+                seen = self.discriminator(wave)
+            terms["feature"], weights["feature"] = feature_loss(seen, judged), w.feature
+            terms["adversarial"] = generator_loss(judged, w.kind)
+            weights["adversarial"] = w.adversarial
+        if self.training:
+            self.batches += 1
+        loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+        return loss, {name: term.detach() for name, term in terms.items()}
+
+    def _discriminator_turn(
+        self, key: Tensor, mel: Tensor, wave: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        assert self.discriminator is not None
+        if not self._started():  # a gradient of zero, so that every update is the same to the loop
+            nothing = [0.0 * p.flatten()[0] for p in self.discriminator.parameters()]
+            return torch.stack(nothing).sum(), {}
+        made = self._generated(key, mel, last=False).detach()
+        real, fake = discriminator_loss(
+            self.discriminator(wave), self.discriminator(made), self.losses.kind
+        )
+        return real + fake, {
+            "discriminator_real": real.detach(),
+            "discriminator_fake": fake.detach(),
+        }
+
+    @torch.inference_mode()
+    def vocode(self, mel: Tensor) -> Tensor:
+        """Log mel spectrogram (S, M), not normalised -> waveform (S * hop,)."""
+        given = self.normalised(mel.to(self.mean.device).T[None].float())
+        return self.generator(given)[0, 0].float()

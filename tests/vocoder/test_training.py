@@ -1,0 +1,142 @@
+"""A tiny vocoder through the training loop: both sides learn, late starters start late, a kill changes nothing."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from espnet_ext.errors import UserError
+from espnet_ext.inference.vocoder import Vocoder
+from espnet_ext.train.experiment import Places
+from espnet_ext.train.run import train_model
+from espnet_ext.train.step import Step
+from espnet_ext.train.vocoder import vocoder_stats
+
+FRONT = {"fs": 8000, "n_fft": 256, "hop_length": 80, "n_mels": 20, "fmin": 60, "fmax": 3800}
+VOCODER = {
+    "feats_extract_conf": FRONT,
+    "generator": "vocos",
+    "generator_conf": {"n_fft": 320, "width": 16, "inner": 32, "blocks": 1},
+    "discriminators": {
+        "mpd": {"periods": [2, 3], "channels": 2, "largest": 8},
+        "mrd": {"channels": 2, "resolutions": [[128, 32]]},
+    },
+    "segment_frames": 12,
+    "batch_type": "utterances",
+    "batch_size": 6,
+    "keep_nbest_models": 3,
+    "max_epoch": 3,
+    "num_workers": 0,
+    "optim_conf": {"lr": 0.002},
+    "best_model_criterion": [["valid", "mel", "min"]],
+}
+
+
+@pytest.fixture(scope="module")
+def start(tiny, tmp_path_factory):
+    """Trains in a folder of its own, with changes to the YAML; `killed` at an update."""
+    stats = tmp_path_factory.mktemp("stats")
+
+    def write(folder, changes):
+        folder.mkdir(exist_ok=True)
+        (folder / "wanted.yaml").write_text(yaml.safe_dump({**VOCODER, **changes}))
+        return folder / "wanted.yaml"
+
+    vocoder_stats(write(stats, {}), tiny.train, stats)
+
+    def train(folder, **changes):
+        data = [tiny.train], [tiny.valid], None
+        train_model("vocoder", Places(write(folder, changes), *data, folder, stats), "cpu")
+        return folder
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def trained(start, tmp_path_factory):
+    return start(tmp_path_factory.mktemp("vocoder"))
+
+
+def history(folder, split):
+    """Lines of metrics.jsonl."""
+    found = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in found if line["split"] == split]
+
+
+def test_both_sides_learn(trained):
+    lines = history(trained, "train")
+    names = {"loss", "mel", "feature", "adversarial", "discriminator_real", "discriminator_fake"}
+    assert len(lines) == 3 and all(names <= set(line) for line in lines)
+    heard = [line["mel"] for line in history(trained, "valid")]  # the same stretches each time
+    assert heard[-1] < heard[0]
+    one, three = (torch.load(trained / f"{n}epoch.pth") for n in (1, 3))
+    for part in ("generator.", "discriminator."):
+        assert any(not torch.equal(one[n], three[n]) for n in one if n.startswith(part))
+
+
+def test_it_speaks_and_its_statistics_come_along(trained, tiny):
+    vocoder = Vocoder.from_dir(trained)
+    assert vocoder.model.discriminator is None
+    mel = torch.randn(30, 20)
+    wave = vocoder(mel)
+    assert wave.shape == (30 * 80,) and torch.isfinite(wave).all()
+    assert torch.equal(wave, vocoder(mel))
+    config = yaml.safe_load((trained / "config.yaml").read_text())
+    with np.load(config["normalize_conf"]["stats_file"]) as stats:
+        assert np.allclose(vocoder.model.mean, stats["sum"] / stats["count"], atol=1e-4)
+
+
+def test_discriminators_come_in_late(start, tmp_path):
+    folder = start(tmp_path / "late", model_conf={"discriminator_start": 4}, max_epoch=4)
+    # two batches an epoch
+    assert ["adversarial" in line for line in history(folder, "train")] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+
+
+def test_a_kill_changes_nothing(start, trained, tmp_path, monkeypatch):
+    update, seen = Step.update, []
+
+    def ending(self, *arguments):
+        seen.append(1)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        return update(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Step, "update", ending)
+        with pytest.raises(KeyboardInterrupt):
+            start(tmp_path / "killed", checkpoint_minutes=0.0)
+    start(tmp_path / "killed", checkpoint_minutes=0.0)
+    expected = torch.load(trained / "valid.mel.best.pth", weights_only=True)
+    found = torch.load(tmp_path / "killed/valid.mel.best.pth", weights_only=True)
+    assert list(found) == list(expected)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"generator": "hifigam"}, "hifigan, istftnet"),
+        ({"generator_conf": {"widht": 3}}, "widht"),
+        ({"model_conf": {"mell": 3}}, "mell"),
+        ({"segment_frame": 3}, "did you mean segment_frames"),
+    ],
+)
+def test_a_wrong_configuration_is_said(start, tmp_path, changes, words):
+    with pytest.raises(UserError, match=words):
+        start(tmp_path / "wrong", **changes)
+
+
+def test_weights_of_another_generator_are_refused(trained, tmp_path):
+    text = (trained / "config.yaml").read_text().replace("width: 16", "width: 24")
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(UserError, match="does not fit the generator"):
+        Vocoder(tmp_path / "config.yaml", trained / "valid.mel.best.pth")
