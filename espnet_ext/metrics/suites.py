@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ def score_suites(
         set -> the clean result, then the others in the order of their kinds.
 
     Raises:
-        UserError: if a set has no suite, was not decoded, or a hypothesis has no reference.
+        UserError: if a set has no suite or lacks a condition, was not decoded, or a hypothesis has no reference.
     """
     known = _suites(places.suites)
     if not known:
@@ -111,6 +112,13 @@ def score_suites(
             f"{places.suites}: found no suite of {lost[0]}, expected one: run make_suite on it"
         )
     names = list(sets) or sorted({record["set"] for record in known.values()})
+    made = {(record["set"], record["condition"]) for record in known.values()}
+    for name, wanted in product(names, places.conditions):
+        if (name, wanted) not in made:
+            raise UserError(
+                f"{places.suites}: found no {name}-{wanted}, expected that condition of --conditions: run make_suite "
+                "with it"
+            )
     return {name: _score_set(name, places, known, config) for name in names}
 
 

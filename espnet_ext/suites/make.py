@@ -128,8 +128,13 @@ def noise_files(place: Path) -> list[str]:
     """Sound files of a directory and those below it, or the entries of a table.
 
     Raises:
-        UserError: if there is none.
+        UserError: if there is no such place, or none in it.
     """
+    if not place.exists():
+        raise UserError(
+            f"{place}: not found, expected a directory of noises or a table (id and file): check --noise, or leave it "
+            "out to have noise made"
+        )
     if place.is_dir():
         known = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".sph"}
         found = sorted(str(p) for p in place.rglob("*") if p.suffix.lower() in known)

@@ -141,6 +141,7 @@ def test_segments_are_cut(recipe):
         ),
         (["dump/none", "out"], 1, "no such directory"),
         (["dump/test", "out", "--noise", "dump/test"], 1, "found no sound file"),
+        (["dump/test", "out", "--noise", "no"], 1, "no: not found, expected a directory of noises"),
     ],
 )
 def test_what_cannot_be_made_is_named(recipe, capsys, arguments, status, said):
@@ -222,6 +223,7 @@ def test_missing_hypotheses_count_as_deletions(decoded):
     [
         ("dec/test/text", [], "decode test first"),
         ("suites/none", ["other"], "found no suite of other"),
+        ("suites/none", ["--conditions", "noise_7db"], "found no test-noise_7db"),
     ],
 )
 def test_what_cannot_be_scored_is_named(decoded, capsys, gone, more, said):
