@@ -11,7 +11,8 @@ from espnet_ext.bin.command import Parser, run
 def get_parser() -> argparse.ArgumentParser:
     parser = Parser(__doc__)
     add = parser.add_argument
-    add("--task", choices=("asr", "tts", "gan_tts"), required=True, help="what the model does")
+    tasks = ("asr", "tts", "gan_tts", "vocoder")
+    add("--task", choices=tasks, required=True, help="what the model does")
     add("--model_dir", required=True, help="directory of the trained model, e.g. exp/asr_conformer")
     add("--model", help="weights in it; the usual ones of the task if not given")
     add("--lm_dir", help="directory of a language model to pack along (asr)")

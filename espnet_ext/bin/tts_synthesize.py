@@ -20,6 +20,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--model_dir", type=Path, required=True, help="trained synthesiser, e.g. exp/tts_x")
     add("--model", default="valid.loss.ave.pth", help="its weights")
     add("--task", choices=("tts", "gan_tts"), default="tts", help="kind of model")
+    add(
+        "--vocoder", type=Path, help="trained vocoder, e.g. ../voc1/exp/voc_x; default: Griffin-Lim"
+    )
     add("--config", type=Path, help="YAML with speed_control_alpha, griffin_lim_iters, ...")
     add(
         "--output_dir",
@@ -37,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from espnet_ext.inference.ssml_speech import ALWAYS, AUTO
     from espnet_ext.inference.synthesize import synthesize_sets
     from espnet_ext.inference.text2speech import SynthesisOptions, Text2Speech
+    from espnet_ext.inference.vocoder import Vocoder
 
     speaker = Text2Speech.from_dir(
         args.model_dir,
@@ -44,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         task=args.task,
         options=read_options(args.config, SynthesisOptions),
         device=args.device,
+        vocoder=args.vocoder and Vocoder.from_dir(args.vocoder, device=args.device),
     )
     markup = ALWAYS if args.ssml else AUTO
     job, jobs_ = args.job

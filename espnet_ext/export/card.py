@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from espnet_ext.export.archive import Contents
 
-_TAGS = {"asr": "automatic-speech-recognition", "tts": "text-to-speech"}
-_NAMES = {"asr": "Speech recogniser", "tts": "Speech synthesiser"}
+_TAGS = {"asr": "automatic-speech-recognition", "tts": "text-to-speech", "vocoder": "vocoder"}
+_NAMES = {"asr": "Speech recogniser", "tts": "Speech synthesiser", "vocoder": "Vocoder"}
 _USE = {
     "asr": """import soundfile
 from espnet_model_zoo.downloader import ModelDownloader
@@ -24,6 +24,15 @@ from espnet2.bin.tts_inference import Text2Speech
 text2speech = Text2Speech(**ModelDownloader().unpack_local_file("{name}"))
 wav = text2speech("Hello world")["wav"]
 soundfile.write("speech.wav", wav.numpy(), text2speech.fs)""",
+    "vocoder": """import numpy
+import soundfile
+import torch
+from espnet_model_zoo.downloader import ModelDownloader
+from espnet_ext.inference.vocoder import Vocoder
+
+vocoder = Vocoder(**ModelDownloader().unpack_local_file("{name}"))
+mel = torch.from_numpy(numpy.load("mel.npy"))  # (frames, bins), as vocoder.features says
+soundfile.write("speech.wav", vocoder(mel).numpy(), vocoder.features.fs)""",
 }
 
 
@@ -31,7 +40,7 @@ def model_card(task: str, name: str, contents: Contents, results: Sequence[str])
     """The text of README.md, with the header that model hubs read.
 
     Args:
-        task: asr or tts.
+        task: asr, tts or vocoder.
         name: file name of the archive.
         contents: what is in it.
         results: RESULTS.md tables to put in.

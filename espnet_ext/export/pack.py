@@ -43,6 +43,8 @@ TASKS = {
             "valid.loss.best.pth",
         ),
     ),
+    # ours alone: arguments of espnet_ext.inference.vocoder.Vocoder
+    "vocoder": Task("config", "weights", ("valid.mel.best.pth", "valid.mel.ave.pth")),
 }
 
 # of training only: a reader of the model does not have these files and does not need them
@@ -175,7 +177,7 @@ def pack(
     """Pack a trained model in ESPnet's form. The current directory is the recipe's.
 
     Args:
-        task: asr, tts or gan_tts.
+        task: asr, tts, gan_tts or vocoder.
         model_dir: directory with config.yaml and weights.
         output: name of the archive, ends in .zip.
         model: name of the weights in `model_dir`; the usual ones of the task if None.

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from espnet_ext.audio.features import features_of_model
 from espnet_ext.bridge.load import load_model, text_pipeline
 from espnet_ext.errors import UserError
 from espnet_ext.inference.griffin_lim import GriffinLim
 from espnet_ext.inference.shares import run_key
 from espnet_ext.inference.ssml_speech import read_plans, speak_plan
+from espnet_ext.inference.vocoder import Vocoder
 from espnet_ext.text.ssml import is_ssml
 
 
@@ -62,6 +64,10 @@ class Text2Speech:
         task: "tts" (mel, then Griffin-Lim) or "gan_tts" (straight to the waveform).
         options: how to speak.
         device: "cpu", "cuda", ...
+        vocoder: makes the waveform of a mel spectrogram; None = Griffin-Lim, where the model has no own.
+
+    Raises:
+        UserError: if the vocoder reads other spectrograms than the model writes.
     """
 
     def __init__(
@@ -71,6 +77,7 @@ class Text2Speech:
         task: str = "tts",
         options: SynthesisOptions | None = None,
         device: str = "cpu",
+        vocoder: Vocoder | None = None,
     ) -> None:
         self.options, self.device = options or SynthesisOptions(), device
         self.files = (config, weights)
@@ -79,7 +86,11 @@ class Text2Speech:
         extract = self.model.feats_extract
         own_rate = getattr(self.model.tts, "fs", None)
         self.rate = int(own_rate or (extract.get_parameters()["fs"] if extract is not None else 0))
-        self.vocoder = self._griffin_lim() if self.model.tts.require_vocoder else None
+        self.vocoder: Vocoder | GriffinLim | None = None
+        if self.model.tts.require_vocoder:
+            self.vocoder = self._griffin_lim() if vocoder is None else vocoder
+        if self.vocoder is vocoder and vocoder is not None:
+            vocoder.check(features_of_model(self.config))
 
     @classmethod
     def from_dir(
@@ -91,7 +102,8 @@ class Text2Speech:
     @cached_property
     def identity(self) -> str:
         """What its speech depends on besides the text: a hash of the model and the options."""
-        return run_key(self.files, vars(self.options))
+        own = (self.vocoder.identity,) if isinstance(self.vocoder, Vocoder) else ()
+        return run_key(self.files, vars(self.options), *own)
 
     def _griffin_lim(self) -> GriffinLim:
         extract = self.model.feats_extract

@@ -17,7 +17,6 @@ from espnet_ext.audio.features import Features, extract
 from espnet_ext.audio.mel import mel_filters
 from espnet_ext.audio.read import load
 from espnet_ext.bridge.device import choose_device
-from espnet_ext.bridge.load import read_model_config
 from espnet_ext.bridge.weights import read_weights
 from espnet_ext.datadir import read_table
 from espnet_ext.errors import UserError
@@ -25,7 +24,7 @@ from espnet_ext.files import atomic_open
 from espnet_ext.inference.griffin_lim import GriffinLim
 from espnet_ext.inference.shares import Share, run_key, share_of
 from espnet_ext.progress import progress
-from espnet_ext.vocoder.build import build, features
+from espnet_ext.vocoder.build import DEFAULTS, build, features
 from espnet_ext.vocoder.norm import remove_weight_norm
 
 WEIGHTS = "valid.mel.best.pth"
@@ -102,12 +101,19 @@ class Vocoder:
 
 
 def read_vocoder_config(path: str | Path) -> dict[str, Any]:
-    """The part of a vocoder's config.yaml that its model is built from.
+    """The part of a vocoder's config.yaml that its model is built from; its statistics come with the weights.
 
     Raises:
         UserError: if there is none.
     """
-    return read_model_config("vocoder", path)
+    import yaml
+
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file, expected a trained vocoder's config.yaml")
+    found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    if not isinstance(found, dict) or "generator" not in found:
+        raise UserError(f"{path}: found no `generator:`, expected a trained vocoder's config.yaml")
+    return {key: found.get(key, default) for key, default in DEFAULTS.items()}
 
 
 def griffin_lim(front: Features, iterations: int) -> GriffinLim:

@@ -71,6 +71,10 @@ MISSING = {
     "make_suite": ["no", "out"],
     "score_suites": "--ref no --hyp out --clean_ref no --clean no".split(),
     "lm_perplexity": ["--model_dir", "no", "--text", "no"],
+    "vocoder_train": [*TRAIN[:6], *TRAIN[8:]],
+    "vocoder_stats": [*TRAIN[:4], *TRAIN[8:]],
+    "vocode": ["data", "set", "--model_dir", "no", "--output_dir", "out"],
+    "score_vocoder": ["--ref", "no", "--hyp", "no"],
     "tts_synthesize": ["data", "set", "--model-dir", "no", "--output-dir", "out"],
 }
 

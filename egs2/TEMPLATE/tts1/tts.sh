@@ -38,6 +38,7 @@ tts_args=                # more options for tts_train, for example "--set max_ep
 inference_config=conf/decode_tts.yaml  # speed, vocoder and so on
 inference_model=valid.loss.ave.pth     # which checkpoint
 inference_tag=           # name of the synthesis' directory; made from inference_config when empty
+vocoder=                 # a trained vocoder, e.g. ../voc1/exp/voc_train_vocos; Griffin-Lim when empty
 score_opts=              # more options for score_tts
 
 ## Jobs
@@ -103,7 +104,8 @@ run_stage 7 tts_train "Train the synthesiser" after tokens,tts_stats -- \
 run_stage 8 tts_synthesize "Speak the test sets' text" after filter,tts_train -- \
   $decode_cmd --gpu $gpu JOB=1:$nj "$made/logs/synthesize.JOB.log" \
   $bin.tts_synthesize --job JOB/$nj --device $device --task $tts_task --config $inference_config \
-  --model_dir "$tts_exp" --model $inference_model --output_dir "$made" dump/raw $test_sets
+  --model_dir "$tts_exp" --model $inference_model ${vocoder:+--vocoder "$vocoder"} --output_dir "$made" \
+  dump/raw $test_sets
 
 run_stage 9 tts_score "Score what was spoken" after tts_synthesize -- \
   $train_cmd "$made/logs/score.log" \

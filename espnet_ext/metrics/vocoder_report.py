@@ -1,0 +1,132 @@
+"""Scoring what a vocoder wrote, beside Griffin-Lim: several processes, means with intervals, tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from espnet_ext.datadir.tables import read_table
+from espnet_ext.errors import UserError
+from espnet_ext.files import write_json, write_text
+from espnet_ext.metrics.bootstrap import mean_interval
+from espnet_ext.metrics.provenance import Provenance
+from espnet_ext.metrics.tables import markdown, match_keys
+from espnet_ext.metrics.vocoder import METRICS, VocoderScore, score_files, values
+from espnet_ext.progress import progress
+
+BESIDE = "griffin_lim"
+HEADER = (
+    *("dataset", "Snt", "MCD [dB]", "LSD [dB]", "mel corr."),
+    *("log F0 RMSE", "V/UV err. [%]", "PESQ", "STOI"),
+)
+Pair = tuple[str, str, str]  # utterance, entry of what was made, entry of the recording
+
+
+@dataclass(frozen=True)
+class SetScores:
+    """One set: its name and the score of every utterance."""
+
+    name: str
+    utterances: dict[str, VocoderScore]
+
+    def summary(self, samples: int, seed: int) -> dict[str, Any]:
+        """Mean, 95 % interval and number of utterances of every metric."""
+        found: dict[str, Any] = {"sentences": len(self.utterances)}
+        for metric in METRICS:
+            known = values(list(self.utterances.values()), metric)
+            found[metric] = {
+                "mean": sum(known) / len(known) if known else None,
+                "interval_95": mean_interval(known, samples, seed=seed),
+                "utterances": len(known),
+            }
+        return found
+
+
+def _score(pair: Pair) -> VocoderScore:
+    return score_files(*pair)
+
+
+def score_pairs(pairs: Sequence[Pair], nj: int) -> Iterator[VocoderScore]:
+    """Scores in the order of the pairs, by `nj` processes."""
+    if nj <= 1 or len(pairs) <= 1:
+        yield from map(_score, pairs)
+        return
+    with ProcessPoolExecutor(min(nj, len(pairs)), get_context("spawn")) as pool:
+        yield from pool.map(_score, pairs, chunksize=max(1, min(16, len(pairs) // (4 * nj))))
+
+
+def score_sets(ref: Path, hyp: Path, sets: Sequence[str], nj: int = 1) -> list[SetScores]:
+    """Score sets, and what Griffin-Lim made of them where it did.
+
+    Args:
+        ref: directory of the sets' data directories.
+        hyp: made by vocode.
+        sets: their names.
+        nj: number of processes.
+
+    Raises:
+        UserError: a table is missing or broken, utterances differ, or audio is unusable.
+    """
+    found = []
+    for name in sets:
+        for place in (name, f"{BESIDE}/{name}"):
+            if place == name or (hyp / place / "wav.scp").is_file():
+                found.append(_score_set(ref / name, hyp / place, place, nj))
+    return found
+
+
+def _score_set(ref: Path, hyp: Path, name: str, nj: int) -> SetScores:
+    recorded, made = read_table(ref / "wav.scp"), read_table(hyp / "wav.scp")
+    expected, missing = match_keys(recorded, made, hyp / "wav.scp")
+    if missing:
+        raise UserError(
+            f"{hyp / 'wav.scp'}: found {len(made)} utterances, expected {len(expected)} (the first missing is "
+            f"{missing[0]}): run vocode to its end"
+        )
+    pairs = [(utt, made[utt], recorded[utt]) for utt in expected]
+    scored = progress(score_pairs(pairs, nj), len(pairs), f"score {name}")
+    utterances = {pair[0]: score for pair, score in zip(pairs, scored, strict=True)}
+    write_text(hyp / "utterances.tsv", _lines(utterances))
+    return SetScores(name, utterances)
+
+
+def _lines(utterances: dict[str, VocoderScore]) -> str:
+    rows = [["utterance", *METRICS]]
+    for name, score in utterances.items():
+        cells = score.as_dict().values()
+        rows.append([name, *("" if cell is None else f"{cell:.4f}" for cell in cells)])
+    return "".join("\t".join(row) + "\n" for row in rows)
+
+
+def _cell(metric: dict[str, Any]) -> str:
+    if metric["mean"] is None:
+        return "-"
+    low, high = metric["interval_95"]
+    return f"{metric['mean']:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def write_results(
+    directory: Path,
+    scores: Sequence[SetScores],
+    source: Provenance,
+    samples: int = 1000,
+    seed: int = 0,
+) -> str:
+    """Write `scores.json` and `RESULTS.md` to a synthesis directory; returns the table."""
+    sets = {score.name: score.summary(samples, seed) for score in scores}
+    write_json(directory / "scores.json", {**source.as_dict(), "task": "vocoder", "sets": sets})
+    rows = [
+        (name, found["sentences"], *(_cell(found[m]) for m in METRICS))
+        for name, found in sets.items()
+    ]
+    table = markdown(HEADER, rows)
+    note = (
+        "Means over utterances, with 95 % bootstrap intervals; see espnet_ext/metrics/vocoder.py."
+    )
+    head = f"# RESULTS\n\n## Environment\n\n{source.as_markdown()}\n\n## {directory}\n\n"
+    write_text(directory / "RESULTS.md", f"{head}{table}\n{note}\n")
+    return table
