@@ -145,7 +145,7 @@ def error_rate(work: Path, run: Training, name: str, ctc_weight: float) -> float
     scores = work / decoded / "scores.json"
     if not (work / decoded / name / "text").exists():
         config = work / f"ctc{ctc_weight}.yaml"
-        config.write_text(f"beam_size: 10\nctc_weight: {ctc_weight}\n")
+        config.write_text(f"beam_size: 10\nctc_weight: {ctc_weight}\npre_beam_ratio: 8\n")
         call(
             work,
             f"espnet_ext.bin.asr_decode --config {config} --model_dir {run.folder} --output_dir {decoded} dump {name}",

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # CMU AN4: people spelling and saying dates, numbers and commands; 36 minutes of real speech, trained on a CPU.
-#: task=ASR hours=0.8 needs="AN4 (fetched from CMU, or AN4=<dir>); 25 CPU minutes"
+#: task=ASR hours=0.8 needs="AN4 (fetched from CMU, or AN4=<dir>); 45 CPU minutes"
 . "$(dirname "${BASH_SOURCE[0]}")/../../../path.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 . "$ROOT/local/db.sh"
