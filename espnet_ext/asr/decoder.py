@@ -25,6 +25,7 @@ from espnet_ext.asr.decoder_layers import (
     Table,
     look_at_memory,
 )
+from espnet_ext.asr.dropout import checked
 from espnet_ext.asr.positions import rotary_table
 from espnet_ext.asr.stream import length_mask
 from espnet_ext.bridge.attention import BatchScorerInterface
@@ -57,7 +58,7 @@ class CachedTransformerDecoder(AbsDecoder, BatchScorerInterface):  # type: ignor
             decoder (Press & Wolf 2017).
 
     Raises:
-        ValueError: for positions of another kind, or a width that the heads do not divide.
+        ValueError: for positions of another kind, a width that the heads do not divide, or no probability.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class CachedTransformerDecoder(AbsDecoder, BatchScorerInterface):  # type: ignor
                 f"found width {width} and {attention_heads} heads, expected an even width per head"
             )
         self.rotary, self.head_width = positions == "rotary", width // attention_heads
-        self.layer_drop = layer_drop_rate
+        self.layer_drop = checked("layer_drop_rate", layer_drop_rate)
         self.embed = nn.Sequential(
             nn.Embedding(vocab_size, width),
             Positions(width, positional_dropout_rate, added=not self.rotary),

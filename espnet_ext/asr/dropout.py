@@ -6,6 +6,21 @@ import torch
 from torch import Tensor, nn
 
 
+def checked(name: str, value: float) -> float:
+    """`value`, if that much may be left out at random.
+
+    Raises:
+        ValueError: if it is not in [0, 1).
+
+    Example:
+        >>> checked("dropout", 0.1)
+        0.1
+    """
+    if not 0 <= value < 1:
+        raise ValueError(f"found {name} {value}, expected 0 <= p < 1")
+    return value
+
+
 class ByteDropout(nn.Module):
     """Dropout whose random numbers are single bytes, drawn seven at a time on a CPU.
 
@@ -19,9 +34,7 @@ class ByteDropout(nn.Module):
 
     def __init__(self, probability: float) -> None:
         super().__init__()
-        if not 0 <= probability < 1:
-            raise ValueError(f"found dropout {probability}, expected 0 <= p < 1")
-        self.probability = probability
+        self.probability = checked("dropout", probability)
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape -> the same shape."""
@@ -72,9 +85,7 @@ class StochasticDepth(nn.Module):
 
     def __init__(self, probability: float) -> None:
         super().__init__()
-        if not 0 <= probability < 1:
-            raise ValueError(f"found stochastic depth {probability}, expected 0 <= p < 1")
-        self.probability = probability
+        self.probability = checked("stochastic depth", probability)
 
     def forward(self, before: Tensor, after: Tensor) -> Tensor:
         """Twice (B, T, D) -> (B, T, D)."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from espnet_ext.asr.attention import SelfAttention
 from espnet_ext.asr.chunks import Chunks, attention_mask, chunk_mask
-from espnet_ext.asr.dropout import Noise, StochasticDepth
+from espnet_ext.asr.dropout import Noise, StochasticDepth, checked
 from espnet_ext.asr.families import Family
 from espnet_ext.asr.positions import make_places
 from espnet_ext.asr.stream import Context, Stream, length_mask
@@ -109,7 +109,7 @@ class CnnConformerEncoder(AbsEncoder):
             merge_kernel=merge_kernel,
             resolutions=tuple(resolutions),
         )
-        self._output_size, self.layer_drop = output_size, layer_drop
+        self._output_size, self.layer_drop = output_size, checked("layer_drop", layer_drop)
         self.subsampling = ConvSubsampling(
             input_size, output_size, tuple(strides), channels, dropout_rate
         )

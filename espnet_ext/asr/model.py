@@ -9,6 +9,7 @@ V vocabulary, D encoder width.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
@@ -52,6 +53,7 @@ class HybridModel(ESPnetASRModel):
         self.options, self.weights = options, options.weights()
         super().__init__(ctc_weight=self.weights["ctc"].last, **conf)
         self._check_decoder()
+        self._check_encoder()
         self.done: int | None = None  # updates before that of the last batch
         if not all(weight.constant for weight in self.weights.values()):
             self.register_buffer("updates", torch.zeros(1, dtype=torch.int64))
@@ -73,6 +75,19 @@ class HybridModel(ESPnetASRModel):
             raise ValueError(
                 "found a transducer or linear decoder, expected an attention decoder for schedules and "
                 f"these weights: {', '.join(f'{name}_weight' for name in self.weights)}"
+            )
+
+    def _check_encoder(self) -> None:
+        """What its options want is there to be had."""
+        if self.interctc_weight and not getattr(self.encoder, "interctc_layer_idx", True):
+            raise ValueError(
+                f"interctc_weight: found {self.interctc_weight} and an encoder that hands out no middle layers, "
+                "expected encoder_conf: {interctc_layer_idx: [...]}"
+            )
+        if self.weights["cr_ctc"].used and self.specaug is None:
+            logging.warning(
+                "cr_ctc_weight: found no specaug, which is to mask the two views of an utterance differently; "
+                "rdrop_ctc_weight is for models without masks"
             )
 
     def weight(self, name: str) -> float:

@@ -41,12 +41,19 @@ class ConvSubsampling(nn.Module):
         strides: over time, one a layer, e.g. (2, 2) for 4x, (2, 3) for 6x, (2, 2, 2) for 8x.
         channels: of every layer.
         dropout: after the projection.
+
+    Raises:
+        ValueError: for strides that are none.
     """
 
     def __init__(
         self, size: int, width: int, strides: tuple[int, ...], channels: int, dropout: float
     ) -> None:
         super().__init__()
+        if not strides or not all(isinstance(stride, int) and stride > 0 for stride in strides):
+            raise ValueError(
+                f"found strides {strides}, expected one or more whole numbers, e.g. 2, 2"
+            )
         self.strides, self.factor = strides, math.prod(strides)
         inputs = [1, *[channels] * (len(strides) - 1)]
         self.layers = nn.ModuleList(

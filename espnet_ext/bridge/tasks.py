@@ -135,18 +135,47 @@ def _component(task: str, config: Config, key: str, kind: str | None = None, **g
     name = config.get(key)
     if name is None:
         return None
+    return _made(find_class(task, kind or key, name), config, key, given)
+
+
+def _made(cls: Any, config: Config, key: str, given: Config) -> Any:
+    """An object of a class that `config[key]` names, with `config[key + "_conf"]`.
+
+    Raises:
+        UserError: if these options are not for it.
+    """
     conf = config.get(f"{key}_conf") or {}
-    cls = find_class(task, kind or key, name)
     try:
         if hasattr(cls, "complete_conf"):
             conf = config[f"{key}_conf"] = cls.complete_conf(conf, config.get("token_list"))
+        _check_kinds(cls, conf)
         return cls(**given, **conf)
     except (TypeError, ValueError, AssertionError) as error:
         if _is_a_bug(cls, {**given, **conf}, error):
             raise
+        name = config.get(key) or cls.__name__
         raise UserError(
             f"{key}_conf does not fit {key}: {name} ({error}); it was given {sorted(conf)}"
         ) from error
+
+
+def _check_kinds(cls: type, conf: Config) -> None:
+    """What is to be a number is no text or list. A class may hand options on to those it inherits from.
+
+    Raises:
+        ValueError: naming the option.
+    """
+    kinds: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        if "__init__" in vars(base) and base is not object:
+            parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
+            kinds |= {p.name: getattr(p.annotation, "__name__", p.annotation) for p in parameters}
+    for name, value in conf.items():
+        if kinds.get(name) in ("int", "float", "bool") and isinstance(value, (str, list)):
+            raise ValueError(f"{name}: found {value!r}, expected {_IN_WORDS[kinds[name]]}")
+
+
+_IN_WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false"}
 
 
 def _is_a_bug(cls: Any, arguments: Config, error: Exception) -> bool:
@@ -195,9 +224,8 @@ def _build_asr(config: Config) -> torch.nn.Module:
     postencoder = _component("asr", config, "postencoder", input_size=size)
     size = postencoder.output_size() if postencoder is not None else size
     decoder, joint_network = _asr_decoder(config, len(tokens), size)
-    ctc = espnet2("asr.ctc").CTC(
-        odim=len(tokens), encoder_output_size=size, **(config["ctc_conf"] or {})
-    )
+    sizes = {"odim": len(tokens), "encoder_output_size": size}
+    ctc = _made(espnet2("asr.ctc").CTC, config, "ctc", sizes)
     model = _component(
         "asr",
         config,

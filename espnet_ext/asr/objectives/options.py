@@ -119,6 +119,10 @@ class Options:
         ):
             if value not in known:
                 raise ValueError(f"{name}: found {value!r}, expected {' or '.join(known)}")
+        for name in ("speakers", "phones", "phone_layer"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 0):
+                raise ValueError(f"{name}: found {value!r}, expected a whole number")
         self.guided_attention()
 
 
