@@ -68,12 +68,12 @@ def require_alike(records: Iterator[Record]) -> None:
     for record in records:
         rates.setdefault(record.rate, record.utt)
         channels.setdefault(record.channels, record.utt)
-    for values, what, unit, option in (
-        (rates, "sampling rates", "Hz", "--fs"),
-        (channels, "numbers", "channels", "--ref_channels"),
+    for values, what, option in (
+        (rates, "sampling rates in Hz", "--fs"),
+        (channels, "numbers of channels", "--ref_channels"),
     ):
         if len(values) > 1:
-            listed = ", ".join(f"{v} {unit} ({utt!r})" for v, utt in sorted(values.items()))
+            listed = ", ".join(f"{v} ({utt!r})" for v, utt in sorted(values.items()))
             raise UserError(f"found {what} {listed}, expected a single one: set it with {option}")
 
 

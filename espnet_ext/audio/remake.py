@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from espnet_ext.errors import UserError
 from espnet_ext.progress import progress
@@ -95,13 +94,14 @@ def _check(data: Path, tables: Tables) -> None:
 def _name(utt: str, entry: str, how: Remaking) -> str:
     """Of the file: in one of 256 directories, for some file systems are slow with 100,000 files in one."""
     from espnet_ext.audio.read import ark_offset
+    from espnet_ext.audio.shares import file_stem
 
     path = Path(ark_offset(entry)[0])
     state = path.stat() if path.is_file() else None
     about = (entry, state and (state.st_size, state.st_mtime_ns), how.identity)
     key = hashlib.sha1(repr(about).encode()).hexdigest()[:12]
     folder = hashlib.sha1(utt.encode()).hexdigest()[:2]
-    return f"{folder}/{quote(utt, safe='')}.{key}.{how.audio_format}"
+    return f"{folder}/{file_stem(utt)}.{key}.{how.audio_format}"
 
 
 def _merge(out: Path, tables: Tables, paths: dict[str, Path]) -> bool:

@@ -135,13 +135,23 @@ class Share:
     def _to_file(self, utt: str, sound: bytes) -> str:
         # 256 directories: some file systems are slow with 100,000 files in one.
         folder = _digest(utt.encode())[:2]
-        place = f"{folder}/{quote(utt, safe='')}.{_digest(sound)}.{self.suffix}"
+        place = f"{folder}/{file_stem(utt)}.{_digest(sound)}.{self.suffix}"
         with _named(self.data / place):
             with open(self.beside, "wb") as stream:
                 stream.write(sound)
             (self.data / folder).mkdir(exist_ok=True)
             os.replace(self.beside, self.data / place)
         return place
+
+
+def file_stem(utt: str) -> str:
+    """What stands for an utterance in a file's name, at most 200 bytes: file systems take 255.
+
+    >>> file_stem("ann/1"), len(file_stem("д" * 100))
+    ('ann%2F1', 200)
+    """
+    stem = quote(utt, safe="")
+    return stem if len(stem) <= 200 else f"{stem[:159]}-{hashlib.sha1(utt.encode()).hexdigest()}"
 
 
 def _digest(data: bytes) -> str:

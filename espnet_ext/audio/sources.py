@@ -62,12 +62,16 @@ def count_sources(data: Path) -> int:
     """How many utterances a data directory has; all its tables are read on the way.
 
     Raises:
-        UserError: a table that is not there or cannot be read.
+        UserError: a table that is not there, is empty or cannot be read.
     """
     read_through(data)
     if not (data / "wav.scp").is_file():
         raise UserError(f"{data}/wav.scp: not found, expected a data directory: run stage 1 first")
-    return sum(1 for _ in sources(data))
+    count = sum(1 for _ in sources(data))
+    if not count:
+        name = "segments" if (data / "segments").is_file() else "wav.scp"
+        raise UserError(f"{data}/{name}: found no line, expected utterances: run stage 1 again")
+    return count
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def _scan(path: Path, problems: Problems) -> _Scanned:
     before, number, ascending, returns = "", 0, True, 0
     try:
         for number, line in enumerate(lines_of(path), 1):
-            returns += line.endswith("\r")
+            returns += "\r" in line
             key, value = split_line(line)
             where = f"{path.name}, line {number}"
             if not value:
@@ -121,12 +121,14 @@ def _scan(path: Path, problems: Problems) -> _Scanned:
 
 
 def _out_of_order(path: Path, problems: Problems) -> dict[str, str]:
-    """The rows of a table whose keys do not ascend; names the lines where."""
+    """The rows of a table whose keys do not ascend, without empty lines; names the lines where."""
     table: dict[str, str] = {}
     lines: dict[str, int] = {}
     before = ""
     for number, (key, value) in enumerate(map(split_line, lines_of(path)), 1):
         where = f"{path.name}, line {number}"
+        if not key:
+            continue  # has been named
         if key in table:
             problems.append(f"{where}: {key!r} again, first in line {lines[key]}")
         elif before > key:
@@ -144,7 +146,7 @@ def _foreign(path: Path, lines: int, returns: int) -> Iterator[str]:
         if stream.read(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK:
             yield "begins with a byte order mark (BOM), which would belong to the first id"
     if returns:
-        yield f"{returns} lines end with a carriage return (CRLF), expected a newline alone"
+        yield f"{returns} lines hold a carriage return (CRLF), expected a newline alone"
 
 
 def _numbers(tables: dict[str, _Scanned], problems: Problems) -> None:

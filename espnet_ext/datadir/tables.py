@@ -134,8 +134,8 @@ def read_lines(path: Path) -> list[str]:
 
 
 def split_line(line: str) -> tuple[str, str]:
-    """`key value` -> (key, value), without white space (or a carriage return) at the ends."""
-    line = line.strip()
+    """`key value` -> (key, value), without white space at the ends; a carriage return is a space anywhere."""
+    line = line.replace("\r", " ").strip()
     key, _, value = line.partition(" ")
     if "\t" in key:
         key, _, value = line.partition("\t")
@@ -157,7 +157,7 @@ def second_time(path: Path, key: str, number: int) -> NoReturn:
     first = next(n for n, line in enumerate(lines_of(path), 1) if split_line(line)[0] == key)
     raise UserError(
         f"{path}: found {key!r} twice, in lines {first} and {number}, expected every key once: "
-        "remove one of the two lines"
+        "remove one of the two lines, or run fix_data on the directory, which keeps the first"
     )
 
 

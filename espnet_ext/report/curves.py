@@ -9,7 +9,7 @@ from espnet_ext.report.markup import esc
 
 Points = Sequence[tuple[float, float]]
 _WIDTH, _HEIGHT = 340, 200
-_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 26, 34  # margins around the plot
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 24, 26, 34  # margins; half a label fits the right one
 
 
 def ticks(low: float, high: float, count: int = 4) -> list[float]:

@@ -245,7 +245,7 @@ def many_times(path):
     ("damage", "words", "mended"),
     [
         (bom, "text: begins with a byte order mark", True),
-        (crlf, "text: 6 lines end with a carriage return", True),
+        (crlf, "text: 6 lines hold a carriage return", True),
         (latin, "text, line 1: found bytes", False),
         (many_times, f"text, line 7: '{UTTS[0]}' again, first in line 1", True),
     ],

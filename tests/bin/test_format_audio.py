@@ -311,15 +311,42 @@ def test_rate_that_must_not_be_changed(tmp_path, capsys):
 def test_mixed_rates_without_one_to_aim_at(tmp_path, capsys):
     make(tmp_path)
     soundfile.write(tmp_path / "audio/s0-002.wav", noise(0, rate=8000), 8000)
-    failed(tmp_path, capsys, "8000 Hz ('s0-002')", "16000 Hz", "--fs", options=["--fs", ""])
+    failed(tmp_path, capsys, "8000 ('s0-002'), 16000", "--fs", options=["--fs", ""])
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac"])
 def test_mixed_numbers_of_channels(tmp_path, capsys, suffix):
     make(tmp_path, suffix=suffix)
     soundfile.write(tmp_path / f"audio/s0-002.{suffix}", noise(0, channels=2), RATE)
-    failed(tmp_path, capsys, "1 channels ('s0-000'), 2 channels ('s0-002')", "--ref_channels")
+    failed(tmp_path, capsys, "channels 1 ('s0-000'), 2 ('s0-002')", "--ref_channels")
     assert run(tmp_path, "--ref_channels", "0") == 0
+
+
+@pytest.mark.parametrize("audio_format", FORMATS)
+def test_ids_longer_than_a_file_name_may_be(tmp_path, audio_format):
+    utts = ["話者" * 40 + end for end in "ab"]  # 9 bytes a letter in a file's name
+    make(tmp_path, 2)
+    files = sorted(map(str, (tmp_path / "audio").iterdir()))
+    whole = {"wav.scp": files, "text": ["X", "Y"], "utt2spk": ["話者", "話者"]}
+    write_all(
+        tmp_path / "data/train", {n: dict(zip(utts, v, strict=True)) for n, v in whole.items()}
+    )
+    assert run(tmp_path, "--copy", "--audio_format", audio_format) == 0
+    assert sounds(tmp_path / "raw/train").keys() == set(utts)
+
+
+def test_a_carriage_return_within_a_text_is_white_space(tmp_path):
+    make(tmp_path, 2)
+    (tmp_path / "data/train/text").write_bytes(b"s0-000 ONE\rTWO\ns1-001 THREE\r\n")
+    assert run(tmp_path) == 0
+    assert datadir.read_table(tmp_path / "raw/train/text")["s0-000"] == "ONE TWO"
+
+
+def test_tables_without_a_line(tmp_path, capsys):
+    make(tmp_path)
+    for path in (tmp_path / "data/train").iterdir():
+        path.write_text("")
+    failed(tmp_path, capsys, "wav.scp: found no line", "stage 1")
 
 
 def test_a_channel_that_is_not_there(tmp_path, capsys):
