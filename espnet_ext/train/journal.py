@@ -57,8 +57,8 @@ class Watch:
     def look(self, norms: Mapping[str, float], update: int) -> None:
         """Take in the norms of an update."""
         whole = math.sqrt(sum(norm**2 for norm in norms.values()))
-        if not math.isfinite(whole):
-            return  # the step itself says so
+        if not math.isfinite(whole) or not whole:
+            return  # the step itself says so; nothing at all comes of discriminators that have not begun
         for name, norm in norms.items():
             self.gone[name] = self.gone.get(name, 0) + 1 if norm <= VANISHED * whole else 0
             if self.gone[name] == _LOOKS:

@@ -24,7 +24,7 @@ def names(kind: str) -> list[str]:
 
 
 def kind_of(name: str) -> str:
-    """asr, lm, tts, gan_tts or decode, told by the keys; "" for what is none of them."""
+    """asr, lm, tts, gan_tts, vocoder or decode, told by the keys; "" for what is none of them."""
     from espnet_ext.train.config import load_yaml
 
     config = load_yaml(REPO / name)
@@ -32,6 +32,7 @@ def kind_of(name: str) -> str:
         gan = config["tts"] in ("vits", "jets", "joint_text2wav") or "optim2" in config
         return "gan_tts" if gan else "tts"
     kinds = {
+        "vocoder": {"generator"},
         "asr": {"encoder", "decoder", "model"},
         "lm": {"lm"},
         "decode": {"beam_size", "speed_control_alpha"},
@@ -125,7 +126,8 @@ def weighed(name: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    "name", [weighed(name) for kind in ("asr", "lm", "tts", "gan_tts") for name in names(kind)]
+    "name",
+    [weighed(name) for kind in ("asr", "lm", "tts", "gan_tts", "vocoder") for name in names(kind)],
 )
 def test_a_model_is_built_and_stepped(name: str, tmp_path: Path):
     import torch
@@ -141,12 +143,33 @@ def test_a_model_is_built_and_stepped(name: str, tmp_path: Path):
     model = task.build(config)
     if task.name == "gan_tts":
         return  # its forward takes a minute; building it checks the names and sizes
+    if task.name == "vocoder":
+        step_a_vocoder(model, config)
+        return
     optimiser = Optimiser(model.parameters(), config)
     before = [p.detach().clone() for p in optimiser.parameters]
     loss, _, _ = model(**batch(task.name))
     loss.backward()
     assert torch.isfinite(loss) and optimiser.update() is not None
     assert any(not torch.equal(a, b) for a, b in zip(before, optimiser.parameters, strict=True))
+
+
+def step_a_vocoder(model: Any, config: dict[str, Any]) -> None:
+    """Both turns on as little as the discriminators can look at, and an update of each side."""
+    import torch
+
+    from espnet_ext.train.run import TASKS, optimisation
+
+    config["scheduler2"] = None
+    front = model.features
+    model.batches.fill_(model.losses.discriminator_start)
+    speech = 0.1 * torch.randn(1, front.n_fft + 10 * front.hop_length)
+    optimisers, turns = optimisation(TASKS["vocoder"], model, config)
+    assert len(turns) == 2
+    for extra, which in turns:
+        loss = model(speech, **extra)["loss"]
+        optimisers[which].backward(loss)
+        assert torch.isfinite(loss) and optimisers[which].update() > 0
 
 
 def prepare(config: dict[str, Any], features: bool, folder: Path) -> None:

@@ -22,6 +22,7 @@ from tests.recipes.checkout import REPO, Checkout, debug
 DEBUG_ASR = ("--asr_config", "conf/debug_asr.yaml", "--inference_config", "conf/debug_decode.yaml")
 DEBUG_LM = (*DEBUG_ASR, "--lm_config", "conf/debug_lm.yaml")
 DEBUG_TTS = ("--tts_config", "conf/debug_vits.yaml", "--inference_config", "conf/debug_decode.yaml")
+DEBUG_VOC = ("--voc_config", "conf/debug_hifigan.yaml", "--griffin_lim", "2")
 #: A CPU, one job and one speed: for recipes that expect a GPU and many cores.
 SMALL = ("--gpu", "0", "--nj", "1")
 ONE_SPEED = (*SMALL, "--speed_perturb_factors", "")
@@ -41,12 +42,18 @@ TINY: dict[str, list[str]] = {
     "librispeech/asr1": [*ONE_SPEED, *DEBUG_LM, "--nbpe", "30"],
     "librispeech_100/asr1": [*ONE_SPEED, *DEBUG_ASR, "--nbpe", "20"],
     "ljspeech/tts1": [*SMALL, *DEBUG_TTS, "--local_data_opts", "--dev 1 --eval1 1"],
+    "ljspeech/voc1": [*SMALL, *DEBUG_VOC, "--local_data_opts", "--dev 1 --eval1 1"],
     "mini": [],  # see test_the_small_end_to_end_job
     "mini/asr1": [
         *("--local_data_opts", "--train 24 --dev 4 --test 4", "--nbpe", "40"),
         *("--asr_config", "conf/debug_asr.yaml", "--lm_config", "conf/debug_lm.yaml"),
     ],
     "mini/tts1": ["--local_data_opts", "--tts 26", "--tts_config", "conf/debug_tts.yaml"],
+    "mini/voc1": [
+        *("--local_data_opts", "--tts 26", "--voc_config", "conf/debug_vocos.yaml"),
+        *("--griffin_lim", "2"),
+    ],
+    "vctk/voc1": [*SMALL, *DEBUG_VOC, "--local_data_opts", "--dev 1 --eval1 1"],
     "vctk/tts1": [
         *(*SMALL, *DEBUG_TTS, "--min_seconds", "0.3"),
         *("--local_data_opts", "--dev 1 --eval1 1"),
@@ -89,6 +96,7 @@ CORPORA: dict[str, Callable[[Path], dict[str, str]]] = {
 STAGES = {
     "asr1": "data format filter tokens lm_stats lm_train lm_perplexity asr_stats asr_train asr_decode asr_score pack",
     "tts1": "data format filter tokens tts_stats tts_train tts_synthesize tts_score pack",
+    "voc1": "data format voc_stats voc_train voc_copy voc_score pack",
 }
 
 
@@ -125,7 +133,7 @@ def test_noises_do_not_count_as_words(name: str, tmp_path: Path, monkeypatch: py
         assert calls and all("$score_opts" in call for call in calls)
 
 
-@pytest.mark.parametrize("script", ["asr1/asr.sh", "tts1/tts.sh"])
+@pytest.mark.parametrize("script", ["asr1/asr.sh", "tts1/tts.sh", "voc1/voc.sh"])
 def test_a_validation_set_that_is_a_test_set_too_is_written_once(script: str):
     text = (REPO / "egs2/TEMPLATE" / script).read_text()
     (line,) = re.findall(r"^sets=.*$", text, re.M)
