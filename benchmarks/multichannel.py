@@ -10,8 +10,8 @@ share no speaker, and no part of a noise recording. Compared on the test speaker
 5. joint: those weights trained on together with masks and MVDR of BeamformingFrontend.
 
 Needs a trained egs2/an4/asr1. Everything is kept in --work and goes on where it was stopped. Writes a section of
-RESULTS.md and prints it; the exit status is 1 if beamforming (4 where it was trained, else 3) lowers the word error rate
-of one channel by less than a quarter, or the joint front end not by more than beamforming.
+RESULTS.md and prints it; the exit status is 1 if beamforming (4 where it was trained, else 3) lowers the word error
+rate of one channel by less than a quarter, or the joint front end not by more than beamforming.
 
 Usage: python benchmarks/multichannel.py --noise DIR [--an4 DIR] [--work exp/multichannel] [--epochs 5] [--control]
 """
