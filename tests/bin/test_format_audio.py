@@ -549,17 +549,22 @@ def same(one, two):
     return True
 
 
-def killed_after(seconds, *args):
-    """Run format_set in a child that is killed; returns whether it had finished."""
+def killed_after(records, seconds, data, out, *args):
+    """Run format_set in a child that is killed so long after so many records; returns whether it had finished."""
+    wanted = logged(out) + records
     child = os.fork()
     if not child:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.dup2(null, 2)
         try:
-            format_set(*args)
+            format_set(data, out, *args)
         finally:
             os._exit(0)
+    while logged(out) < wanted:
+        if os.waitpid(child, os.WNOHANG)[0]:
+            return True
+        time.sleep(0.001)
     time.sleep(seconds)
     os.kill(child, signal.SIGKILL)
     return os.waitpid(child, 0)[1] == 0
@@ -578,8 +583,8 @@ def test_killed_at_random_moments(tmp_path, audio_format):
     seen = []
     for job in (1, 2, 1, 2):
         for _ in range(12):
-            pause = chance.uniform(0, whole / 6)
-            if killed_after(pause, data, tmp_path / "raw/train", job, 2, form):
+            after = chance.randrange(12), chance.uniform(0, whole / 50)
+            if killed_after(*after, data, tmp_path / "raw/train", job, 2, form):
                 break
             seen.append(logged(tmp_path / "raw/train"))
         else:
