@@ -128,12 +128,14 @@ def improvement(
         samples, level, seed, blocks: see ratio_interval.
 
     Returns:
-        None if there is no word.
+        None if there is no word in any draw.
     """
     if sum(words) == 0:
         return None
     sums = resampled(_columns(blocks, first, second, words), samples, seed)
     sums = sums[sums[:, 2] > 0]
+    if not len(sums):
+        return None
     gains = (sums[:, 0] - sums[:, 1]) / sums[:, 2]
     probability = float((gains > 0).mean() + 0.5 * (gains == 0).mean())
     return Improvement(_middle(gains, level), probability)

@@ -81,13 +81,14 @@ def lose_packets(
         rate: in Hz.
         share: of the packets that are lost on average, 0 to less than 1.
         random: which ones.
-        burst: mean number of packets lost in a row.
+        burst: mean number of packets lost in a row; more where a share of most packets needs it.
     """
     import numpy as np
 
     size = max(1, round(FRAME * rate))
     number = -(-len(samples) // size)
     lots = random.random(number + 1)
+    burst = max(burst, share / (1 - share))  # one packet between two bursts at least
     stay, start = 1 - 1 / burst, share / (1 - share) / burst
     lost, state = np.zeros(number, bool), bool(lots[-1] < share)
     for n in range(number):
