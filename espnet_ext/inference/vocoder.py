@@ -25,6 +25,7 @@ from espnet_ext.inference.griffin_lim import GriffinLim
 from espnet_ext.inference.shares import Share, run_key, share_of
 from espnet_ext.progress import progress
 from espnet_ext.vocoder.build import DEFAULTS, build, features
+from espnet_ext.vocoder.fast import quicken
 from espnet_ext.vocoder.norm import remove_weight_norm
 
 WEIGHTS = "valid.mel.best.pth"
@@ -66,6 +67,7 @@ class Vocoder:
         model.load_state_dict(found)
         remove_weight_norm(model)
         self.model = model.to(self.device).eval()
+        quicken(self.model.generator)
 
     @classmethod
     def from_dir(cls, folder: str | Path, weights: str | None = None, **more: Any) -> Vocoder:

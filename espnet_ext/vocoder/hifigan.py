@@ -7,12 +7,11 @@ Letters in shapes: B batch, M mel bins, F frames, C channels, T samples = F * ho
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from espnet_ext.errors import UserError
 from espnet_ext.vocoder.istft import InverseSTFT
@@ -126,6 +125,8 @@ class HiFiGAN(nn.Module):
         if global_channels > 0:
             self.global_conv = nn.Conv1d(global_channels, made["channels"], 1)
         self._initialise(use_weight_norm)
+        #: the same in less time, see espnet_ext/vocoder/fast.py
+        self.fast: Callable[..., Tensor] | None = None
 
     def _initialise(self, use_weight_norm: bool) -> None:
         """As the authors' code: a small normal distribution for all but the first convolution."""
@@ -152,7 +153,13 @@ class HiFiGAN(nn.Module):
 
     def forward(self, mel: Tensor, g: Tensor | None = None) -> Tensor:
         """(B, M, F), a speaker's vector (B, G, 1) -> (B, 1, T) in (-1, 1)."""
-        return self.output_conv(self.features(mel, g))
+        return torch.tanh(self._last(mel, g))
+
+    def _last(self, mel: Tensor, g: Tensor | None) -> Tensor:
+        """(B, M, F) -> (B, out_channels, F * product of the scales), before the last function."""
+        if self.fast is not None:
+            return self.fast(mel, g)
+        return self.output_conv[:2](self.features(mel, g))
 
 
 class ISTFTNet(HiFiGAN):
@@ -172,7 +179,7 @@ class ISTFTNet(HiFiGAN):
         use_weight_norm: bool = True,
         **sizes: Any,
     ) -> None:
-        given = {"upsample_scales": (8, 8), "upsample_kernel_sizes": (16, 16), **sizes}
+        given = {"upsample_scales": (8, 8), **sizes}
         inner = math.prod(given["upsample_scales"])
         if hop_length % inner or istft_n_fft < 2 * (hop_length // inner):
             raise UserError(
@@ -192,7 +199,7 @@ class ISTFTNet(HiFiGAN):
 
     def forward(self, mel: Tensor, g: Tensor | None = None) -> Tensor:
         """(B, M, F) -> (B, 1, T)."""
-        x = self.output_conv[1](F.leaky_relu(self.features(mel, g)))
+        x = self._last(mel, g)
         with torch.autocast(x.device.type, enabled=False):
             log_amplitude, phase = x.float().chunk(2, dim=1)
             return self.istft(log_amplitude, torch.pi * torch.sin(phase))[:, None]
