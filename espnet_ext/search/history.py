@@ -1,0 +1,117 @@
+"""How hypotheses of a search came about, so that those that ended can be read back.
+
+Letters in shapes: U utterances that are still searched, M hypotheses of each, W of those that go on, K scorers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Found:
+    """A hypothesis that ended.
+
+    Attributes:
+        tokens: without <sos> and <eos>.
+        score: weighted log-probability.
+        scores: its parts before weighting.
+    """
+
+    tokens: tuple[int, ...]
+    score: float
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the search.
+
+    Attributes:
+        rows: which utterance each row is, ascending, (U,).
+        parents: whom each hypothesis goes on, a number among those that went on at the step before, (U, M).
+        tokens: with what, (U, M).
+        score: (U, M).
+        ends: whether it ends here and counts, (U, M).
+        parts: what each scorer gave the token, (U, M, K).
+        last: whether this is the utterance's longest output, so that <eos> stands behind the token, (U,).
+        going: numbers of those that go on, (U, W).
+    """
+
+    rows: Array
+    parents: Array
+    tokens: Array
+    score: Array
+    ends: Array
+    parts: Array
+    last: Array
+    going: Array
+
+    def row(self, utterance: int) -> int:
+        """Where an utterance stands."""
+        return int(np.searchsorted(self.rows, utterance))
+
+
+@dataclass(frozen=True)
+class _End:
+    """Where a hypothesis ended: its score, the number of the step, the hypothesis there, and what its score is
+    divided by when lengths are levelled."""
+
+    score: float
+    step: int
+    place: int
+    length: int
+
+
+class History:
+    """All steps of a search.
+
+    Args:
+        utterances: how many there are.
+        names: of the parts of a score, K.
+    """
+
+    def __init__(self, utterances: int, names: Sequence[str]) -> None:
+        self.names, self.steps = list(names), list[Step]()
+        self.ends: list[list[_End]] = [[] for _ in range(utterances)]
+
+    def add(self, step: Step) -> None:
+        """Note a step."""
+        number = len(self.steps)
+        for row, place in zip(*np.nonzero(step.ends), strict=True):
+            length = number + 1 + int(step.last[row])
+            end = _End(float(step.score[row, place]), number, int(place), length)
+            self.ends[int(step.rows[row])].append(end)
+        self.steps.append(step)
+
+    def best(self, nbest: int, normalize_length: bool, eos: int) -> list[list[Found]]:
+        """The best of each utterance, best first; of equals that which ended first."""
+
+        def key(end: _End) -> float:
+            return -end.score / end.length if normalize_length else -end.score
+
+        return [
+            [self._read(utterance, end, eos) for end in sorted(ends, key=key)[:nbest]]
+            for utterance, ends in enumerate(self.ends)
+        ]
+
+    def _read(self, utterance: int, end: _End, eos: int) -> Found:
+        tokens, place = [], end.place
+        parts = np.zeros(len(self.names))
+        for number in range(end.step, -1, -1):
+            step = self.steps[number]
+            row = step.row(utterance)
+            tokens.append(int(step.tokens[row, place]))
+            parts += step.parts[row, place]
+            if number:
+                before = self.steps[number - 1]
+                place = int(before.going[before.row(utterance), step.parents[row, place]])
+        tokens = tokens[::-1]
+        if tokens[-1] == eos:
+            tokens.pop()
+        return Found(tuple(tokens), end.score, dict(zip(self.names, parts.tolist(), strict=True)))

@@ -1,0 +1,150 @@
+"""What scores the next token of all hypotheses of several utterances.
+
+Letters in shapes: U utterances, W hypotheses of each, T encoder frames, D width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from espnet_ext.lm.ngram import NgramLookup
+from espnet_ext.search import stack as stacks
+from espnet_ext.search.stack import Stack
+
+
+class Scorer(Protocol):
+    """Scores every token after every hypothesis."""
+
+    def start(self, encoded: Tensor, lengths: Tensor) -> Any:
+        """The state of one hypothesis an utterance, before <sos>; the encoder's output (U, T, D), (U,)."""
+
+    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Read a token of each hypothesis (U, W) -> log-probabilities of the next (U, W, V), and the state."""
+
+    def reorder(self, state: Any, parents: Tensor) -> Any:
+        """Hypotheses that go on from `parents` (U, W), numbers within their utterance."""
+
+    def keep(self, state: Any, rows: Tensor) -> Any:
+        """The utterances `rows` (M,)."""
+
+
+class _Stacked:
+    """A Transformer."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+
+    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        return stacks.step(self.stack, tokens, state)
+
+    def reorder(self, state: Any, parents: Tensor) -> Any:
+        return stacks.reorder(state, parents)
+
+    def keep(self, state: Any, rows: Tensor) -> Any:
+        return stacks.keep(state, rows)
+
+
+class DecoderScorer(_Stacked):
+    """An attention decoder."""
+
+    def start(self, encoded: Tensor, lengths: Tensor) -> Any:
+        memory = stacks.remember(self.stack, encoded, lengths)
+        return stacks.start(self.stack, len(encoded), memory)
+
+
+class DecoderAloneScorer(_Stacked):
+    """The decoder with nothing to hear: one frame of zeros (see bridge.external.DecoderAlone)."""
+
+    def start(self, encoded: Tensor, lengths: Tensor) -> Any:
+        silence = torch.zeros_like(encoded[:, :1])
+        memory = stacks.remember(self.stack, silence, torch.ones_like(lengths))
+        return stacks.start(self.stack, len(encoded), memory)
+
+
+class TransformerScorer(_Stacked):
+    """A Transformer language model."""
+
+    def start(self, encoded: Tensor, lengths: Tensor) -> Any:
+        return stacks.start(self.stack, len(encoded))
+
+
+@dataclass(frozen=True)
+class Flat:
+    """A state whose rows are hypotheses of U utterances, `width` each."""
+
+    state: Any
+    utterances: int
+    width: int
+
+    def rows(self, numbers: Tensor, utterances: Tensor) -> Tensor:
+        """Row numbers of hypotheses `numbers` (M, W) of `utterances` (M,), flat."""
+        return (utterances[:, None] * self.width + numbers).flatten()
+
+
+class _Rows:
+    """A scorer that knows hypotheses only; subclasses give `_begin`, `_read` and `_pick`."""
+
+    def _begin(self, number: int) -> Any:
+        raise NotImplementedError
+
+    def _read(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        raise NotImplementedError
+
+    def _pick(self, state: Any, index: Tensor) -> Any:
+        raise NotImplementedError
+
+    def start(self, encoded: Tensor, lengths: Tensor) -> Flat:
+        return Flat(self._begin(len(encoded)), len(encoded), 1)
+
+    def step(self, tokens: Tensor, state: Flat) -> tuple[Tensor, Flat]:
+        found, after = self._read(tokens.flatten(), state.state)
+        return found.view(*tokens.shape, -1), Flat(after, *tokens.shape)
+
+    def reorder(self, state: Flat, parents: Tensor) -> Flat:
+        utterances = torch.arange(len(parents), device=parents.device)
+        picked = self._pick(state.state, state.rows(parents, utterances))
+        return Flat(picked, *parents.shape)
+
+    def keep(self, state: Flat, rows: Tensor) -> Flat:
+        numbers = torch.arange(state.width, device=rows.device).expand(len(rows), -1)
+        return Flat(self._pick(state.state, state.rows(numbers, rows)), len(rows), state.width)
+
+
+class CachedScorer(_Rows):
+    """A language model with `start`, `step` and `reorder` over hypotheses (see lm.cached)."""
+
+    def __init__(self, lm: Any) -> None:
+        self.lm = lm
+
+    def _begin(self, number: int) -> Any:
+        return self.lm.start(number)
+
+    def _read(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        return self.lm.step(tokens, state)  # type: ignore[no-any-return]
+
+    def _pick(self, state: Any, index: Tensor) -> Any:
+        return self.lm.reorder(state, index)
+
+
+class NgramTableScorer(_Rows):
+    """An n-gram model; the state is each hypothesis' history before the token that is read next, or None."""
+
+    def __init__(self, lookup: NgramLookup) -> None:
+        self.lookup = lookup
+
+    def _begin(self, number: int) -> Any:
+        return None
+
+    def _read(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        if state is None:  # <sos>
+            histories = self.lookup.start(len(tokens))
+        else:
+            histories = self.lookup.advance(state, tokens)
+        return self.lookup.scores(histories).float(), histories
+
+    def _pick(self, state: Any, index: Tensor) -> Any:
+        return None if state is None else state[index]

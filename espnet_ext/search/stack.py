@@ -1,0 +1,286 @@
+"""A Transformer that writes a token of many hypotheses at a time, with one pool of keys and values.
+
+Decoders and language models, stock ESPnet's and ours, are all read into a `Stack`. Keys and values that hypotheses of
+an utterance have made stand in one pool; which of them a hypothesis sees says a mask. So a beam that is put into
+another order copies no key, and what hypotheses have in common is kept once.
+
+Letters in shapes: U utterances, W hypotheses of each, R columns of the pool, T encoder frames, D width, H heads,
+C width of a head, Y layers, V vocabulary, t tokens read so far.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from espnet_ext.asr.positions import rotary_table, rotate, sinusoids
+
+#: Columns for which room is made at once.
+_ROOM = 64
+#: Columns, as a multiple of those in use when the pool was last tidied, from which it is tidied again.
+_UNTIDY = 2
+
+
+@dataclass(frozen=True)
+class Affine:
+    """x W^T + b, the first (out, in), the second (out,) or None."""
+
+    weight: Tensor
+    bias: Tensor | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+
+@dataclass(frozen=True)
+class Norm:
+    """LayerNorm over D."""
+
+    weight: Tensor
+    bias: Tensor
+    eps: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+
+
+@dataclass(frozen=True)
+class Cross:
+    """Attention over the encoder's output.
+
+    Attributes:
+        norm: before it.
+        query: divided by the square root of C already.
+        memory: keys and values of the encoder's output, (2 D, D).
+        out: behind it.
+    """
+
+    norm: Norm
+    query: Affine
+    memory: Affine
+    out: Affine
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Self-attention, perhaps cross-attention, and a feed-forward part, each behind a norm and beside a short cut.
+
+    Attributes:
+        norm: before self-attention.
+        inward: query (divided by the square root of C), key and value, (3 D, D).
+        out: behind self-attention.
+        cross: None in a language model.
+        feed_norm, widen, narrow: of the feed-forward part.
+    """
+
+    norm: Norm
+    inward: Affine
+    out: Affine
+    cross: Cross | None
+    feed_norm: Norm
+    widen: Affine
+    narrow: Affine
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The weights of a Transformer that writes tokens.
+
+    Attributes:
+        table: what each token brings into the first layer, (V, D).
+        heads: H.
+        layers: Y.
+        norm, output: to the logits.
+        positions: "sinusoids" added to the table's rows, "rotary" in self-attention, or "none".
+        silu: the feed-forward parts' activation is SiLU instead of ReLU.
+        hides_blank: nothing attends to token 0 (stock's TransformerLM takes it for padding).
+    """
+
+    table: Tensor
+    heads: int
+    layers: tuple[Layer, ...]
+    norm: Norm
+    output: Affine
+    positions: str = "sinusoids"
+    silu: bool = False
+    hides_blank: bool = False
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return self.table.shape[1]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The encoder's output as each layer looks at it.
+
+    Attributes:
+        keys, values: one a layer, (U, H, T, C).
+        mask: 0 where there is speech and -inf behind it, (U, 1, 1, T); None without padding.
+    """
+
+    keys: tuple[Tensor, ...] = ()
+    values: tuple[Tensor, ...] = ()
+    mask: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class StackState:
+    """What is kept of the hypotheses; `step` writes into the pool, so a state is stepped once.
+
+    Attributes:
+        memory: of the utterances.
+        pool: keys and values, (Y, 2, U, H, room, C).
+        visible: which columns each hypothesis descends from, (U, W, R).
+        ages: tokens read, (U,).
+        tidy: columns in use when the pool was last tidied.
+    """
+
+    memory: Memory
+    pool: Tensor
+    visible: Tensor
+    ages: Tensor
+    tidy: int = _ROOM
+
+
+def _heads(x: Tensor, utterances: int, heads: int) -> Tensor:
+    """(U W, D) -> (U, H, W, C)."""
+    return x.view(utterances, -1, heads, x.shape[-1] // heads).transpose(1, 2)
+
+
+def remember(stack: Stack, encoded: Tensor, lengths: Tensor) -> Memory:
+    """Keys and values of the encoder's output (U, T, D), whose lengths are (U,)."""
+    keys, values = [], []
+    for layer in stack.layers:
+        if layer.cross is None:
+            return Memory()
+        found = layer.cross.memory(encoded).unflatten(-1, (2, stack.heads, -1))
+        key, value = found.permute(2, 0, 3, 1, 4).contiguous()
+        keys.append(key)
+        values.append(value)
+    frames = torch.arange(encoded.shape[1], device=encoded.device)
+    behind = frames >= lengths[:, None]
+    mask = None
+    if bool(behind.any()):
+        mask = encoded.new_zeros(behind.shape).masked_fill(behind, float("-inf"))[:, None, None]
+    return Memory(tuple(keys), tuple(values), mask)
+
+
+def start(stack: Stack, utterances: int, memory: Memory | None = None) -> StackState:
+    """The state of one hypothesis an utterance, before <sos>."""
+    table = stack.table
+    size = (len(stack.layers), 2, utterances, stack.heads, _ROOM, stack.width // stack.heads)
+    visible = torch.zeros(utterances, 1, 0, dtype=torch.bool, device=table.device)
+    ages = torch.zeros(utterances, dtype=torch.int64, device=table.device)
+    return StackState(memory or Memory(), table.new_zeros(size), visible, ages)
+
+
+def reorder(state: StackState, parents: Tensor) -> StackState:
+    """Hypotheses that descend from `parents` (U, W), numbers within their utterance."""
+    index = parents[:, :, None].expand(-1, -1, state.visible.shape[2])
+    state = replace(state, visible=state.visible.gather(1, index))
+    return _tidied(state) if state.visible.shape[2] > _UNTIDY * state.tidy else state
+
+
+def keep(state: StackState, rows: Tensor) -> StackState:
+    """The utterances `rows` (M,) of a state."""
+    memory, mask = state.memory, state.memory.mask
+    less = Memory(
+        tuple(key[rows] for key in memory.keys),
+        tuple(value[rows] for value in memory.values),
+        None if mask is None else mask[rows],
+    )
+    pool = state.pool[:, :, rows]
+    return replace(
+        state, memory=less, pool=pool, visible=state.visible[rows], ages=state.ages[rows]
+    )
+
+
+def _tidied(state: StackState) -> StackState:
+    """Without the columns that no hypothesis descends from."""
+    used = state.visible.any(dim=1)
+    count = max(int(used.sum(dim=1).max()), 1)
+    columns = used.byte().argsort(dim=1, descending=True, stable=True)[:, :count]
+    visible = state.visible.gather(2, columns[:, None].expand(-1, state.visible.shape[1], -1))
+    layers, two, number, heads, _, width = state.pool.shape
+    pool = state.pool.new_zeros(layers, two, number, heads, count + _ROOM, width)
+    index = columns[None, None, :, None, :, None].expand(layers, two, -1, heads, -1, width)
+    pool[:, :, :, :, :count] = state.pool.gather(4, index)
+    return replace(state, pool=pool, visible=visible, tidy=max(count, _ROOM))
+
+
+def step(stack: Stack, tokens: Tensor, state: StackState) -> tuple[Tensor, StackState]:
+    """Read a token of each hypothesis.
+
+    Args:
+        stack: the weights.
+        tokens: (U, W).
+        state: before them; used up.
+
+    Returns:
+        Log-probabilities of the next token (U, W, V), and the state.
+    """
+    state = _with_columns(stack, tokens, state)
+    mask = state.pool.new_zeros(state.visible.shape).masked_fill(~state.visible, float("-inf"))
+    x = stack.table[tokens.flatten()]
+    if stack.positions == "sinusoids":
+        rows = sinusoids(state.ages, stack.width).to(x.dtype)
+        x = x + rows.repeat_interleave(tokens.shape[1], dim=0)
+    for number, layer in enumerate(stack.layers):
+        x = x + _self_attention(stack, layer, x, state, number, mask[:, None])
+        if layer.cross is not None:
+            x = x + _cross_attention(stack, layer.cross, x, state.memory, number)
+        inner = layer.widen(layer.feed_norm(x))
+        inner = F.silu(inner, inplace=True) if stack.silu else inner.relu_()
+        x = x + layer.narrow(inner)
+    found = stack.output(stack.norm(x)).float().log_softmax(dim=-1)
+    return found.view(*tokens.shape, -1), replace(state, ages=state.ages + 1)
+
+
+def _with_columns(stack: Stack, tokens: Tensor, state: StackState) -> StackState:
+    """The state with a column for each hypothesis' new token, which only that hypothesis sees."""
+    utterances, width = tokens.shape
+    own = torch.eye(width, dtype=torch.bool, device=tokens.device).expand(utterances, -1, -1)
+    if stack.hides_blank:
+        own = own & (tokens != 0)[:, None]
+    visible, pool = torch.cat((state.visible, own), dim=2), state.pool
+    if (lacking := visible.shape[2] - pool.shape[4]) > 0:
+        pool = F.pad(pool, (0, 0, 0, max(lacking, _ROOM)))
+    return replace(state, visible=visible, pool=pool)
+
+
+def _self_attention(
+    stack: Stack, layer: Layer, x: Tensor, state: StackState, number: int, mask: Tensor
+) -> Tensor:
+    """(U W, D) -> (U W, D); the layer's keys and values go into the pool's last columns."""
+    utterances, width, end = state.visible.shape
+    query, key, value = (
+        _heads(part, utterances, stack.heads)
+        for part in layer.inward(layer.norm(x)).chunk(3, dim=-1)
+    )
+    if stack.positions == "rotary":
+        query, key = _turned(query, state.ages), _turned(key, state.ages)
+    keys, values = state.pool[number, 0], state.pool[number, 1]
+    keys[:, :, end - width : end], values[:, :, end - width : end] = key, value
+    mixed = F.scaled_dot_product_attention(
+        query, keys[:, :, :end], values[:, :, :end], mask, scale=1.0
+    )
+    return layer.out(mixed.transpose(1, 2).reshape(x.shape))
+
+
+def _turned(x: Tensor, ages: Tensor) -> Tensor:
+    """(U, H, W, C), turned by the angle of each utterance's position."""
+    cosine, sine = rotary_table(int(ages.max()) + 1, x.shape[-1], x.device)
+    return rotate(x, (cosine[ages][:, None, None], sine[ages][:, None, None]))
+
+
+def _cross_attention(stack: Stack, cross: Cross, x: Tensor, memory: Memory, number: int) -> Tensor:
+    """(U W, D) -> (U W, D)."""
+    keys, values = memory.keys[number], memory.values[number]
+    query = _heads(cross.query(cross.norm(x)), len(keys), stack.heads)
+    mixed = F.scaled_dot_product_attention(query, keys, values, memory.mask, scale=1.0)
+    return cross.out(mixed.transpose(1, 2).reshape(x.shape))
