@@ -40,7 +40,7 @@ TINY: dict[str, list[str]] = {
     "jsut/tts1": [*SMALL, *DEBUG_TTS, "--local_data_opts", "--dev 1 --eval1 1"],
     "libritts/tts1": [*SMALL, *DEBUG_TTS],
     "librispeech/asr1": [*ONE_SPEED, *DEBUG_LM, "--nbpe", "30"],
-    "librispeech_100/asr1": [*ONE_SPEED, *DEBUG_ASR, "--nbpe", "20"],
+    "librispeech_100/asr1": [*ONE_SPEED, *DEBUG_ASR, "--nbpe", "20", "--use_ngram", "true"],
     "ljspeech/tts1": [*SMALL, *DEBUG_TTS, "--local_data_opts", "--dev 1 --eval1 1"],
     "ljspeech/voc1": [*SMALL, *DEBUG_VOC, "--local_data_opts", "--dev 1 --eval1 1"],
     "mini": [],  # see test_the_small_end_to_end_job
@@ -155,6 +155,7 @@ def test_recipe_runs_all_its_stages(name: str, checkout: Checkout, tmp_path: Pat
     needed = set(STAGES[task].split())
     if "\nuse_lm=false" in (checkout.recipe(name) / "run.sh").read_text():
         needed = {stage for stage in needed if not stage.startswith("lm_")}
+    needed |= {"ngram"} if "--use_ngram" in TINY[name] else set()
     assert needed <= set(records), said
     found = [json.loads(p.read_text()) for p in checkout.recipe(name).glob("exp/*/*/scores.json")]
     assert len(found) == 1 and found[0]["sets"]
