@@ -23,6 +23,7 @@ from espnet_ext.train.config import (
 )
 from espnet_ext.train.data import Utterances, read_data_dir, read_text
 from espnet_ext.vocoder.build import features as front_end
+from espnet_ext.vocoder.build import needs_f0
 from espnet_ext.vocoder.data import read_segments
 
 
@@ -156,8 +157,9 @@ def read_sounds(places: Places, config: Config) -> Any:
         if len(where) != 1:
             found = ", ".join(map(str, where))
             raise UserError(f"--{split}: found {found}, expected one directory (combine_data)")
-    train = read_segments(places.train[0], front, frames, each, mels)
-    return train, read_segments(places.valid[0], front, frames, 1, mels)
+    f0 = needs_f0(config)
+    train = read_segments(places.train[0], front, frames, each, mels, f0)
+    return train, read_segments(places.valid[0], front, frames, 1, mels, f0)
 
 
 def checked_data(

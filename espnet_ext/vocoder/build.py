@@ -19,6 +19,7 @@ GENERATORS = {
     "hifigan": "espnet_ext.vocoder.hifigan:HiFiGAN",
     "istftnet": "espnet_ext.vocoder.hifigan:ISTFTNet",
     "vocos": "espnet_ext.vocoder.vocos:Vocos",
+    "harmonic": "espnet_ext.vocoder.harmonic:HarmonicVocos",
 }
 
 #: Keys of a vocoder's configuration with their defaults.
@@ -42,6 +43,21 @@ def features(config: dict[str, Any]) -> Features:
     return features_of_model({key: config[key] for key in ("feats_extract", "feats_extract_conf")})
 
 
+def generator_class(config: dict[str, Any]) -> Any:
+    """The generator's class.
+
+    Raises:
+        UserError: for a name that is neither known nor a dotted path.
+    """
+    name = config["generator"]
+    path = GENERATORS.get(name, name)
+    if ":" not in str(path):
+        raise UserError(
+            f"generator: found {name!r}, expected one of {', '.join(GENERATORS)} or package.module:Class"
+        )
+    return import_class(path)
+
+
 def generator(config: dict[str, Any]) -> nn.Module:
     """The generator of a configuration.
 
@@ -49,13 +65,9 @@ def generator(config: dict[str, Any]) -> nn.Module:
         UserError: if its options do not fit.
     """
     name, conf, front = config["generator"], config["generator_conf"] or {}, features(config)
-    path = GENERATORS.get(name, name)
-    if ":" not in str(path):
-        raise UserError(
-            f"generator: found {name!r}, expected one of {', '.join(GENERATORS)} or package.module:Class"
-        )
-    cls = import_class(path)
-    given = {"in_channels": front.n_mels, "hop_length": front.hop_length, **conf}
+    cls = generator_class(config)
+    own = {"rate": front.fs} if needs_f0(config) else {}
+    given = {**own, "in_channels": front.n_mels, "hop_length": front.hop_length, **conf}
     try:
         inspect.signature(cls).bind(**given)
     except TypeError as error:
@@ -63,6 +75,11 @@ def generator(config: dict[str, Any]) -> nn.Module:
             f"generator_conf does not fit generator: {name} ({error}); it was given {sorted(conf)}"
         ) from error
     return cls(**given)
+
+
+def needs_f0(config: dict[str, Any]) -> bool:
+    """Whether the generator is trained with F0."""
+    return getattr(generator_class(config), "needs_f0", False)
 
 
 def build(config: dict[str, Any]) -> VocoderModel:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from espnet_ext.audio.f0 import F0, track
 from espnet_ext.audio.features import Features
 from espnet_ext.audio.read import opened
 from espnet_ext.datadir import numbers_in, read_table
@@ -35,6 +36,7 @@ class Segments:
         features: of the front end.
         frames: S, of a stretch.
         mels: matrices (frames, M) to condition on, by utterance; empty = computed from the recording.
+        f0: whether a stretch comes with its F0, for generators that learn it.
         seed: (seed of the training, epoch).
         tokens: none; the training asks for them.
     """
@@ -45,6 +47,7 @@ class Segments:
     features: Features
     frames: int
     mels: Mapping[str, str] = field(default_factory=dict)
+    f0: bool = False
     seed: tuple[int, int] = (0, 0)
     tokens: Sequence[np.ndarray] = ()
     preprocessor: Any = None
@@ -64,7 +67,15 @@ class Segments:
         return [1.0 if batch_type == "utterances" else seconds] * len(self)
 
     def __getitem__(self, index: int) -> tuple[str, dict[str, np.ndarray]]:
-        """speech (n_fft + S * hop,): the stretch with n_fft / 2 samples more on either side; mel (S, M) if given."""
+        """A stretch.
+
+        Returns:
+            Its name, and speech (n_fft + S * hop,), which has n_fft / 2 samples more on either side; mel (S, M) and f0
+            (S,) in Hz with 0 = unvoiced if asked for.
+
+        Raises:
+            UserError: for audio of another rate.
+        """
         name = self.ids[index]
         utt = name.rpartition("@")[0] if name not in self.audio else name
         draw = np.random.default_rng([*self.seed, zlib.crc32(name.encode())])
@@ -82,6 +93,8 @@ class Segments:
             item = {"speech": self._stretch(stream, first)}
         if given is not None:
             item["mel"] = _rows(given, first, self.frames)
+        if self.f0:
+            item["f0"] = self._f0(item["speech"])
         return name, item
 
     def _stretch(self, stream: soundfile.SoundFile, frame: int) -> np.ndarray:
@@ -99,6 +112,12 @@ class Segments:
         left, right = max(-begin, 0), max(end - max(stream.frames, self.frames * hop), 0)
         return np.pad(found, (left, right), mode="reflect")
 
+    def _f0(self, speech: np.ndarray) -> np.ndarray:
+        """Of the S frames of a stretch."""
+        before, skipped = divmod(self.features.n_fft // 2, self.features.hop_length)
+        how = F0(shift=self.features.hop_length / self.features.fs, low=60.0, high=600.0)
+        return track(speech[skipped:], self.features.fs, how)[before : before + self.frames]
+
 
 def _matrix(entry: str) -> np.ndarray:
     import kaldiio
@@ -113,7 +132,12 @@ def _rows(mel: np.ndarray, first: int, number: int) -> np.ndarray:
 
 
 def read_segments(
-    directory: Path, features: Features, frames: int, each: int = 1, mels: bool = False
+    directory: Path,
+    features: Features,
+    frames: int,
+    each: int = 1,
+    mels: bool = False,
+    f0: bool = False,
 ) -> Segments:
     """The stretches of a formatted data directory (wav.scp, utt2dur, and mels.scp where asked for).
 
@@ -122,6 +146,7 @@ def read_segments(
         features: of the front end.
         frames: of a stretch.
         each: stretches of an utterance in an epoch.
+        f0: give the F0 of each stretch, too.
         mels: condition on the matrices of mels.scp (an acoustic model's), not on the recording's own.
 
     Raises:
@@ -147,4 +172,4 @@ def read_segments(
     duration = numbers_in(tables["utt2dur"], directory / "utt2dur")
     names = [utt if n == 1 else f"{utt}@{n}" for utt in audio for n in range(1, each + 1)]
     seconds = [duration[utt] for utt in audio for _ in range(each)]
-    return Segments(names, audio, seconds, features, frames, tables.get("mels.scp", {}))
+    return Segments(names, audio, seconds, features, frames, tables.get("mels.scp", {}), f0)

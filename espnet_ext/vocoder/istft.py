@@ -14,6 +14,12 @@ from torch import Tensor, nn
 _LOUDEST = math.log(100.0)
 
 
+def polar(log_amplitude: Tensor, phase: Tensor) -> Tensor:
+    """A complex spectrum, no louder than speech can be."""
+    amplitude = log_amplitude.clamp(max=_LOUDEST).exp()
+    return torch.complex(amplitude * torch.cos(phase), amplitude * torch.sin(phase))
+
+
 class InverseSTFT(nn.Module):
     """Frame k is centred at sample k * hop, as the mel spectrogram's is; F frames give F * hop samples.
 
@@ -31,8 +37,10 @@ class InverseSTFT(nn.Module):
 
     def forward(self, log_amplitude: Tensor, phase: Tensor) -> Tensor:
         """Two tensors (B, K, F), float32, the phase in radians -> (B, T)."""
-        amplitude = log_amplitude.clamp(max=_LOUDEST).exp()
-        spectrum = torch.complex(amplitude * torch.cos(phase), amplitude * torch.sin(phase))
+        return self.wave(polar(log_amplitude, phase))
+
+    def wave(self, spectrum: Tensor) -> Tensor:
+        """Complex (B, K, F) -> (B, T)."""
         frames = torch.fft.irfft(spectrum, self.n_fft, dim=1) * self.window[:, None]
         number = frames.shape[2]
         wave = self._overlap(frames)

@@ -35,6 +35,7 @@ class Losses:
         stft: multi-resolution short-time Fourier transform loss.
         feature: what the discriminators' layers see.
         adversarial: their verdict.
+        f0: of a generator that is trained with F0.
         kind: of the verdict, mse or hinge.
         discriminator_start: training batches before the discriminators come in.
     """
@@ -43,6 +44,7 @@ class Losses:
     stft: float = 0.0
     feature: float = 2.0
     adversarial: float = 1.0
+    f0: float = 1.0
     kind: str = "mse"
     discriminator_start: int = 0
 
@@ -86,6 +88,7 @@ class VocoderModel(nn.Module):
         self.judge = LogMel(Features(**{**vars(features), **whole}))
         self.spectrum = SpectrumLoss() if losses.stft else None
         self._made: tuple[Tensor, Tensor] | None = None
+        self._f0: Tensor | None = None
 
     def normalised(self, mel: Tensor) -> Tensor:
         """(B, M, S) -> (B, M, S) with mean 0 and deviation 1."""
@@ -97,6 +100,8 @@ class VocoderModel(nn.Module):
         speech_lengths: Tensor | None = None,
         mel: Tensor | None = None,
         mel_lengths: Tensor | None = None,
+        f0: Tensor | None = None,
+        f0_lengths: Tensor | None = None,
         forward_generator: bool = True,
     ) -> Answer:
         """One turn.
@@ -104,6 +109,7 @@ class VocoderModel(nn.Module):
         Args:
             speech: (B, T + n_fft), T = S * hop samples with n_fft / 2 more on either side.
             mel: (B, S, M) to condition on; None = that of the speech.
+            f0: (B, S) in Hz, 0 = unvoiced, for a generator that is trained with it.
             forward_generator: the generator's turn, or the discriminators'.
 
         Returns:
@@ -117,6 +123,7 @@ class VocoderModel(nn.Module):
         else:
             given = mel.transpose(1, 2)
         given = self.normalised(given)
+        self._f0 = f0
         if hasattr(self.generator, "loss"):
             loss = self.generator.loss(given, wave)  # type: ignore[operator]
             stats = {"nll": loss.detach()}
@@ -135,7 +142,8 @@ class VocoderModel(nn.Module):
         if self._made is not None and self._made[0] is key:
             wave = self._made[1]
         else:
-            wave = self.generator(mel).float()
+            more = {} if self._f0 is None else {"f0": self._f0}
+            wave = self.generator(mel, **more).float()
         self._made = None if last else (key, wave)
         return wave
 
@@ -150,6 +158,9 @@ class VocoderModel(nn.Module):
         weights = {"mel": w.mel}
         if self.spectrum is not None:
             terms["stft"], weights["stft"] = self.spectrum(made[:, 0], wave[:, 0]), w.stft
+        if self._f0 is not None:
+            terms["f0"] = self.generator.f0_loss(mel, self._f0)  # type: ignore[operator]
+            weights["f0"] = w.f0
         if self._started() and self.discriminator is not None:
             judged = self.discriminator(made)
             with torch.no_grad():

@@ -5,6 +5,7 @@ import torch
 
 from espnet_ext.errors import UserError
 from espnet_ext.vocoder.fast import quicken
+from espnet_ext.vocoder.harmonic import HarmonicVocos
 from espnet_ext.vocoder.hifigan import VERSIONS, HiFiGAN, ISTFTNet
 from espnet_ext.vocoder.norm import remove_weight_norm
 from espnet_ext.vocoder.vocos import Vocos
@@ -95,6 +96,36 @@ def test_the_inverse_transform_gives_back_what_was_transformed(n_fft):
     assert torch.allclose(found[:, :inner], wave[:, :inner], atol=1e-4)
 
 
+def test_phases_of_harmonics_are_those_of_a_spectrum():
+    """A buzz of 200 Hz whose harmonics begin with phase 0, against its Fourier transform at their bins."""
+    generator = HarmonicVocos(8, 128, rate=16000, n_fft=512, width=8, inner=8, blocks=1)
+    time = torch.arange(16000) / 16000
+    buzz = sum(torch.cos(2 * torch.pi * 200 * k * time) for k in range(1, 20))
+    spectrum = torch.stft(buzz, 512, 128, window=torch.hann_window(512), return_complex=True)
+    found = generator.phases(torch.full((1, spectrum.shape[1]), 200.0))[0]
+    bins = torch.round(torch.arange(1, 15) * 200 / 16000 * 512).long()
+    difference = torch.polar(torch.ones_like(found), found) * spectrum.conj()
+    inner = difference[bins, 4:-4]
+    assert inner.angle().abs().max() < 0.1
+
+
+def test_voiced_frames_have_the_pitch_that_is_given():
+    generator = HarmonicVocos(8, 128, rate=16000, n_fft=512, width=8, inner=8, blocks=1).eval()
+    mel = torch.zeros(1, 8, 60)
+    with torch.inference_mode():
+        for layer in (generator.out,):
+            layer.weight.zero_()
+            layer.bias.zero_()
+            layer.bias[-257:] = -20.0  # no noise
+        wave = generator(mel, f0=torch.full((1, 60), 160.0))[0, 0]
+        again = generator(mel, f0=torch.full((1, 60), 160.0))[0, 0]
+    middle = wave[2000:-2000] - wave[2000:-2000].mean()
+    lag = 100  # samples of a period
+    same = (middle[lag:] * middle[:-lag]).sum() / middle.square().sum()
+    half = (middle[lag // 2 :] * middle[: -(lag // 2)]).sum() / middle.square().sum()
+    assert same > 0.9 and half < 0.5 and torch.equal(wave, again)
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -105,6 +136,7 @@ def test_the_inverse_transform_gives_back_what_was_transformed(n_fft):
         (lambda: HiFiGAN(20, upsample_kernel_sizes=[3, 3, 3, 3]), "twice"),
         (lambda: ISTFTNet(20, 250), "divides"),
         (lambda: Vocos(20, 256, n_fft=256), "at least twice"),
+        (lambda: HarmonicVocos(20, 256, n_fft=256), "at least twice"),
     ],
 )
 def test_sizes_that_do_not_fit_are_said(make, words):

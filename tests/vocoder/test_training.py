@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from espnet_ext.errors import UserError
+from espnet_ext.inference.text2speech import Text2Speech
 from espnet_ext.inference.vocoder import Vocoder
 from espnet_ext.train.experiment import Places
 from espnet_ext.train.run import train_model
@@ -99,6 +100,29 @@ def test_discriminators_come_in_late(start, tmp_path):
         True,
         True,
     ]
+
+
+def test_a_generator_that_reads_pitch_learns_it(start, tmp_path):
+    conf = {"n_fft": 320, "width": 16, "inner": 32, "blocks": 1, "pitch_width": 16}
+    folder = start(tmp_path / "pitch", generator="harmonic", generator_conf=conf, max_epoch=5)
+    heard = [line["f0"] for line in history(folder, "valid")]
+    assert heard[-1] < heard[0]
+    wave = Vocoder.from_dir(folder)(torch.randn(30, 20))
+    assert wave.shape == (30 * 80,) and torch.isfinite(wave).all()
+
+
+def test_a_synthesiser_speaks_with_it(trained, tiny, tmp_path):
+    speaker = Text2Speech.from_dir(tiny.model("tts"), vocoder=Vocoder.from_dir(trained))
+    plain = Text2Speech.from_dir(tiny.model("tts"))
+    found, other = speaker("abca"), plain("abca")
+    assert np.array_equal(found.mel, other.mel) and len(found.wave) == 80 * len(found.mel)
+    assert not np.array_equal(found.wave[: len(other.wave)], other.wave)
+    assert speaker.identity != plain.identity
+    text = (trained / "config.yaml").read_text().replace("n_fft: 256", "n_fft: 128")
+    (tmp_path / "config.yaml").write_text(text)
+    unfit = Vocoder(tmp_path / "config.yaml", trained / "valid.mel.best.pth")
+    with pytest.raises(UserError, match="n_fft = 256, the vocoder's 128"):
+        Text2Speech.from_dir(tiny.model("tts"), vocoder=unfit)
 
 
 def test_a_kill_changes_nothing(start, trained, tmp_path, monkeypatch):
