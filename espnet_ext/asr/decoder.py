@@ -20,14 +20,15 @@ from torch.nn import functional as F
 from espnet_ext.asr.decoder_layers import (
     DecoderLayer,
     DecoderState,
+    Heard,
     Memory,
     Positions,
     Table,
+    TokenVectors,
     look_at_memory,
 )
 from espnet_ext.asr.dropout import checked
 from espnet_ext.asr.positions import rotary_table
-from espnet_ext.asr.stream import length_mask
 from espnet_ext.bridge.attention import BatchScorerInterface
 
 #: Tokens for which room is made at once.
@@ -86,7 +87,7 @@ class CachedTransformerDecoder(AbsDecoder, BatchScorerInterface):  # type: ignor
             )
         self.rotary, self.head_width = positions == "rotary", width // attention_heads
         self.layer_drop = checked("layer_drop_rate", layer_drop_rate)
-        self.embed = nn.Sequential(
+        self.embed = TokenVectors(
             nn.Embedding(vocab_size, width),
             Positions(width, positional_dropout_rate, added=not self.rotary),
         )
@@ -143,12 +144,12 @@ class CachedTransformerDecoder(AbsDecoder, BatchScorerInterface):  # type: ignor
         Returns:
             Logits (N, L, V), or (logits, hidden); and `ys_in_lens`.
         """
-        memory = self._remember(hs_pad, hlens)
+        heard = Heard.of(hs_pad, hlens)
         x = self.embed(ys_in_pad)
         table = self._table(0, x.shape[1], x.device)
-        for layer, keys, values in zip(self.decoders, memory.keys, memory.values, strict=True):
+        for layer in self.decoders:
             if not self._left_out():
-                x = layer(x, (keys, values, memory.mask), table)
+                x = layer(x, heard, table)
         hidden = self.after_norm(x)
         logits = self.output_layer(hidden)
         return ((logits, hidden) if return_hs else logits), ys_in_lens
@@ -164,17 +165,10 @@ class CachedTransformerDecoder(AbsDecoder, BatchScorerInterface):  # type: ignor
         return cosine[begin:], sine[begin:]
 
     def _remember(self, memory: Tensor, lengths: Tensor) -> Memory:
-        """Keys and values of cross-attention in every layer; an empty row gets values of 0."""
-        speech = length_mask(lengths, memory.shape[1])
-        found = [layer.src_attn.project_memory(memory) for layer in self.decoders]
-        keys, values = [k for k, _ in found], [v for _, v in found]
-        if bool(speech.all()):
-            return Memory(keys, values, None)
-        empty = lengths == 0
-        if bool(empty.any()):
-            values = [v * ~empty[:, None, None, None] for v in values]
-            speech = speech | empty[:, None]  # a softmax over nothing is no number
-        return Memory(keys, values, speech[:, None, None])
+        """Keys and values of cross-attention in every layer."""
+        heard = Heard.of(memory, lengths)
+        found = [layer.remember(heard) for layer in self.decoders]
+        return Memory([k for k, _ in found], [v for _, v in found], heard.mask)
 
     # -- a token at a time ---------------------------------------------------------------------------------------
 
@@ -225,7 +219,7 @@ class CachedTransformerDecoder(AbsDecoder, BatchScorerInterface):  # type: ignor
         at = state.length
         if state.past.shape[4] == at:
             state = replace(state, past=_with_room(state.past, _ROOM))
-        x = self.embed[1](self.embed[0](tokens[:, None]), at)
+        x = self.embed(tokens[:, None], at)
         table = self._table(at, at + 1, x.device)
         for number, layer in enumerate(self.decoders):
             x = self._step_layer(number, layer, x, state, table)

@@ -7,7 +7,6 @@ text, t tokens written so far, T encoder frames, D width, H heads, C width of a 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +14,37 @@ from torch.nn import functional as F
 
 from espnet_ext.asr.dropout import ByteDropout
 from espnet_ext.asr.positions import rotate, sinusoids
+from espnet_ext.asr.stream import length_mask
 from espnet_ext.bridge.attention import MultiHeadedAttention
 
 Table = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What the encoder gives to cross-attention.
+
+    Attributes:
+        frames: (N, T, D).
+        mask: (N, 1, 1, T), true where there is speech, or everywhere if there is none; None without padding.
+        empty: (N,), true for utterances without a frame; None if there are none.
+    """
+
+    frames: Tensor
+    mask: Tensor | None
+    empty: Tensor | None
+
+    @classmethod
+    def of(cls, frames: Tensor, lengths: Tensor) -> Heard:
+        """From (N, T, D) and (N,)."""
+        speech = length_mask(lengths, frames.shape[1])
+        if bool(speech.all()):
+            return cls(frames, None, None)
+        empty = lengths == 0
+        if not bool(empty.any()):
+            return cls(frames, speech[:, None, None], None)
+        # a softmax over nothing is no number
+        return cls(frames, (speech | empty[:, None])[:, None, None], empty)
 
 
 @dataclass(frozen=True)
@@ -151,14 +178,19 @@ class DecoderLayer(nn.Module):
         inner = self.dropout(self.feed_forward["w_1"](self.norm3(x)).relu())
         return x + self.dropout(self.feed_forward["w_2"](inner))
 
-    def forward(
-        self, x: Tensor, memory: tuple[Tensor, Tensor, Tensor | None], table: Any
-    ) -> Tensor:
-        """(N, L, D) and keys, values and mask of the memory -> (N, L, D)."""
-        keys, values, mask = memory
+    def remember(self, heard: Heard) -> tuple[Tensor, Tensor]:
+        """Keys and values of cross-attention, (N, H, T, C) each; an utterance without frames gets values of 0."""
+        keys, values = self.src_attn.project_memory(heard.frames)
+        if heard.empty is not None:
+            values = values * ~heard.empty[:, None, None, None]
+        return keys, values
+
+    def forward(self, x: Tensor, heard: Heard, table: Table | None) -> Tensor:
+        """(N, L, D) and what is heard -> (N, L, D)."""
+        keys, values = self.remember(heard)
         x = x + self.dropout(self.self_attn(*self.project(x, table), None, causal=True))
         query = self.src_attn.split(self.src_attn.linear_q(self.norm2(x)))
-        return self.feed(x + self.dropout(self.src_attn(query, keys, values, mask)))
+        return self.feed(x + self.dropout(self.src_attn(query, keys, values, heard.mask)))
 
 
 class Positions(nn.Module):
@@ -181,6 +213,24 @@ class Positions(nn.Module):
             places = torch.arange(begin, begin + x.shape[1], device=x.device)
             x = x + sinusoids(places, x.shape[2]).to(x.dtype)
         return self.dropout(x)
+
+
+class TokenVectors(nn.ModuleDict):
+    """Embedding and positions under ESPnet's names, 0 and 1.
+
+    No Sequential: `fsdp: true` would spread its parts by themselves, away from an output layer that shares the matrix.
+    """
+
+    def __init__(self, embedding: nn.Embedding, positions: Positions) -> None:
+        super().__init__({"0": embedding, "1": positions})
+
+    def __getitem__(self, key: int | str) -> nn.Module:
+        return super().__getitem__(str(key))
+
+    def forward(self, tokens: Tensor, begin: int = 0) -> Tensor:
+        """Tokens (N, L), the first of them number `begin` -> (N, L, D)."""
+        found: Tensor = self[1](self[0](tokens), begin)
+        return found
 
 
 def look_at_memory(

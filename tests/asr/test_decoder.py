@@ -1,5 +1,9 @@
 """The decoder with a cache: as stock's with the same weights, step by step, in stock's search, over utterances."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -223,3 +227,12 @@ def test_stocks_attention_plots_find_ours():
 def test_wrong_options(conf, words):
     with pytest.raises(ValueError, match=words):
         decoder(**conf)
+
+
+@pytest.mark.slow
+def test_spread_over_processes_it_learns_the_same(tmp_path, repo):
+    """`fsdp: true` with one matrix for tokens in and out: layers whose weights are together only while they compute."""
+    command = [sys.executable, str(repo / "tests/asr/sharded_decoder.py"), str(tmp_path / "meet")]
+    given = {**os.environ, "PYTHONPATH": str(repo)}
+    done = subprocess.run(command, capture_output=True, text=True, env=given)
+    assert done.returncode == 0 and "the same" in done.stdout, done.stderr[-2000:]
