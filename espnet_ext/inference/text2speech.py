@@ -127,7 +127,7 @@ class Text2Speech:
         """Whether this model's speed can be chosen."""
         return "alpha" in inspect.signature(self.model.tts.inference).parameters
 
-    def _inference_options(self, rate: float) -> dict[str, Any]:
+    def _inference_options(self, rate: float = 1.0) -> dict[str, Any]:
         """Those of our options that this model's `inference` knows."""
         offered = {
             "alpha": self.options.speed_control_alpha / rate,

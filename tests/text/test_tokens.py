@@ -182,6 +182,9 @@ def test_espeak_gives_ipa_characters_and_can_be_pickled():
 
 
 def test_without_phonemizer_the_error_says_what_to_install(monkeypatch):
+    from espnet_ext.text.phonemes import _open_espeak
+
+    _open_espeak.cache_clear()  # of tests before
     monkeypatch.setitem(sys.modules, "phonemizer.backend", None)
     with pytest.raises(UserError, match="pip install phonemizer"):
         make_g2p(VITS)("hello")
