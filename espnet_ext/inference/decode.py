@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from espnet_ext.audio.read import read
 from espnet_ext.datadir import read_table
@@ -18,6 +20,10 @@ from espnet_ext.inference.speech2text import Speech2Text
 from espnet_ext.machine import hardware
 from espnet_ext.progress import progress
 from espnet_ext.train.config import check_keys, load_yaml
+
+#: Utterances, and seconds of sound, that are read before they are recognised together: enough to find many of like
+#: length, and little enough to hold.
+_WINDOW, _SECONDS = 128, 900.0
 
 
 def read_options(path: Path | None, cls: Any) -> Any:
@@ -31,6 +37,25 @@ def read_options(path: Path | None, cls: Any) -> Any:
     return cls(**found)
 
 
+def _windows(
+    entries: Iterable[tuple[str, str]],
+) -> Iterator[tuple[list[str], list[np.ndarray], list[int]]]:
+    """Utterances with their sound, as many at a time as are recognised together: ids, samples, rates."""
+    utts: list[str] = []
+    speeches: list[np.ndarray] = []
+    rates: list[int] = []
+    seconds = 0.0
+    for utt, entry in entries:
+        samples, rate = read(entry, utt)
+        utts, speeches, rates = [*utts, utt], [*speeches, samples], [*rates, rate]
+        seconds += len(samples) / rate
+        if len(utts) == _WINDOW or seconds >= _SECONDS:
+            yield utts, speeches, rates
+            utts, speeches, rates, seconds = [], [], [], 0.0
+    if utts:
+        yield utts, speeches, rates
+
+
 def decode_sets(
     recogniser: Speech2Text, data: Path, sets: Sequence[str], output: Path, job: int, jobs: int
 ) -> None:
@@ -41,7 +66,7 @@ def decode_sets(
         data: directory of the sets' data directories.
         sets: their names.
         output: receives `SET/{text,token,score,rtf,hardware}` and, if there is more than one hypothesis, `SET/nbest`:
-            a line of JSON an utterance, see `inference.nbest`.
+            a line of JSON an utterance, see `inference.nbest`. `rtf` is that of the utterances recognised together.
         job, jobs: the share.
     """
     for name in sets:
@@ -49,20 +74,23 @@ def decode_sets(
         share = Share(output / name, run_key([], recogniser.identity, every), job, jobs)
         entries = share_of(every, job, jobs)
         tables: dict[str, dict[str, str]] = {"text": {}, "token": {}, "score": {}, "rtf": {}}
-        for utt, entry in progress(entries, len(entries), f"decode {name}"):
-            samples, rate = read(entry, utt)
-            if recogniser.rate not in (None, rate) and not tables["text"]:
-                given = (name, rate, recogniser.rate)
+        shown = progress(entries, len(entries), f"decode {name}")
+        for utts, speeches, rates in _windows(shown):
+            if recogniser.rate not in (None, rates[0]) and not tables["text"]:
+                given = (name, rates[0], recogniser.rate)
                 logging.warning("%s: audio at %d Hz is resampled to the model's %d Hz", *given)
             started = time.monotonic()
-            found = recogniser(samples, rate)
-            best, spent = found[0], time.monotonic() - started
-            tables["text"][utt] = best.text.strip()
-            tables["token"][utt] = " ".join(best.tokens)
-            tables["score"][utt] = f"{best.score:.4f}"
-            if recogniser.options.nbest > 1:
-                tables.setdefault("nbest", {})[utt] = to_line(found)
-            tables["rtf"][utt] = f"{spent * rate / max(len(samples), 1):.4f}"
+            lists = recogniser.many(speeches, rates)
+            spent = time.monotonic() - started
+            seconds = sum(max(len(s), 1) / r for s, r in zip(speeches, rates, strict=True))
+            for utt, found in zip(utts, lists, strict=True):
+                best = found[0]
+                tables["text"][utt] = best.text.strip()
+                tables["token"][utt] = " ".join(best.tokens)
+                tables["score"][utt] = f"{best.score:.4f}"
+                if recogniser.options.nbest > 1:
+                    tables.setdefault("nbest", {})[utt] = to_line(found)
+                tables["rtf"][utt] = f"{spent / seconds:.4f}"
         share.write(tables)
         write_text(output / name / "hardware", _machine(recogniser, jobs) + "\n")
 

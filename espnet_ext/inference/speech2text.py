@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,12 +14,14 @@ import numpy as np
 import torch
 
 from espnet_ext.audio.resample import resample
+from espnet_ext.bridge.batched import batch_search
 from espnet_ext.bridge.external import find_scorer, neural_scorer, scorer_files
 from espnet_ext.bridge.load import load_model, text_pipeline
 from espnet_ext.bridge.search import Others, beam_search
 from espnet_ext.bridge.tasks import sampling_rate
 from espnet_ext.errors import UserError
 from espnet_ext.inference.shares import run_key
+from espnet_ext.search.batches import MOST, search_all
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class DecodeOptions:
         minlenratio: shortest output, likewise.
         normalize_length: rank by score per token.
         nbest: hypotheses returned.
+        search: "batch", ours, of several utterances at once, or "stock", ESPnet's, of one, which finds the same. Models
+            that ours does not know (a recurrent decoder) are searched by stock's in any case.
 
     Raises:
         UserError: for a value that is none, or out of its range.
@@ -57,9 +61,14 @@ class DecodeOptions:
     minlenratio: float = 0.0
     normalize_length: bool = False
     nbest: int = 1
+    search: str = "batch"
 
     def __post_init__(self) -> None:
+        if self.search not in ("batch", "stock"):
+            raise UserError(f"search: found {self.search!r}, expected batch or stock")
         for name, value in vars(self).items():
+            if name == "search":
+                continue
             kind, low, high = _RANGES.get(name, (float, -math.inf, math.inf))
             fits = isinstance(value, (kind, int)) and isinstance(value, bool) == (kind is bool)
             if not fits or not low <= value <= high:
@@ -114,7 +123,7 @@ _NOTHING = Hypothesis("", (), (), float("-inf"))
 
 
 class Speech2Text:
-    """Recognises one utterance a call.
+    """Recognises an utterance, or many together.
 
     Args:
         config, weights: config.yaml and .pth of the recogniser.
@@ -149,6 +158,7 @@ class Speech2Text:
                 others[name] = find_scorer(path, tokens, device)
                 self.files += scorer_files(path)
         self.search = beam_search(self.model, Others(**others), self.options, device)
+        self.batched = self._batched(Others(**others))
         for name in ("beam_search", "batch_beam_search"):  # they tell every step
             logging.getLogger(f"espnet.nets.{name}").setLevel(logging.WARNING)
         self.pipeline = text_pipeline(self.config)
@@ -172,11 +182,17 @@ class Speech2Text:
         """What its answers depend on besides the sound: a hash of the models and the options."""
         return run_key(self.files, vars(self.options))
 
-    @torch.no_grad()
+    def _batched(self, others: Others) -> Any:
+        """Our search, or None where stock's is asked for or needed."""
+        if self.options.search == "stock":
+            return None
+        return batch_search(self.model, others, self.options)
+
     def __call__(self, speech: np.ndarray, rate: int | None = None) -> list[Hypothesis]:
         """Hypotheses, best first.
 
-        An utterance too short for the front end or the encoder gives one empty hypothesis.
+        An utterance too short for the front end or the encoder, or with something in it that is no number, gives one
+        empty hypothesis.
 
         Args:
             speech: (T,) or (T, C), float in [-1, 1] or integers; channels are mixed down unless the front end wants
@@ -186,9 +202,42 @@ class Speech2Text:
         Raises:
             UserError: for an array of another form.
         """
-        speech = self._as_model_hears(np.asarray(speech), rate)
+        return self.many([speech], [rate])[0]
+
+    @torch.no_grad()
+    def many(
+        self, speeches: Sequence[np.ndarray], rates: Sequence[int | None] | None = None
+    ) -> list[list[Hypothesis]]:
+        """Hypotheses of each utterance, searched together; see `__call__`.
+
+        Args:
+            speeches: any number, of any lengths; all that the encoder makes of them is held at once.
+            rates: of each; None = the model's.
+
+        Raises:
+            UserError: for an array of another form.
+        """
+        rates = rates if rates is not None else [None] * len(speeches)
+        encoded = [self._encode(np.asarray(s), r) for s, r in zip(speeches, rates, strict=True)]
+        heard = [x for x in encoded if x is not None]
+        if self.batched is not None:
+            found = search_all(self.batched, heard, MOST // self.batched.options.beam_size)
+            lists = iter([[self._hypothesis(h.tokens, h) for h in hyps] for hyps in found])
+        else:
+            lists = iter([self._one_by_one(x) for x in heard])
+        return [[_NOTHING] if x is None else next(lists) or [_NOTHING] for x in encoded]
+
+    def _one_by_one(self, encoded: torch.Tensor) -> list[Hypothesis]:
+        """Stock's search of one utterance (T, D)."""
+        ratios = {"maxlenratio": self.options.maxlenratio, "minlenratio": self.options.minlenratio}
+        found = self.search(x=encoded, **ratios)
+        return [self._hypothesis(h.yseq[1:].tolist(), h) for h in found[: self.options.nbest]]
+
+    def _encode(self, speech: np.ndarray, rate: int | None) -> torch.Tensor | None:
+        """The encoder's output (T, D); None where there is nothing to recognise."""
+        speech = self._as_model_hears(speech, rate)
         if len(speech) <= self._window() // 2:
-            return [_NOTHING]
+            return None
         samples = torch.as_tensor(speech, dtype=torch.float32, device=self.device)[None]
         try:
             encoded, _ = self.model.encode(
@@ -197,13 +246,12 @@ class Speech2Text:
         except Exception as error:
             if type(error).__name__ != "TooShortUttError":
                 raise
-            return [_NOTHING]
-        encoded = encoded[0] if isinstance(encoded, tuple) else encoded
-        found = self.search(
-            x=encoded[0], maxlenratio=self.options.maxlenratio, minlenratio=self.options.minlenratio
-        )
-        # a search in which no hypothesis has ended finds none
-        return [self._hypothesis(h) for h in found[: self.options.nbest]] or [_NOTHING]
+            return None
+        found: torch.Tensor = (encoded[0] if isinstance(encoded, tuple) else encoded)[0]
+        if not bool(found.isfinite().all()):
+            logging.warning("found sound that is no number (NaN or infinite): nothing recognised")
+            return None
+        return found
 
     def _as_model_hears(self, speech: np.ndarray, rate: int | None) -> np.ndarray:
         """(T,) float32 at the model's rate; (T, C) for a front end of several channels."""
@@ -224,8 +272,9 @@ class Speech2Text:
         """Samples of the front end's analysis, which reflects half of them at either end; 0 if unknown."""
         return int(getattr(getattr(self.model.frontend, "stft", None), "n_fft", 0) or 0)
 
-    def _hypothesis(self, found: Any) -> Hypothesis:
-        inside = [int(i) for i in found.yseq[1:] if int(i) not in (0, self.model.eos)]
+    def _hypothesis(self, ids: Sequence[int], found: Any) -> Hypothesis:
+        """What a search wrote, and its score in `score` and `scores`."""
+        inside = [i for i in ids if i not in (0, self.model.eos)]
         tokens = tuple(self.model.token_list[i] for i in inside)
         scores = {name: float(score) for name, score in found.scores.items()}
         text = self.pipeline.text(inside)

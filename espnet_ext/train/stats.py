@@ -122,6 +122,8 @@ def collect_stats(task_name: str, places: Places, device: str = "cpu", processes
         processes: on the CPU, how many share the utterances; the result is the same for any number.
     """
     task = TASKS[task_name]
+    if places.tokens is None:
+        raise UserError(f"task {task_name}: found no --tokens, expected a directory by train_tokens")
     pipeline = TextPipeline.from_dir(places.tokens)
     config = read_config(task, places.config, places.overrides)
     splits = dict(zip(("train", "valid"), read_data(task, places, pipeline), strict=True))

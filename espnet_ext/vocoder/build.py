@@ -19,6 +19,7 @@ GENERATORS = {
     "hifigan": "espnet_ext.vocoder.hifigan:HiFiGAN",
     "istftnet": "espnet_ext.vocoder.hifigan:ISTFTNet",
     "vocos": "espnet_ext.vocoder.vocos:Vocos",
+    "parallel_wavegan": "espnet_ext.vocoder.parallel_wavegan:ParallelWaveGAN",
     "harmonic": "espnet_ext.vocoder.harmonic:HarmonicVocos",
 }
 

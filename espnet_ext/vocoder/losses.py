@@ -15,6 +15,8 @@ from espnet_ext.errors import UserError
 
 Layers = Sequence[Tensor]
 ADVERSARIAL = ("mse", "hinge")
+#: Parallel WaveGAN's: (n_fft, hop, win_length) in samples.
+RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
 
 
 def check_kind(kind: str) -> str:
@@ -69,14 +71,7 @@ class SpectrumLoss(nn.Module):
         resolutions: (n_fft, hop, win_length) each.
     """
 
-    def __init__(
-        self,
-        resolutions: Sequence[Sequence[int]] = (
-            (1024, 120, 600),
-            (2048, 240, 1200),
-            (512, 50, 240),
-        ),
-    ) -> None:
+    def __init__(self, resolutions: Sequence[Sequence[int]] = RESOLUTIONS) -> None:
         super().__init__()
         self.resolutions = [tuple(sizes) for sizes in resolutions]
         for place, (_, _, width) in enumerate(self.resolutions):

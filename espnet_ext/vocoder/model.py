@@ -5,7 +5,7 @@ Letters in shapes: B batch, T samples, S frames, M mel bins.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from espnet_ext.audio.features import Features
 from espnet_ext.vocoder.discriminators import Discriminators
 from espnet_ext.vocoder.losses import (
+    RESOLUTIONS,
     SpectrumLoss,
     check_kind,
     discriminator_loss,
@@ -33,6 +34,7 @@ class Losses:
     Attributes:
         mel: L1 between natural-log mel spectrograms over all frequencies.
         stft: multi-resolution short-time Fourier transform loss.
+        resolutions: of that loss: (n_fft, hop, win_length) each.
         feature: what the discriminators' layers see.
         adversarial: their verdict.
         f0: of a generator that is trained with F0.
@@ -42,6 +44,7 @@ class Losses:
 
     mel: float = 45.0
     stft: float = 0.0
+    resolutions: Sequence[Sequence[int]] = RESOLUTIONS
     feature: float = 2.0
     adversarial: float = 1.0
     f0: float = 1.0
@@ -86,7 +89,7 @@ class VocoderModel(nn.Module):
         self.mel = LogMel(features)
         whole: Mapping[str, Any] = {"fmin": None, "fmax": None, "log_base": None, "power": 1}
         self.judge = LogMel(Features(**{**vars(features), **whole}))
-        self.spectrum = SpectrumLoss() if losses.stft else None
+        self.spectrum = SpectrumLoss(losses.resolutions) if losses.stft else None
         self._made: tuple[Tensor, Tensor] | None = None
         self._f0: Tensor | None = None
 
@@ -126,9 +129,10 @@ class VocoderModel(nn.Module):
         self._f0 = f0
         if hasattr(self.generator, "loss"):
             loss = self.generator.loss(given, wave)  # type: ignore[operator]
-            stats = {"nll": loss.detach()}
+            stats = {"nll": loss.detach(), "loss": loss.detach()}
         elif forward_generator:
             loss, stats = self._generator_turn(speech, given, wave[:, None])
+            stats["loss"] = loss.detach()
         else:
             loss, stats = self._discriminator_turn(speech, given, wave[:, None])
         return {"loss": loss, "stats": stats, "weight": torch.tensor([float(len(speech))])}

@@ -9,7 +9,7 @@ from espnet_ext.inference.speech2text import DecodeOptions, Speech2Text
 
 def test_a_beam_wider_than_the_vocabulary_is_as_wide_as_that(tiny):
     wide = Speech2Text.from_dir(
-        tiny.model("asr"), "valid.loss.ave.pth", options=DecodeOptions(beam_size=50)
+        tiny.model("asr"), "valid.loss.ave.pth", options=DecodeOptions(beam_size=50, search="stock")
     )
     assert wide.search.beam_size == len(wide.model.token_list)
     assert wide(0.1 * np.sin(np.arange(8000) * 0.5).astype(np.float32))
@@ -36,7 +36,9 @@ def test_ctc_scores_all_tokens_where_the_pre_beam_is_wide(tiny):
     samples = 0.1 * np.sin(np.arange(8000) * 0.5).astype(np.float32)
     found = {}
     for ratio in (1.0, 4.0, 40.0):
-        given = DecodeOptions(beam_size=2, ctc_weight=0.9, lm_weight=0.0, pre_beam_ratio=ratio)
+        given = DecodeOptions(
+            beam_size=2, ctc_weight=0.9, lm_weight=0.0, pre_beam_ratio=ratio, search="stock"
+        )
         engine = Speech2Text.from_dir(tiny.model("asr"), options=given)
         assert engine.search.do_pre_beam == (ratio == 1.0)
         found[ratio] = engine(samples)[0]

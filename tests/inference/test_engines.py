@@ -1,5 +1,7 @@
 """Recognising and speaking with trained models."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
@@ -45,9 +47,34 @@ def test_too_little_sound_is_nothing(recogniser, samples):
 
 
 def test_a_search_that_ends_without_a_hypothesis_heard_nothing(recogniser, monkeypatch):
-    monkeypatch.setattr(recogniser, "search", lambda **_: [])
+    monkeypatch.setattr(recogniser, "batched", lambda encoded: [[] for _ in encoded])
+    monkeypatch.setattr(recogniser.batched, "options", recogniser.options, raising=False)
     (found,) = recogniser(np.zeros(2000, dtype=np.float32))
     assert found.text == "" and from_line(to_line([found])) == [found]
+
+
+def test_what_is_not_speech_harms_nothing_beside_it(tiny, recogniser):
+    samples, _ = soundfile.read(tiny.valid / "wav/valid-00.wav")
+    broken = np.where(np.arange(len(samples)) == 500, np.nan, samples)
+    silence, clip = np.zeros(6000, dtype=np.float32), samples[:400]
+    given = [broken, samples, clip, np.zeros(0), silence, samples[:3000]]
+    found = recogniser.many(given)
+    assert [h.text for h in found[0] + found[3]] == ["", ""]
+    for one, sound in zip(found, given, strict=True):
+        expected = recogniser(sound)
+        assert [h.tokens for h in one] == [h.tokens for h in expected]
+        assert [h.score for h in one] == pytest.approx([h.score for h in expected], abs=1e-3)
+
+
+def test_stocks_search_finds_the_same(tiny, recogniser):
+    options = replace(recogniser.options, search="stock")
+    stock = Speech2Text.from_dir(tiny.model("asr"), lm_dir=tiny.model("lm"), options=options)
+    assert stock.batched is None and recogniser.batched is not None
+    samples, _ = soundfile.read(tiny.valid / "wav/valid-01.wav")
+    for ours, theirs in zip(recogniser(samples), stock(samples), strict=True):
+        assert ours.tokens == theirs.tokens and ours.score == pytest.approx(theirs.score, abs=1e-3)
+    with pytest.raises(UserError, match="search: found 'fast', expected batch or stock"):
+        DecodeOptions(search="fast")
 
 
 def test_lists_come_back_as_they_were():
