@@ -123,7 +123,9 @@ def collect_stats(task_name: str, places: Places, device: str = "cpu", processes
     """
     task = TASKS[task_name]
     if places.tokens is None:
-        raise UserError(f"task {task_name}: found no --tokens, expected a directory by train_tokens")
+        raise UserError(
+            f"task {task_name}: found no --tokens, expected a directory by train_tokens"
+        )
     pipeline = TextPipeline.from_dir(places.tokens)
     config = read_config(task, places.config, places.overrides)
     splits = dict(zip(("train", "valid"), read_data(task, places, pipeline), strict=True))
