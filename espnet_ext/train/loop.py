@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -184,9 +184,13 @@ class Trainer:
         self.progress.at.sums = averages.sums
         self._save()
         if stop:
-            if self.processes.first:
-                print("stopped by SIGTERM; the same command goes on from here", file=sys.stderr)
-            raise Stopped(143)
+            self._stop()
+
+    def _stop(self) -> NoReturn:
+        """End where the state has just been saved, as SIGTERM asked."""
+        if self.processes.first:
+            print("stopped by SIGTERM; the same command goes on from here", file=sys.stderr)
+        raise Stopped(143)
 
     def _end_epoch(self, averages: Averages) -> None:
         at, optimisers = self.progress.at, self.step.optimisers
@@ -206,7 +210,7 @@ class Trainer:
         self._keep_epoch(lines)
         (stop,) = self.processes.any(self.stop_asked)
         if stop:
-            raise Stopped(143)
+            self._stop()
 
     def _validated(self, split: str, phase: dict[str, str]) -> dict[str, Any]:
         """A line of metrics.jsonl about the validation data."""

@@ -3,7 +3,6 @@
 import sys
 
 import torch
-from tiny_model import tiny_batch, tiny_model  # beside this file, which is a program
 from torch import distributed
 
 from espnet_ext.train.sharded import shard
@@ -13,6 +12,8 @@ STILL = {"dropout_rate": 0.0, "positional_dropout_rate": 0.0}
 
 
 def main() -> None:
+    from tiny_model import tiny_batch, tiny_model  # beside this file, which is a program
+
     distributed.init_process_group(
         "gloo", init_method=f"file://{sys.argv[1]}", rank=0, world_size=1
     )
