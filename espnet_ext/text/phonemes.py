@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,6 +42,10 @@ VITS = "espeak_ng_english_us_vits"
 ENGLISH = ("g2p_en", "g2p_en_no_space")
 G2P_CHOICES = (VITS, *_ESPEAK_LANGUAGES, *ENGLISH, *japanese.CONVERTERS)
 ANY_LANGUAGE = "espeak:"
+#: finds characters beyond Latin letters and common punctuation: espeak-ng changes its voice for some of them, and may
+#: keep the other one. (To set the voice anew can crash it then; a new copy of the library is sound.)
+_FOREIGN = re.compile("[^\\x01-\u024f\u2000-\u206f]").search
+_PROBE = "hello world"
 
 
 def split_by_space(text: str) -> list[str]:
@@ -67,37 +72,35 @@ class Espeak:
 
     def __init__(self, language: str, vits: bool = False, keep_flags: bool = True) -> None:
         self.language, self.vits, self.keep_flags = language, vits, keep_flags
-        self._backend: Any = None
-        self._separator: Any = None
 
     def __call__(self, text: str) -> list[str]:
         """`text` -> phonemes; an empty sentence has none."""
-        if self._backend is None:
-            flags = "keep-flags" if self.keep_flags else "remove-flags"
-            self._backend, self._separator = _espeak_backend(self.language, self.vits, flags)
+        flags = "keep-flags" if self.keep_flags else "remove-flags"
+        backend, probe = _open_espeak(self.language, flags, threading.get_ident())
         text = text.replace("\0", " ")  # which would end the sentence: espeak-ng reads a C string
-        lines = self._backend.phonemize([text], separator=self._separator, strip=self.vits, njobs=1)
-        line = lines[0] if lines else ""
+        line = _said(backend, text, self.vits)
+        if _FOREIGN(text) and _said(backend, _PROBE, True) != probe:
+            _open_espeak.cache_clear()
         if self.vits:
             return ["<space>" if c == " " else c for c in line]
         return line.split()
 
-    def __getstate__(self) -> dict[str, Any]:
-        # the backend holds a C library: a process that receives this object opens its own
-        return {**self.__dict__, "_backend": None, "_separator": None}
+
+def _said(backend: Any, text: str, vits: bool) -> str:
+    lines = backend.phonemize([text], separator=_separator(vits), strip=vits, njobs=1)
+    return lines[0] if lines else ""
 
 
-def _espeak_backend(language: str, vits: bool, flags: str) -> tuple[Any, Any]:
-    """Phonemizer's backend, opened once for all converters of a thread, and the separators."""
-    backend = _open_espeak(language, flags, threading.get_ident())
+@functools.cache
+def _separator(vits: bool) -> Any:
     from phonemizer.separator import Separator
 
-    return backend, Separator(word=" " if vits else None, syllable=None, phone="" if vits else " ")
+    return Separator(word=" " if vits else None, syllable=None, phone="" if vits else " ")
 
 
 @functools.lru_cache(maxsize=64)
-def _open_espeak(language: str, flags: str, thread: int) -> Any:
-    """A backend with a copy of espeak-ng's library of its own; no two threads share one."""
+def _open_espeak(language: str, flags: str, thread: int) -> tuple[Any, str]:
+    """A backend with a copy of espeak-ng's library of its own, and what it makes of the probe; a thread has its own."""
     try:
         from phonemizer.backend import BACKENDS
     except ImportError as error:
@@ -108,13 +111,14 @@ def _open_espeak(language: str, flags: str, thread: int) -> Any:
     logger = logging.getLogger("phonemizer")
     logger.setLevel(logging.ERROR)  # it warns about every word count that differs
     try:
-        return BACKENDS["espeak"](
+        backend = BACKENDS["espeak"](
             language=language,
             with_stress=True,
             preserve_punctuation=True,
             language_switch=flags,
             logger=logger,
         )
+        return backend, _said(backend, _PROBE, True)
     except RuntimeError as error:
         raise UserError(
             f"phonemes by espeak-ng: {error}; install it (`apt-get install espeak-ng`, "

@@ -373,7 +373,7 @@ def test_training_reads_what_the_token_list_wrote(tmp_path, monkeypatch):
     slow = TextPipeline.from_dir(tmp_path / "out")
     assert slow.tokens("espnet speaks") == fresh.tokens("espnet speaks")
     assert "iːɛs" in "".join(slow.tokens("espnet"))
-    monkeypatch.setattr("espnet_ext.text.phonemes._espeak_backend", None)  # nothing is converted
+    monkeypatch.setattr("espnet_ext.text.phonemes._open_espeak", None)  # nothing is converted
     assert fresh.text(fresh.ids("hello world")) == "həlˈoʊ<space>wˈɜːld"
     assert fresh.unk_id not in pickle.loads(pickle.dumps(fresh)).ids("espnet speaks")
 
