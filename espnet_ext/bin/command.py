@@ -17,12 +17,22 @@ Value = TypeVar("Value")
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that takes `--some-option` for `--some_option` and shows defaults in --help."""
+    """An argument parser that takes `--some-option` for `--some_option` and shows defaults in --help.
+
+    An option of several values may be repeated: `--set a=1 --set b=2` is `--set a=1 b=2`, not the last alone.
+    """
 
     def __init__(self, description: str | None = None, **kwargs: object) -> None:
         kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
         kwargs.setdefault("allow_abbrev", False)
         super().__init__(description=description, **kwargs)  # type: ignore[arg-type]
+
+    def add_argument(self, *names, **options):  # type: ignore[no-untyped-def, override]
+        several = names[0].startswith("-") and options.get("nargs") in ("*", "+")
+        if several and not options.get("default"):  # what is given would be added to the default
+            nothing = None if options.get("default") is None else []
+            options |= {"action": "extend", "default": nothing}
+        return super().add_argument(*names, **options)
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def, override]
         args = sys.argv[1:] if args is None else args
