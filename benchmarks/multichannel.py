@@ -4,16 +4,16 @@ AN4 is spoken to CHiME-4's tablet in simulated rooms with real noise at 0 to 10 
 share no speaker, and no part of a noise recording. Compared on the test speakers, with one language model and search:
 
 1. clean: the recogniser of an4/asr1, which has heard no noise, on one channel;
-2. one: that recogniser trained on with single noisy channels, on one channel (the fifth);
+2. one: that recogniser trained on with clean speech and single noisy channels, on one channel (the fifth);
 3. beamformed: the same weights, on the channel that the blind MVDR beamformer makes of six;
 4. retrained: those weights trained on with beamformed sound, as long as 5 (--control);
 5. joint: those weights trained on together with masks and MVDR of BeamformingFrontend.
 
 Needs a trained egs2/an4/asr1. Everything is kept in --work and goes on where it was stopped. Writes a section of
-RESULTS.md and prints it; the exit status is 1 if beamforming (4 where it was trained, else 3) lowers the word error
-rate of one channel by less than a quarter, or the joint front end not by more than beamforming.
+RESULTS.md and prints it; the exit status is 1 if beamforming (3) lowers the word error rate of one channel (2) by less
+than a quarter, or the joint front end (5) not by more than beamforming.
 
-Usage: python benchmarks/multichannel.py --noise DIR [--an4 DIR] [--work exp/multichannel] [--epochs 5] [--control]
+Usage: python benchmarks/multichannel.py --noise DIR [--an4 DIR] [--work exp/multichannel] [--epochs 3] [--control]
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ MOST = 0.75
 ONE = 4
 #: Of the training set, as in the recipe.
 SPEEDS = "0.9 1.0 1.1"
+#: Of clean speech, which is learnt beside the noisy one: what a beamformer lets through lies between the two.
+CLEAN_SPEEDS = "0.95 1.05"
 #: Parts of each noise recording.
 TRAIN_NOISE, TEST_NOISE = "0,0.6", "0.6,1"
 FRONTEND = "espnet_ext.asr.multichannel.frontend:BeamformingFrontend"
@@ -81,6 +83,8 @@ class Bench:
         self.call("format_audio", "--ref_channels", ONE, "noisy", "one", *tests)
         self.call("speed_perturb", "--factors", SPEEDS, "noisy/train", "speeds/train")
         self.call("format_audio", "speeds", "many", "train")
+        self.call("speed_perturb", "--factors", CLEAN_SPEEDS, "clean/train", "clean_speeds/train")
+        self.call("format_audio", "clean_speeds", "spoken", "train")
         self.call("format_audio", "noisy", "many", "dev")
         return tests
 
@@ -89,11 +93,13 @@ class Bench:
         for name in names:
             self.call("beamform", f"{data}/{name}", f"beamformed/{name}")
 
-    def train(self, name: str, data: str, epochs: int, *changes: str) -> Path:
-        """Go on from other weights with egs2/an4/asr1's configuration."""
+    def train(self, name: str, data: Sequence[str], epochs: int, *changes: str) -> Path:
+        """Go on from other weights with egs2/an4/asr1's configuration, on the training sets of `data`."""
         out = self.work / "exp" / name
-        values = [f"max_epoch={epochs}", "specaug_conf.begin=0", "checkpoint_minutes=2", *changes]
-        places = ("--train", f"{data}/train", "--valid", f"{data}/dev", "--tokens", self.tokens)
+        values = [f"max_epoch={epochs}", "specaug_conf.begin=0", "model_conf.ctc_weight=0.4"]
+        values += ["checkpoint_minutes=2", *changes]
+        sets = [f"{name}/train" for name in data]
+        places = ("--train", *sets, "--valid", f"{data[0]}/dev", "--tokens", self.tokens)
         config = RECIPE / "conf/train_asr.yaml"
         self.call("asr_train", "--config", config, *places, "--output_dir", out, "--set", *values)
         return out
@@ -204,7 +210,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--an4", default="downloads", help="the corpus")
     add("--work", type=Path, default=ROOT / "exp/multichannel", help="keeps what is made")
     add("--start", type=Path, default=RECIPE, help="a trained an4/asr1")
-    add("--epochs", type=int, default=5, help="of each training; twice as many for one channel")
+    add("--epochs", type=int, default=3, help="of each training; twice as many for one channel")
     add("--seeds", type=int, default=2, help="scenes of each test utterance")
     add("--control", action="store_true", help="also train on with beamformed sound")
     args = parser.parse_args(argv)
@@ -214,13 +220,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.chdir(bench.work)
     tests = bench.prepare(an4, noise, args.seeds)
     begin = f"init_param=[{bench.clean_model}/valid.acc.ave.pth]"
-    single = bench.train(
-        "one", "many", 2 * args.epochs, begin, f"preprocessor={ONE_CHANNEL}", "optim_conf.lr=0.0005"
-    )
+    heard = (f"preprocessor={ONE_CHANNEL}", "optim_conf.lr=0.0005")
+    single = bench.train("one", ["many", "spoken"], 2 * args.epochs, begin, *heard)
     weights, rate = f"{single}/valid.acc.ave.pth", "optim_conf.lr=0.0003"
     begin = f"init_param=[{weights},{bench.masks(noise)}]"
     front = (f"frontend={FRONTEND}", f"frontend_conf={JOINT}")
-    joint = bench.train("joint", "many", args.epochs, begin, rate, *front)
+    joint = bench.train("joint", ["many"], args.epochs, begin, rate, *front)
     bench.beamform("noisy", tests)
     scores = {
         "clean": bench.score(bench.clean_model, "one", tests),
@@ -230,7 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.control:
         bench.beamform("many", ["train", "dev"])
         begin = f"init_param=[{weights}]"
-        model = bench.train("retrained", "beamformed", args.epochs, begin, rate)
+        model = bench.train("retrained", ["beamformed"], args.epochs, begin, rate)
         scores["retrained"] = bench.score(model, "beamformed", tests)
     scores["joint"] = bench.score(joint, "noisy", tests)
     return report(scores, gains(bench, noise, joint), argv)
@@ -244,7 +249,7 @@ def report(scores: dict[str, dict[str, Any]], decibels: dict[str, float], argv: 
     write_section(ROOT / "benchmarks/RESULTS.md", "multichannel", text)
     print(text)
     one, joint = scores["one"]["wer"], scores["joint"]["wer"]
-    made = scores.get("retrained", scores["beamformed"])["wer"]
+    made = scores["beamformed"]["wer"]
     return 0 if made <= MOST * one and joint < made else 1
 
 
