@@ -20,9 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--model_dir", type=Path, required=True, help="trained synthesiser, e.g. exp/tts_x")
     add("--model", default="valid.loss.ave.pth", help="its weights")
     add("--task", choices=("tts", "gan_tts"), default="tts", help="kind of model")
-    add(
-        "--vocoder", type=Path, help="trained vocoder, e.g. ../voc1/exp/voc_x; default: Griffin-Lim"
-    )
+    what = "trained vocoder, e.g. ../voc1/exp/voc_x, or ParallelWaveGAN's checkpoint; default: Griffin-Lim"
+    add("--vocoder", type=Path, help=what)
     add("--config", type=Path, help="YAML with speed_control_alpha, griffin_lim_iters, ...")
     add(
         "--output_dir",

@@ -13,8 +13,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("data", type=Path, help="directory of the sets' data directories, e.g. dump/raw")
     add("sets", nargs="+", help="names of the sets")
-    add("--model_dir", type=Path, required=True, help="trained vocoder, e.g. exp/voc_x")
-    add("--model", help="its weights; valid.mel.best.pth if not given")
+    what = "trained vocoder, e.g. exp/voc_x; or ParallelWaveGAN's folder or checkpoint"
+    add("--model_dir", type=Path, required=True, help=what)
+    add("--model", help="its weights; if not given those that were best, e.g. valid.mel.best.pth")
     add("--output_dir", type=Path, required=True, help="receives SET/{wav,wav.scp}")
     what = "table of spectrograms in each set, e.g. feats.scp of tts_synthesize; of the recordings if not given"
     add("--mels", default="", help=what)

@@ -20,13 +20,14 @@ from espnet_ext.bridge.device import choose_device
 from espnet_ext.bridge.weights import read_weights
 from espnet_ext.datadir import read_table
 from espnet_ext.errors import UserError
-from espnet_ext.files import atomic_open
+from espnet_ext.files import atomic_open, write_text
 from espnet_ext.inference.griffin_lim import GriffinLim
 from espnet_ext.inference.shares import Share, run_key, share_of
 from espnet_ext.progress import progress
 from espnet_ext.vocoder.build import DEFAULTS, build, features
 from espnet_ext.vocoder.fast import quicken
 from espnet_ext.vocoder.norm import remove_weight_norm
+from espnet_ext.vocoder.public import from_public, is_public, newest_checkpoint, statistics_beside
 
 WEIGHTS = "valid.mel.best.pth"
 #: What a synthesiser's front end and its vocoder have to share.
@@ -37,7 +38,8 @@ class Vocoder:
     """Log-mel spectrogram -> waveform.
 
     Args:
-        config, weights: config.yaml and .pth of a vocoder's training.
+        config, weights: config.yaml and .pth of a vocoder's training; or config.yml and checkpoint of ParallelWaveGAN,
+            with stats.h5 or stats.npy beside them; or config.yaml and .pth of ESPnet's joint_text2wav.
         device: "cpu", "cuda", ...
 
     Attributes:
@@ -48,12 +50,15 @@ class Vocoder:
     """
 
     def __init__(self, config: str | Path, weights: str | Path, device: str = "cpu") -> None:
-        self.files, self.device = (config, weights), choose_device(device)
+        self.files, self.device = [config, weights], choose_device(device)
+        found, state = read_vocoder(config, weights)
+        stats = statistics_beside(Path(weights).parent)
+        if stats is not None:
+            self.files.append(stats)
         # statistics come with the weights, and nobody judges any more
-        settings = {**read_vocoder_config(config), "normalize": None, "discriminators": {}}
+        settings = {**found, "normalize": None, "discriminators": {}}
         self.features = features(settings)
         model = build(settings)
-        state = read_weights(weights)
         own = model.state_dict()
         found = {name: t for name, t in state.items() if not name.startswith("discriminator.")}
         if {n: t.shape for n, t in found.items()} != {n: t.shape for n, t in own.items()}:
@@ -71,8 +76,13 @@ class Vocoder:
 
     @classmethod
     def from_dir(cls, folder: str | Path, weights: str | None = None, **more: Any) -> Vocoder:
-        """Use what the training stage left in `exp/...`."""
-        return cls(Path(folder) / "config.yaml", Path(folder) / (weights or WEIGHTS), **more)
+        """Use what the training stage left in `exp/...`, or others' checkpoint.
+
+        Args:
+            folder: of the training; or one file of weights, with its configuration beside it.
+            weights: name of a file in the folder; None = those that were best.
+        """
+        return cls(*vocoder_files(Path(folder), weights), **more)
 
     @cached_property
     def identity(self) -> str:
@@ -102,20 +112,84 @@ class Vocoder:
                 logging.warning("vocoder: %s is %s, the synthesiser's %s", name, mine, other)
 
 
-def read_vocoder_config(path: str | Path) -> dict[str, Any]:
-    """The part of a vocoder's config.yaml that its model is built from; its statistics come with the weights.
+def vocoder_files(place: Path, weights: str | None = None) -> tuple[Path, Path]:
+    """Configuration and weights of a folder, or of a file of weights.
 
     Raises:
-        UserError: if there is none.
+        UserError: if ParallelWaveGAN's folder has no weights.
+    """
+    folder = place.parent if place.is_file() else place
+    config = folder / "config.yaml"
+    if not config.is_file() and (folder / "config.yml").is_file():
+        config = folder / "config.yml"
+    if place.is_file():
+        return config, place
+    if weights is None and config.suffix == ".yml":
+        return config, newest_checkpoint(folder)
+    return config, folder / (weights or _best(config))
+
+
+def _best(config: Path) -> str:
+    """The file of the epoch that was best by the training's first criterion."""
+    criteria = _read_yaml(config).get("best_model_criterion") if config.is_file() else None
+    return f"{criteria[0][0]}.{criteria[0][1]}.best.pth" if criteria else WEIGHTS
+
+
+def _read_yaml(path: str | Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: found no YAML ({error}), expected a vocoder's") from error
+    return found if isinstance(found, dict) else {}
+
+
+def read_vocoder(
+    config: str | Path, weights: str | Path
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a vocoder's model is built from, and its weights; statistics come with the weights.
+
+    Raises:
+        UserError: if a file is missing, or the configuration is no vocoder's.
+    """
+    if not Path(config).is_file():
+        raise UserError(f"{config}: no such file, expected a trained vocoder's config.yaml")
+    found = _read_yaml(config)
+    if is_public(found):
+        stats = statistics_beside(Path(weights).parent)
+        return from_public(found, read_weights(weights), stats)
+    if "generator" not in found:
+        raise UserError(
+            f"{config}: found no `generator:`, expected a trained vocoder's config.yaml"
+        )
+    return {key: found.get(key, default) for key, default in DEFAULTS.items()}, read_weights(
+        weights
+    )
+
+
+def import_vocoder(place: Path, output: Path) -> Path:
+    """Rewrite another's checkpoint as our own training leaves one.
+
+    Args:
+        place: see `Vocoder.from_dir`.
+        output: receives config.yaml and the weights.
+
+    Returns:
+        The weights' file.
+
+    Raises:
+        UserError: if it cannot be read.
     """
     import yaml
 
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such file, expected a trained vocoder's config.yaml")
-    found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    if not isinstance(found, dict) or "generator" not in found:
-        raise UserError(f"{path}: found no `generator:`, expected a trained vocoder's config.yaml")
-    return {key: found.get(key, default) for key, default in DEFAULTS.items()}
+    vocoder = Vocoder.from_dir(place)  # so that what does not fit is said now
+    config, state = read_vocoder(*vocoder.files[:2])
+    criteria = {"best_model_criterion": [["valid", "mel", "min"]]}
+    write_text(output / "config.yaml", yaml.safe_dump({**config, **criteria}, sort_keys=False))
+    with atomic_open(output / WEIGHTS, "wb") as stream:
+        torch.save(state, stream)
+    return output / WEIGHTS
 
 
 def griffin_lim(front: Features, iterations: int) -> GriffinLim:

@@ -21,6 +21,8 @@ GENERATORS = {
     "vocos": "espnet_ext.vocoder.vocos:Vocos",
     "parallel_wavegan": "espnet_ext.vocoder.parallel_wavegan:ParallelWaveGAN",
     "harmonic": "espnet_ext.vocoder.harmonic:HarmonicVocos",
+    "wavenet": "espnet_ext.vocoder.wavenet:WaveNet",
+    "waveglow": "espnet_ext.vocoder.waveglow:WaveGlow",
 }
 
 #: Keys of a vocoder's configuration with their defaults.

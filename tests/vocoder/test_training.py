@@ -37,6 +37,17 @@ VOCODER = {
 }
 
 
+WAVENET = {
+    "layers": 4,
+    "stacks": 1,
+    "residual_channels": 8,
+    "gate_channels": 8,
+    "skip_channels": 8,
+    "upsample_scales": [8, 10],
+    "mixtures": 2,
+}
+
+
 @pytest.fixture(scope="module")
 def start(tiny, tmp_path_factory):
     """Trains in a folder of its own, with changes to the YAML; `killed` at an update."""
@@ -113,6 +124,23 @@ def test_a_generator_that_reads_pitch_learns_it(start, tmp_path):
     assert "adversarial" not in lines[-1]
     wave = Vocoder.from_dir(folder)(torch.randn(30, 20))
     assert wave.shape == (30 * 80,) and torch.isfinite(wave).all()
+
+
+@pytest.mark.parametrize(
+    ("generator", "conf"),
+    [
+        ("wavenet", WAVENET),
+        ("waveglow", {"group": 4, "flows": 3, "layers": 2, "channels": 8}),
+    ],
+)
+def test_a_generator_with_a_likelihood_learns_by_it(start, tmp_path, generator, conf):
+    """Without discriminators; what is best is told by the likelihood, and found by its name."""
+    more = {"best_model_criterion": [["valid", "nll", "min"]], "max_epoch": 4}
+    folder = start(tmp_path / generator, generator=generator, generator_conf=conf, **more)
+    lines = history(folder, "valid")
+    assert lines[-1]["nll"] < lines[0]["nll"] and "adversarial" not in lines[-1]
+    wave = Vocoder.from_dir(folder)(torch.randn(3, 20))
+    assert wave.shape == (3 * 80,) and torch.isfinite(wave).all() and wave.std() > 1e-3
 
 
 def test_a_synthesiser_speaks_with_it(trained, tiny, tmp_path):
