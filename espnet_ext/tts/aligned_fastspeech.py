@@ -13,56 +13,21 @@ from espnet2.tts.abs_tts import AbsTTS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from espnet_ext.asr.blocks import RotaryAttention, length_mask, rotary_table
+from espnet_ext.asr.blocks import length_mask
 from espnet_ext.asr.dropout import ByteDropout
 from espnet_ext.errors import UserError
 from espnet_ext.tts.alignment import (
     Aligner,
     Prior,
     best_durations,
+    binarise_loss,
     forward_sum_loss,
     hard_path,
     token_means,
 )
-
-
-class Block(nn.Module):
-    """Self-attention, then two convolutions over time (FastSpeech's feed-forward Transformer block)."""
-
-    def __init__(self, width: int, heads: int, inner: int, kernel: int, dropout: float) -> None:
-        super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = RotaryAttention(width, heads)
-        self.widen = nn.Conv1d(width, inner, kernel, padding=kernel // 2)
-        self.narrow = nn.Conv1d(inner, width, 1)
-        self.dropout = ByteDropout(dropout)
-
-    def forward(self, x: Tensor, mask: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
-        """(B, L, D), mask (B, L) -> (B, L, D)."""
-        x = x + self.dropout(self.attention(self.norm1(x), mask[:, None, None], table))
-        y = (self.norm2(x) * mask[..., None]).transpose(1, 2)
-        return x + self.dropout(self.narrow(F.silu(self.widen(y))).transpose(1, 2))
-
-
-class Stack(nn.Module):
-    """Blocks with rotary positions and a final LayerNorm."""
-
-    def __init__(
-        self, blocks: int, width: int, heads: int, inner: int, kernel: int, dropout: float
-    ) -> None:
-        super().__init__()
-        self.head_width = width // heads
-        self.blocks = nn.ModuleList(
-            Block(width, heads, inner, kernel, dropout) for _ in range(blocks)
-        )
-        self.norm = nn.LayerNorm(width)
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(B, L, D), mask (B, L) -> (B, L, D)."""
-        table = rotary_table(x.shape[1], self.head_width, x.device)
-        for block in self.blocks:
-            x = block(x, mask, table)
-        return self.norm(x)
+from espnet_ext.tts.blocks import Stack
+from espnet_ext.tts.inputs import known_numbers, require_room, with_eos
+from espnet_ext.tts.masks import masked_mean
 
 
 class VariancePredictor(nn.Module):
@@ -82,12 +47,6 @@ class VariancePredictor(nn.Module):
             x = conv((x * mask[..., None]).transpose(1, 2)).transpose(1, 2)
             x = self.dropout(norm(F.relu(x)))
         return self.out(x)[..., 0] * mask
-
-
-def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of (B, L, ...) over the true places of (B, L)."""
-    weight = mask.to(values.dtype).reshape(*mask.shape, *[1] * (values.dim() - 2)).expand_as(values)
-    return (values * weight).sum() / weight.sum()
 
 
 class AlignedFastSpeech(AbsTTS):
@@ -171,11 +130,6 @@ class AlignedFastSpeech(AbsTTS):
 
     # -- parts -----------------------------------------------------------------------------------------------
 
-    def _with_eos(self, text: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Append <sos/eos> to every text of (B, N - 1)."""
-        text = F.pad(text[:, : int(lengths.max())], (0, 1))
-        return text.scatter(1, lengths[:, None], self.eos), lengths + 1
-
     def _encode(
         self,
         text: Tensor,
@@ -188,7 +142,7 @@ class AlignedFastSpeech(AbsTTS):
         x = self.encoder(self.embed(text), mask)
         for module, given, name in ((self.speaker, sids, "sids"), (self.language, lids, "lids")):
             if module is not None:
-                x = x + module(_numbers(given, module.num_embeddings, name))[:, None]
+                x = x + module(known_numbers(given, module.num_embeddings, name))[:, None]
         if self.voice is not None:
             if spembs is None:
                 raise UserError(
@@ -234,9 +188,9 @@ class AlignedFastSpeech(AbsTTS):
         Returns:
             Loss, figures to be watched, weight (number of utterances).
         """
-        text, text_lengths = self._with_eos(text, text_lengths)
+        text, text_lengths = with_eos(text, text_lengths, self.eos)
         feats = feats[:, : int(feats_lengths.max())]
-        _require_room(text_lengths, feats_lengths)
+        require_room(text_lengths, feats_lengths)
         text_mask, mel_mask = length_mask(text_lengths), length_mask(feats_lengths)
         x = self._encode(text, text_mask, sids, lids, spembs)
         log_p = self.aligner(x, feats, text_mask, mel_mask, self.prior(text_lengths, feats_lengths))
@@ -246,7 +200,7 @@ class AlignedFastSpeech(AbsTTS):
         targets = self._targets(pitch, energy, path)
         stats = self._variance_losses(x, durations, targets, text_mask)
         x = self._adapt(x, targets.get("pitch"), targets.get("energy"))
-        stats["mel"] = _masked_mean((self._decode(x, path, mel_mask) - feats).abs(), mel_mask)
+        stats["mel"] = masked_mean((self._decode(x, path, mel_mask) - feats).abs(), mel_mask)
         stats |= self._alignment_losses(log_p, path, text_lengths, feats_lengths)
         loss = torch.stack(list(stats.values())).sum()
         found = {name: value.detach() for name, value in {"loss": loss, **stats}.items()}
@@ -269,14 +223,14 @@ class AlignedFastSpeech(AbsTTS):
         """Mean squared errors per token; log durations as log(1 + frames)."""
         predictors = {"pitch": self.pitch, "energy": self.energy}
         losses = {
-            "duration": _masked_mean(
+            "duration": masked_mean(
                 (self.duration(x.detach(), mask) - durations.float().log1p()).square(), mask
             )
         }
         for name, target in targets.items():
             predictor = predictors[name]
             assert predictor is not None
-            losses[name] = _masked_mean((predictor(x, mask) - target).square(), mask)
+            losses[name] = masked_mean((predictor(x, mask) - target).square(), mask)
         return losses
 
     def _alignment_losses(
@@ -289,13 +243,12 @@ class AlignedFastSpeech(AbsTTS):
         }
 
     def _binarise_loss(self, log_p: Tensor, path: Tensor) -> Tensor:
-        """-log probability of the hard path, a mean over frames (paper, eq. 7)."""
+        """Counts the updates; 0 until the soft alignment has formed."""
         if self.training:
             self.updates += 1
         if int(self.updates) < self.binarise_after:
             return log_p.new_zeros(())
-        chosen = log_p.clamp(min=-30.0) * path
-        return -self.binarise_weight * chosen.sum() / path.sum()
+        return self.binarise_weight * binarise_loss(log_p, path)
 
     # -- synthesis -------------------------------------------------------------------------------------------
 
@@ -325,7 +278,7 @@ class AlignedFastSpeech(AbsTTS):
             raise UserError(
                 "this model aligns by itself in training; use_teacher_forcing must be false"
             )
-        ids, lengths = self._with_eos(text[None], torch.tensor([len(text)], device=text.device))
+        ids, lengths = with_eos(text[None], torch.tensor([len(text)], device=text.device), self.eos)
         mask = length_mask(lengths)
         x = self._encode(ids, mask, sids, lids, None if spembs is None else spembs[None])
         durations = (alpha * self.duration(x, mask).expm1()).round().long().clamp(min=1)
@@ -336,24 +289,3 @@ class AlignedFastSpeech(AbsTTS):
         found = {"feat_gen": mel[0], "duration": durations[0]}
         extra = (("pitch", pitch), ("energy", energy))
         return {**found, **{name: values[0] for name, values in extra if values is not None}}
-
-
-def _numbers(given: Tensor | None, known: int, name: str) -> Tensor:
-    """Speakers' or languages' numbers (B,), all of them known."""
-    found = None if given is None else given.view(-1)
-    if found is None or bool(((found < 0) | (found >= known)).any()):
-        what = "none" if found is None else str(int(found.max()))
-        raise UserError(
-            f"{name}: found {what}, expected numbers from 0 to {known - 1} (utt2{name[:-1]} of the data directory); "
-            f"the number of voices is tts_conf's {'spks' if name == 'sids' else 'langs'}"
-        )
-    return found
-
-
-def _require_room(text_lengths: Tensor, mel_lengths: Tensor) -> None:
-    if bool((text_lengths > mel_lengths).any()):
-        worst = int((text_lengths - mel_lengths).argmax())
-        raise UserError(
-            f"found an utterance of {int(text_lengths[worst])} tokens in {int(mel_lengths[worst])} mel frames, "
-            "expected a frame or more a token: filter such utterances out (filter_data), or lower n_shift"
-        )

@@ -121,6 +121,11 @@ def forward_sum_loss(log_p: Tensor, text_lengths: Tensor, mel_lengths: Tensor) -
     )
 
 
+def binarise_loss(log_p: Tensor, path: Tensor) -> Tensor:
+    """-log probability of the hard path, a mean over frames (paper, eq. 7); (B, T, N) both."""
+    return -(log_p.clamp(min=-30.0) * path).sum() / path.sum()
+
+
 def best_durations(log_p: Tensor, text_lengths: Tensor, mel_lengths: Tensor) -> Tensor:
     """Frames of each token on the most likely monotonic path that visits every token (Viterbi).
 
@@ -168,3 +173,28 @@ def hard_path(durations: Tensor, frames: int) -> Tensor:
 def token_means(values: Tensor, path: Tensor) -> Tensor:
     """Mean of frame values (B, T, K) over each token's frames of a hard path (B, T, N) -> (B, N, K)."""
     return path.transpose(1, 2) @ values / path.sum(1)[..., None].clamp(min=1.0)
+
+
+def frame_tokens(durations: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+    """Which token each frame speaks, and where in it the frame is: the length regulator, without a matrix.
+
+    Args:
+        durations: (B, N) int64; not all of a row are 0.
+        frames: T, no fewer than the longest row has.
+
+    Returns:
+        (B, T) int64 and (B, T): the token's number, and that number - 1/2 at the token's beginning, + 1/2 at its end.
+        Frames behind an utterance's end are of its last spoken token.
+    """
+    ends = durations.cumsum(1)
+    t = torch.arange(frames, device=durations.device).expand(len(durations), -1)
+    t = torch.minimum(t, ends[:, -1:] - 1)
+    number = torch.searchsorted(ends, t.contiguous(), right=True)
+    lasts = durations.gather(1, number)
+    within = (t - (ends.gather(1, number) - lasts) + 0.5) / lasts
+    return number, number + within - 0.5
+
+
+def spread(tokens: Tensor, number: Tensor) -> Tensor:
+    """Values (B, N, D) of tokens to the frames that speak them; number (B, T) -> (B, T, D)."""
+    return tokens.gather(1, number[..., None].expand(-1, -1, tokens.shape[2]))

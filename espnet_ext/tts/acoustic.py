@@ -1,0 +1,338 @@
+"""The specification's acoustic model: text encoder, variance adaptor, decoder with cross-attention.
+
+A FastSpeech 2 (Ren et al. 2021) whose alignment is learned with it (Badlani et al. 2022), whose pitch is predicted
+with its gaps, and whose decoder looks back at the text. Letters in shapes: B batch, N tokens (with the final
+<sos/eos>), T mel frames, M mel bins, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from espnet2.tts.abs_tts import AbsTTS
+from torch import Tensor
+from torch.nn import functional as F
+
+from espnet_ext.asr.blocks import length_mask
+from espnet_ext.errors import UserError
+from espnet_ext.tts.adaptor import Adaptor
+from espnet_ext.tts.alignment import (
+    Aligner,
+    Prior,
+    best_durations,
+    binarise_loss,
+    forward_sum_loss,
+    hard_path,
+)
+from espnet_ext.tts.contour import ContourOptions
+from espnet_ext.tts.controls import Control, Controls, read_controls
+from espnet_ext.tts.decoder import DecoderOptions, make_decoder
+from espnet_ext.tts.duration import DurationOptions
+from espnet_ext.tts.inputs import require_context, require_room, require_tokens, with_eos
+from espnet_ext.tts.options import read_options
+from espnet_ext.tts.text_encoder import EncoderOptions, TextEncoder
+from espnet_ext.tts.voices import Voices
+
+Conf = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class AlignmentOptions:
+    """How durations are found in training.
+
+    Attributes:
+        learned: align by itself; without, `durations` come with the data (MFA, a teacher).
+        weight: of the forward-sum loss.
+        binarise_weight: of that which makes the alignment hard.
+        binarise_after: updates before it begins; a soft alignment has to form first.
+    """
+
+    learned: bool = True
+    weight: float = 1.0
+    binarise_weight: float = 0.1
+    binarise_after: int = 1000
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A batch of utterances, spoken.
+
+    Attributes:
+        mel: (B, T, M), normalised; 0 behind an utterance's end.
+        frames: (B,), the lengths.
+        durations: (B, N), in frames.
+        contours: pitch (log F0 in Hz, 0 = no voice) and energy (amplitude), each (B, N) or (B, T).
+    """
+
+    mel: Tensor
+    frames: Tensor
+    durations: Tensor
+    contours: dict[str, Tensor]
+
+
+class AcousticModel(AbsTTS):
+    """Text to mel, trained from text and audio alone.
+
+    Pitch is to come as log F0 with 0 where there is no voice (`use_continuous_f0: false`, `pitch_normalize: null`),
+    energy as amplitudes (`energy_normalize: null`): the model keeps their scale, so that a semitone is one.
+
+    Args:
+        idim: tokens; the last is <sos/eos>, which is appended to every text.
+        odim: M.
+        width: D, of what goes from the encoder through the adaptor to the decoder.
+        encoder, duration, pitch, energy, decoder, alignment: options of the parts: EncoderOptions, DurationOptions,
+            ContourOptions (twice), DecoderOptions, AlignmentOptions.
+        longest: most tokens and most mel frames of an utterance.
+        spks, langs: numbers of speakers and languages with a vector each; None = one.
+        spk_embed_dim: size of outside speaker embeddings; None = none.
+        use_gst: take the style of a recording (global style tokens).
+
+    Raises:
+        UserError: at training, for an utterance with more tokens than frames, or longer than `longest`.
+    """
+
+    def __init__(
+        self,
+        idim: int,
+        odim: int,
+        width: int = 256,
+        encoder: Conf | None = None,
+        duration: Conf | None = None,
+        pitch: Conf | None = None,
+        energy: Conf | None = None,
+        decoder: Conf | None = None,
+        alignment: Conf | None = None,
+        longest: int = 4096,
+        spks: int | None = None,
+        langs: int | None = None,
+        spk_embed_dim: int | None = None,
+        use_gst: bool = False,
+    ) -> None:
+        super().__init__()
+        self.eos, self.longest, self.use_gst = idim - 1, longest, use_gst
+        self.spks = spks if spks and spks > 1 else None
+        self.langs = langs if langs and langs > 1 else None
+        self.spk_embed_dim = spk_embed_dim
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+        self.encoder = TextEncoder(
+            idim, width, read_options(EncoderOptions, encoder, "encoder"), self.langs or 0
+        )
+        self.voices = Voices(width, odim, self.spks or 0, spk_embed_dim or 0, use_gst)
+        self.alignment = read_options(AlignmentOptions, alignment, "alignment")
+        self.aligner = Aligner(width, odim) if self.alignment.learned else None
+        self.prior = Prior()
+        self.adaptor = Adaptor(
+            width,
+            read_options(DurationOptions, duration, "duration"),
+            read_options(ContourOptions, pitch, "pitch"),
+            read_options(ContourOptions, energy, "energy"),
+            shortest=1.0 if self.alignment.learned else 0.0,
+        )
+        self.decoder: Any = make_decoder(
+            width, odim, read_options(DecoderOptions, decoder, "decoder")
+        )
+
+    def _encode(
+        self,
+        text: Tensor,
+        mask: Tensor,
+        sids: Tensor | None,
+        lids: Tensor | None,
+        spembs: Tensor | None,
+        feats: Tensor | None,
+        mel_mask: Tensor | None,
+    ) -> Tensor:
+        """(B, N) ids -> (B, N, D), the voice added."""
+        voice = self.voices(sids, spembs, feats, mel_mask)
+        x = self.encoder(text, mask, lids)
+        return x if voice is None else x + voice
+
+    # -- training --------------------------------------------------------------------------------------------
+
+    def forward(
+        self,
+        text: Tensor,
+        text_lengths: Tensor,
+        feats: Tensor,
+        feats_lengths: Tensor,
+        durations: Tensor | None = None,
+        pitch: Tensor | None = None,
+        energy: Tensor | None = None,
+        sids: Tensor | None = None,
+        lids: Tensor | None = None,
+        spembs: Tensor | None = None,
+        **ignored: Any,
+    ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """Losses of a batch.
+
+        Args:
+            text: (B, N - 1) token ids, text_lengths: (B,).
+            feats: (B, T, M) normalised log-mel, feats_lengths: (B,).
+            durations: (B, N - 1 or N), for a model that does not align by itself.
+            pitch, energy: (B, T, 1), see above.
+            sids, lids: (B, 1); spembs: (B, spk_embed_dim).
+
+        Returns:
+            Loss, figures to be watched, weight (number of utterances).
+        """
+        require_tokens(text, text_lengths, self.eos + 1)
+        text, text_lengths = with_eos(text, text_lengths, self.eos)
+        feats = feats[:, : int(feats_lengths.max())]
+        require_context(feats.shape[1], self.longest, "mel frames")
+        text_mask, mel_mask = length_mask(text_lengths), length_mask(feats_lengths)
+        x = self._encode(text, text_mask, sids, lids, spembs, feats, mel_mask)
+        if self.aligner is not None:
+            require_room(text_lengths, feats_lengths)
+            stats, found = self._align(x, feats, text_lengths, feats_lengths)
+        else:
+            stats, found = {}, _given(durations, text_lengths, feats_lengths)
+        frames, losses = self.adaptor.train_on(x, text_mask, mel_mask, found, pitch, energy)
+        stats |= losses | self.decoder.losses(frames, feats)
+        loss = torch.stack(list(stats.values())).sum()
+        watched = {name: value.detach() for name, value in {"loss": loss, **stats}.items()}
+        return loss, watched, torch.tensor(len(text), device=loss.device)
+
+    def _align(
+        self, x: Tensor, feats: Tensor, text_lengths: Tensor, feats_lengths: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Losses of the alignment, and durations (B, N) by it."""
+        assert self.aligner is not None
+        masks = length_mask(text_lengths), length_mask(feats_lengths)
+        log_p = self.aligner(x, feats, *masks, self.prior(text_lengths, feats_lengths))
+        durations = best_durations(log_p, text_lengths, feats_lengths)
+        path = hard_path(durations, feats.shape[1])
+        self.aligner.attn = path
+        if self.training:
+            self.updates += 1
+        options = self.alignment
+        losses = {
+            "forward_sum": options.weight * forward_sum_loss(log_p, text_lengths, feats_lengths),
+            "binarise": options.binarise_weight * binarise_loss(log_p, path),
+        }
+        if int(self.updates) < options.binarise_after:
+            losses["binarise"] = log_p.new_zeros(())
+        return losses, durations
+
+    # -- synthesis -------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def speak(
+        self,
+        text: Tensor,
+        text_lengths: Tensor,
+        controls: Controls | None = None,
+        sids: Tensor | None = None,
+        lids: Tensor | None = None,
+        spembs: Tensor | None = None,
+        feats: Tensor | None = None,
+        feats_lengths: Tensor | None = None,
+        noise_scale: float = 0.667,
+        noise_scale_dur: float = 0.8,
+    ) -> Spoken:
+        """Speak several texts at once.
+
+        Args:
+            text: (B, N - 1) token ids, text_lengths: (B,).
+            controls: of (B, N); None = as predicted.
+            sids, lids: (B,); spembs: (B, spk_embed_dim).
+            feats: (B, T', M) recordings whose style is taken, normalised; feats_lengths: (B,).
+            noise_scale, noise_scale_dur: deviation of what a flow draws for the mel and for durations.
+
+        Raises:
+            UserError: for texts without tokens or with unknown ones, speech longer than the context, an unknown
+                voice, or weights that give no numbers.
+        """
+        require_tokens(text, text_lengths, self.eos + 1)
+        require_context(int(text_lengths.max()), self.longest, "tokens")
+        text, text_lengths = with_eos(text, text_lengths, self.eos)
+        mask = length_mask(text_lengths)
+        heard = None if feats is None or feats_lengths is None else length_mask(feats_lengths)
+        x = self._encode(text, mask, sids, lids, spembs, feats, heard)
+        controls = controls or read_controls(mask, 1.0, 0.0, 1.0)
+        durations = self.adaptor.durations(x, mask, controls, noise_scale_dur)
+        require_context(int(durations.sum(1).max()), self.longest, "mel frames")
+        frames, contours = self.adaptor.speak(x, mask, durations, controls)
+        mel = self.decoder.generate(frames, noise_scale) * frames.mask[..., None]
+        if not bool(mel.isfinite().all()):
+            raise UserError(
+                "found NaN or infinity in the spectrogram, expected numbers: the weights are damaged or the "
+                "training diverged; take another checkpoint"
+            )
+        return Spoken(mel, durations.sum(1), durations, contours)
+
+    def inference(
+        self,
+        text: Tensor,
+        feats: Tensor | None = None,
+        alpha: Control = 1.0,
+        pitch_shift: Control = 0.0,
+        energy_factor: Control = 1.0,
+        sids: Tensor | None = None,
+        lids: Tensor | None = None,
+        spembs: Tensor | None = None,
+        noise_scale: float = 0.667,
+        noise_scale_dur: float = 0.8,
+        use_teacher_forcing: bool = False,
+        **ignored: Any,
+    ) -> dict[str, Tensor]:
+        """Speak one text.
+
+        Args:
+            text: (N - 1,) token ids.
+            feats: (T', M), a recording whose style is taken, where the model has style tokens.
+            alpha: length against the predicted one, > 1 is slower: one for all, or for each token.
+            pitch_shift: semitones, likewise.
+            energy_factor: of the amplitude, likewise.
+            sids, lids: (1,); spembs: (spk_embed_dim,).
+            noise_scale, noise_scale_dur: see `speak`.
+            use_teacher_forcing: part of ESPnet's interface; must be False.
+
+        Returns:
+            feat_gen (T, M) normalised mel, duration (N,), pitch and energy (N,) or (T,) where predicted.
+        """
+        if use_teacher_forcing:
+            raise UserError(
+                "this model aligns by itself in training; use_teacher_forcing must be false"
+            )
+        lengths = torch.tensor([len(text)], device=text.device)
+        mask = text.new_ones(1, len(text) + 1, dtype=torch.bool)
+        spoken = self.speak(
+            text[None],
+            lengths,
+            read_controls(mask, alpha, pitch_shift, energy_factor),
+            sids,
+            lids,
+            None if spembs is None else spembs.reshape(1, -1),
+            None if feats is None else feats[None],
+            None if feats is None else lengths.new_tensor([len(feats)]),
+            noise_scale,
+            noise_scale_dur,
+        )
+        contours = {name: values[0] for name, values in spoken.contours.items()}
+        return {"feat_gen": spoken.mel[0], "duration": spoken.durations[0], **contours}
+
+
+def _given(durations: Tensor | None, text_lengths: Tensor, feats_lengths: Tensor) -> Tensor:
+    """Durations that came with the data, (B, N).
+
+    Raises:
+        UserError: if there are none, or they do not add up to the utterances' frames.
+    """
+    if durations is None:
+        raise UserError(
+            "found no durations in the data, expected them as this model does not align by itself; "
+            "or set tts_conf's alignment: {learned: true}"
+        )
+    tokens = int(text_lengths.max())
+    found = F.pad(durations.long(), (0, max(0, tokens - durations.shape[1])))[:, :tokens]
+    wrong = found.sum(1) != feats_lengths
+    if bool(wrong.any()):
+        worst = int(wrong.long().argmax())
+        raise UserError(
+            f"found durations of {int(found.sum(1)[worst])} frames for an utterance of {int(feats_lengths[worst])}, "
+            "expected as many: were they made with another hop length or other tokens?"
+        )
+    return found
