@@ -275,6 +275,9 @@ class AcousticModel(AbsTTS):
         spembs: Tensor | None = None,
         noise_scale: float = 0.667,
         noise_scale_dur: float = 0.8,
+        durations: Tensor | None = None,
+        pitch: Tensor | None = None,
+        energy: Tensor | None = None,
         use_teacher_forcing: bool = False,
         **ignored: Any,
     ) -> dict[str, Tensor]:
@@ -288,16 +291,18 @@ class AcousticModel(AbsTTS):
             energy_factor: of the amplitude, likewise.
             sids, lids: (1,); spembs: (spk_embed_dim,).
             noise_scale, noise_scale_dur: see `speak`.
-            use_teacher_forcing: part of ESPnet's interface; must be False.
+            durations, pitch, energy: (N,), (T, 1), (T, 1) of the text's recording, for use_teacher_forcing.
+            use_teacher_forcing: take timing, pitch and energy from the recording, whose mel is `feats` (T, M).
 
         Returns:
             feat_gen (T, M) normalised mel, duration (N,), pitch and energy (N,) or (T,) where predicted.
         """
-        if use_teacher_forcing:
-            raise UserError(
-                "this model aligns by itself in training; use_teacher_forcing must be false"
-            )
         lengths = torch.tensor([len(text)], device=text.device)
+        if use_teacher_forcing:
+            recorded = [
+                None if x is None else x[None] for x in (feats, durations, pitch, energy, spembs)
+            ]
+            return self._follow(text[None], lengths, noise_scale, sids, lids, *recorded)
         mask = text.new_ones(1, len(text) + 1, dtype=torch.bool)
         spoken = self.speak(
             text[None],
@@ -313,6 +318,35 @@ class AcousticModel(AbsTTS):
         )
         contours = {name: values[0] for name, values in spoken.contours.items()}
         return {"feat_gen": spoken.mel[0], "duration": spoken.durations[0], **contours}
+
+    @torch.no_grad()
+    def _follow(
+        self,
+        text: Tensor,
+        text_lengths: Tensor,
+        noise_scale: float,
+        sids: Tensor | None,
+        lids: Tensor | None,
+        feats: Tensor | None,
+        durations: Tensor | None,
+        pitch: Tensor | None,
+        energy: Tensor | None,
+        spembs: Tensor | None,
+    ) -> dict[str, Tensor]:
+        """`inference` with a recording's timing, pitch and energy, as training has them; a batch of one."""
+        if feats is None:
+            raise UserError("found no feats, expected the recording's for use_teacher_forcing")
+        text, text_lengths = with_eos(text, text_lengths, self.eos)
+        frames = text_lengths.new_tensor([feats.shape[1]])
+        mask, mel_mask = length_mask(text_lengths), length_mask(frames)
+        x = self._encode(text, mask, sids, lids, spembs, feats, mel_mask)
+        if self.aligner is not None:
+            require_room(text_lengths, frames)
+            found = self._align(x, feats, text_lengths, frames)[1]
+        else:
+            found = _given(durations, text_lengths, frames)
+        given, _ = self.adaptor.train_on(x, mask, mel_mask, found, pitch, energy)
+        return {"feat_gen": self.decoder.generate(given, noise_scale)[0], "duration": found[0]}
 
 
 def _given(durations: Tensor | None, text_lengths: Tensor, feats_lengths: Tensor) -> Tensor:

@@ -260,6 +260,9 @@ class AlignedFastSpeech(AbsTTS):
         sids: Tensor | None = None,
         lids: Tensor | None = None,
         spembs: Tensor | None = None,
+        feats: Tensor | None = None,
+        pitch: Tensor | None = None,
+        energy: Tensor | None = None,
         use_teacher_forcing: bool = False,
         **ignored: Any,
     ) -> dict[str, Tensor]:
@@ -269,18 +272,43 @@ class AlignedFastSpeech(AbsTTS):
             text: (N - 1,) token ids.
             alpha: length against the predicted one, > 1 is slower.
             sids, lids: (1,); spembs: (spk_embed_dim,).
-            use_teacher_forcing: part of ESPnet's interface; must be False.
+            feats, pitch, energy: (T, M), (T, 1), (T, 1) of the text's recording, for use_teacher_forcing.
+            use_teacher_forcing: take timing, pitch and energy from the recording.
 
         Returns:
             feat_gen (T, M) normalised mel, duration (N,), pitch (N,) and energy (N,) where predicted.
         """
-        if use_teacher_forcing:
-            raise UserError(
-                "this model aligns by itself in training; use_teacher_forcing must be false"
-            )
         ids, lengths = with_eos(text[None], torch.tensor([len(text)], device=text.device), self.eos)
         mask = length_mask(lengths)
         x = self._encode(ids, mask, sids, lids, None if spembs is None else spembs[None])
+        if use_teacher_forcing:
+            return self._follow(x, mask, feats, pitch, energy)
+        return self._speak(x, mask, alpha)
+
+    def _follow(
+        self,
+        x: Tensor,
+        mask: Tensor,
+        feats: Tensor | None,
+        pitch: Tensor | None,
+        energy: Tensor | None,
+    ) -> dict[str, Tensor]:
+        """`inference` with a recording's timing, pitch and energy; x (1, N, D), mask (1, N)."""
+        if feats is None:
+            raise UserError("found no feats, expected the recording's for use_teacher_forcing")
+        tokens, frames = mask.sum(1), mask.new_full((1,), len(feats), dtype=torch.int64)
+        require_room(tokens, frames)
+        mel_mask = length_mask(frames)
+        log_p = self.aligner(x, feats[None], mask, mel_mask, self.prior(tokens, frames))
+        durations = best_durations(log_p, tokens, frames)
+        path = hard_path(durations, len(feats))
+        tracks = [None if track is None else track[None] for track in (pitch, energy)]
+        given = self._targets(tracks[0], tracks[1], path)
+        x = self._adapt(x, given.get("pitch"), given.get("energy"))
+        return {"feat_gen": self._decode(x, path, mel_mask)[0], "duration": durations[0]}
+
+    def _speak(self, x: Tensor, mask: Tensor, alpha: float) -> dict[str, Tensor]:
+        """`inference` with what is predicted; x (1, N, D), mask (1, N)."""
         durations = (alpha * self.duration(x, mask).expm1()).round().long().clamp(min=1)
         pitch = None if self.pitch is None else self.pitch(x, mask)
         energy = None if self.energy is None else self.energy(x, mask)

@@ -180,12 +180,28 @@ def test_controls_reach_single_tokens(acoustic, kind):
         ({"alpha": 0.0}, "alpha: found 0, expected 0.05 to 20"),
         ({"pitch_shift": float("nan")}, "pitch_shift: found nan"),
         ({"energy_factor": [1.0, -1.0, 1.0]}, "energy_factor: found -1"),
-        ({"use_teacher_forcing": True}, "use_teacher_forcing must be false"),
+        ({"use_teacher_forcing": True}, "found no feats"),
     ],
 )
 def test_controls_out_of_range_are_said(acoustic, options, words):
     with pytest.raises(UserError, match=words):
         acoustic().inference(torch.tensor([2, 3, 4]), **options)
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_teacher_forcing_gives_what_training_compares(acoustic, batch, learned):
+    """A recording's timing, pitch and energy: as many frames as it has, at the distance that the loss says."""
+    speaker = acoustic(alignment={"learned": learned})
+    one = {name: batch[name][:1] for name in ("text", "text_lengths", "feats_lengths")}
+    tracks = {name: batch[name][:1, :15] for name in ("feats", "pitch", "energy")}
+    tracks |= {} if learned else {"durations": torch.tensor([[3, 4, 1, 5, 2]])}
+    with torch.no_grad():
+        stats = speaker(**one, **tracks)[1]
+    alone = {name: track[0] for name, track in tracks.items()}
+    found = speaker.inference(batch["text"][0], **alone, use_teacher_forcing=True)
+    assert found["feat_gen"].shape == (15, 6) and int(found["duration"].sum()) == 15
+    distance = (found["feat_gen"] - tracks["feats"][0]).abs().mean()
+    assert float(distance) == pytest.approx(float(stats["mel"]), abs=1e-5)
 
 
 # -- wild input --------------------------------------------------------------------------------------------------

@@ -156,9 +156,20 @@ def test_more_tokens_than_frames():
         model()(**given)
 
 
-def test_teacher_forcing_is_refused():
-    with pytest.raises(UserError, match="use_teacher_forcing must be false"):
-        model().inference(torch.tensor([2]), use_teacher_forcing=True)
+def test_teacher_forcing_gives_what_training_compares():
+    """A recording's timing, pitch and energy: as many frames as it has, at the distance that the loss says."""
+    speaker, given = model(), batch()
+    one = {name: given[name][:1] for name in ("text", "text_lengths", "feats_lengths")}
+    tracks = {name: given[name][:1, :15] for name in ("feats", "pitch", "energy")}
+    with torch.no_grad():
+        stats = speaker(**one, **tracks)[1]
+    alone = {name: track[0] for name, track in tracks.items()}
+    found = speaker.inference(given["text"][0], **alone, use_teacher_forcing=True)
+    assert found["feat_gen"].shape == (15, 6) and int(found["duration"].sum()) == 15
+    distance = (found["feat_gen"] - tracks["feats"][0]).abs().mean()
+    assert float(distance) == pytest.approx(float(stats["mel"]), abs=1e-5)
+    with pytest.raises(UserError, match="found no feats"):
+        speaker.inference(torch.tensor([2]), use_teacher_forcing=True)
 
 
 @pytest.mark.slow
