@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from espnet_ext.audio.read import read
 from espnet_ext.datadir import read_table
+from espnet_ext.errors import UserError
 from espnet_ext.files import write_text
-from espnet_ext.inference.nbest import to_line
+from espnet_ext.inference.nbest import confidence_line, detail_line, to_line
+from espnet_ext.inference.results import Recognition
 from espnet_ext.inference.shares import Share, run_key, share_of
+from espnet_ext.inference.sounds import sound_or_error, windows
 from espnet_ext.inference.speech2text import Speech2Text
 from espnet_ext.machine import hardware
 from espnet_ext.progress import progress
 from espnet_ext.train.config import check_keys, load_yaml
-
-#: Utterances, and seconds of sound, that are read before they are recognised together: enough to find many of like
-#: length, and little enough to hold.
-_WINDOW, _SECONDS = 128, 900.0
 
 
 def read_options(path: Path | None, cls: Any) -> Any:
@@ -37,25 +33,6 @@ def read_options(path: Path | None, cls: Any) -> Any:
     return cls(**found)
 
 
-def _windows(
-    entries: Iterable[tuple[str, str]],
-) -> Iterator[tuple[list[str], list[np.ndarray], list[int]]]:
-    """Utterances with their sound, as many at a time as are recognised together: ids, samples, rates."""
-    utts: list[str] = []
-    speeches: list[np.ndarray] = []
-    rates: list[int] = []
-    seconds = 0.0
-    for utt, entry in entries:
-        samples, rate = read(entry, utt)
-        utts, speeches, rates = [*utts, utt], [*speeches, samples], [*rates, rate]
-        seconds += len(samples) / rate
-        if len(utts) == _WINDOW or seconds >= _SECONDS:
-            yield utts, speeches, rates
-            utts, speeches, rates, seconds = [], [], [], 0.0
-    if utts:
-        yield utts, speeches, rates
-
-
 def decode_sets(
     recogniser: Speech2Text, data: Path, sets: Sequence[str], output: Path, job: int, jobs: int
 ) -> None:
@@ -65,34 +42,68 @@ def decode_sets(
         recogniser: a loaded model.
         data: directory of the sets' data directories.
         sets: their names.
-        output: receives `SET/{text,token,score,rtf,hardware}` and, if there is more than one hypothesis, `SET/nbest`:
-            a line of JSON an utterance, see `inference.nbest`. `rtf` is that of the utterances recognised together.
+        output: receives `SET/{text,token,score,confidence,detail,rtf,hardware}` and, if there is more than one
+            hypothesis, `SET/nbest`: a line of JSON an utterance, see `inference.nbest`. `rtf` is that of the utterances
+            recognised together.
         job, jobs: the share.
+
+    Raises:
+        UserError: at the end, if utterances could not be read; they are empty, and all others are written.
     """
+    broken: list[str] = []
     for name in sets:
         every = sorted(read_table(data / name / "wav.scp").items())
         share = Share(output / name, run_key([], recogniser.identity, every), job, jobs)
         entries = share_of(every, job, jobs)
-        tables: dict[str, dict[str, str]] = {"text": {}, "token": {}, "score": {}, "rtf": {}}
         shown = progress(entries, len(entries), f"decode {name}")
-        for utts, speeches, rates in _windows(shown):
-            if recogniser.rate not in (None, rates[0]) and not tables["text"]:
-                given = (name, rates[0], recogniser.rate)
-                logging.warning("%s: audio at %d Hz is resampled to the model's %d Hz", *given)
+        sounds = (sound_or_error(entry, utt=utt) for utt, entry in shown)
+        tables: dict[str, dict[str, str]] = {table: {} for table in _TABLES}
+        utts = iter([utt for utt, _ in entries])
+        for window in windows(sounds):
+            _warn_of_rate(recogniser, name, window[0].rate, first=not tables["text"])
             started = time.monotonic()
-            lists = recogniser.many(speeches, rates)
+            found = recogniser.together(window)
             spent = time.monotonic() - started
-            seconds = sum(max(len(s), 1) / r for s, r in zip(speeches, rates, strict=True))
-            for utt, found in zip(utts, lists, strict=True):
-                best = found[0]
-                tables["text"][utt] = best.text.strip()
-                tables["token"][utt] = " ".join(best.tokens)
-                tables["score"][utt] = f"{best.score:.4f}"
-                if recogniser.options.nbest > 1:
-                    tables.setdefault("nbest", {})[utt] = to_line(found)
-                tables["rtf"][utt] = f"{spent / seconds:.4f}"
+            seconds = sum(max(len(s.samples), 1) / (s.rate or 16000) for s in window)
+            for one in found:
+                broken += [one.error] if one.error else []
+                _note(tables, next(utts), one, spent / seconds, recogniser.options.nbest > 1)
         share.write(tables)
         write_text(output / name / "hardware", _machine(recogniser, jobs) + "\n")
+    if broken:
+        raise UserError(
+            f"found {len(broken)} utterances that cannot be read (they are written empty, the others as recognised); "
+            f"the first: {broken[0]}"
+        )
+
+
+#: What is written of each utterance, and `nbest`.
+_TABLES = ("text", "token", "score", "confidence", "detail", "rtf")
+
+
+def _note(
+    tables: dict[str, dict[str, str]], utt: str, found: Recognition, rtf: float, lists: bool
+) -> None:
+    """Put one utterance into the tables; `lists`: with all of its hypotheses."""
+    best = found[0]
+    line = {
+        "text": best.text.strip(),
+        "token": " ".join(best.tokens),
+        "score": f"{best.score:.4f}",
+        "confidence": confidence_line(found),
+        "detail": detail_line(found),
+        "rtf": f"{rtf:.4f}",
+    }
+    if lists:
+        line["nbest"] = to_line(found.nbest)
+    for table, value in line.items():
+        tables.setdefault(table, {})[utt] = value
+
+
+def _warn_of_rate(recogniser: Speech2Text, name: str, rate: int | None, first: bool) -> None:
+    if first and rate is not None and recogniser.rate not in (None, rate):
+        given = (name, rate, recogniser.rate)
+        logging.warning("%s: audio at %d Hz is resampled to the model's %d Hz", *given)
 
 
 def _machine(recogniser: Speech2Text, jobs: int) -> str:

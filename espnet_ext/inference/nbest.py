@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from espnet_ext.datadir import read_table, write_table
 from espnet_ext.errors import UserError
-from espnet_ext.inference.speech2text import Hypothesis
+from espnet_ext.inference.results import Hypothesis, Piece, Recognition
 
 NBEST_FILE = "nbest"
 NBest = dict[str, list[Hypothesis]]
@@ -17,12 +16,16 @@ NBest = dict[str, list[Hypothesis]]
 
 def to_line(hypotheses: Sequence[Hypothesis]) -> str:
     """Hypotheses as they stand behind an utterance's id; scores have six digits behind the point."""
-    rows = []
-    for found in hypotheses:
-        row = asdict(found)
-        row["score"] = _rounded(found.score)
-        row["scores"] = {name: _rounded(score) for name, score in found.scores.items()}
-        rows.append(row)
+    rows = [
+        {
+            "text": found.text,
+            "tokens": found.tokens,
+            "token_ids": found.token_ids,
+            "score": _rounded(found.score),
+            "scores": {name: _rounded(score) for name, score in found.scores.items()},
+        }
+        for found in hypotheses
+    ]
     return json.dumps(rows, ensure_ascii=False)
 
 
@@ -78,8 +81,33 @@ def read_nbest(folder: Path) -> NBest:
     return found
 
 
+def detail_line(found: Recognition) -> str:
+    """Times and confidences of the best hypothesis, as JSON: rows of text, start, end (seconds or null), confidence."""
+
+    def rows(pieces: Sequence[Piece]) -> list[list[object]]:
+        return [[p.text, p.start, p.end, round(p.confidence, 4)] for p in pieces]
+
+    detail = {
+        "seconds": round(found.seconds, 3),
+        "confidence": round(found.confidence, 4),
+        "words": rows(found.words),
+        "tokens": rows(found.tokens),
+    }
+    return json.dumps(detail, ensure_ascii=False)
+
+
+def confidence_line(found: Recognition) -> str:
+    """A number a word, as score_asr reads it."""
+    return " ".join(f"{word.confidence:.4f}" for word in found.words)
+
+
 def write_nbest(folder: Path, lists: Mapping[str, Sequence[Hypothesis]]) -> None:
-    """Write the lists, and the best of each, as a decoding leaves them: `nbest`, `text`, `token`, `score`."""
+    """Write the lists, and the best of each, as a decoding leaves them: `nbest`, `text`, `token`, `score`.
+
+    `confidence` and `detail` of another best go.
+    """
+    for name in ("confidence", "detail"):
+        (folder / name).unlink(missing_ok=True)
     write_table(folder / NBEST_FILE, {utt: to_line(found) for utt, found in lists.items()})
     best = {utt: found[0] for utt, found in lists.items()}
     write_table(folder / "text", {utt: h.text.strip() for utt, h in best.items()})

@@ -3,123 +3,32 @@
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from espnet_ext.audio.resample import resample
 from espnet_ext.bridge.batched import batch_search
 from espnet_ext.bridge.external import find_scorer, neural_scorer, scorer_files
 from espnet_ext.bridge.load import load_model, text_pipeline
 from espnet_ext.bridge.search import Others, beam_search
 from espnet_ext.bridge.tasks import sampling_rate
-from espnet_ext.errors import UserError
+from espnet_ext.inference.confidence import Platt, described
+from espnet_ext.inference.options import DecodeOptions
+from espnet_ext.inference.results import NOTHING, Hypothesis, Recognition
 from espnet_ext.inference.shares import run_key
+from espnet_ext.inference.sounds import Given, Sound, as_heard, sound_of, sound_or_error, windows
+from espnet_ext.search.align import align
 from espnet_ext.search.batches import MOST, search_all
 
+__all__ = ["DecodeOptions", "Hypothesis", "Recognition", "Speech2Text"]
 
-@dataclass(frozen=True)
-class DecodeOptions:
-    """How to search; names and defaults are those of stock ESPnet's asr_inference.
-
-    Attributes:
-        beam_size: hypotheses kept at each step, >= 1.
-        ctc_weight: share of CTC against the attention decoder, 0 to 1.
-        lm_weight: weight of the language model's log probability.
-        ngram_weight: weight of the n-gram model's log probability, if there is one.
-        ilm_weight: how much of the log probability of the language that the recogniser was taught is taken away, >= 0:
-            of a model of that language if there is one (density ratio), else of the decoder without sound (ILME).
-        penalty: added for every token.
-        pre_beam_ratio: CTC scores only so many times `beam_size` tokens after each hypothesis, those that decoder and
-            language models like best. Where these know little (few data, a high `ctc_weight`) more of them find better
-            hypotheses; from the size of the token list on it scores all.
-        maxlenratio: longest output as a share of the encoder's frames; 0 = until hypotheses end by themselves.
-        minlenratio: shortest output, likewise.
-        normalize_length: rank by score per token.
-        nbest: hypotheses returned.
-        search: "batch", ours, of several utterances at once, or "stock", ESPnet's, of one, which finds the same. Models
-            that ours does not know (a recurrent decoder) are searched by stock's in any case.
-
-    Raises:
-        UserError: for a value that is none, or out of its range.
-    """
-
-    beam_size: int = 20
-    ctc_weight: float = 0.5
-    lm_weight: float = 1.0
-    ngram_weight: float = 0.3
-    ilm_weight: float = 0.0
-    penalty: float = 0.0
-    pre_beam_ratio: float = 1.5
-    maxlenratio: float = 0.0
-    minlenratio: float = 0.0
-    normalize_length: bool = False
-    nbest: int = 1
-    search: str = "batch"
-
-    def __post_init__(self) -> None:
-        if self.search not in ("batch", "stock"):
-            raise UserError(f"search: found {self.search!r}, expected batch or stock")
-        for name, value in vars(self).items():
-            if name == "search":
-                continue
-            kind, low, high = _RANGES.get(name, (float, -math.inf, math.inf))
-            fits = isinstance(value, (kind, int)) and isinstance(value, bool) == (kind is bool)
-            if not fits or not low <= value <= high:
-                wanted = (
-                    "true or false"
-                    if kind is bool
-                    else "a number"
-                    if kind is float
-                    else "a whole number"
-                )
-                bounds = (
-                    ""
-                    if kind is bool or low == -math.inf
-                    else f" from {low} to {high}".removesuffix(" to inf")
-                )
-                raise UserError(f"{name}: found {value!r}, expected {wanted}{bounds}")
-
-
-#: Kind of number, least and greatest value of options that have one.
-_RANGES: dict[str, tuple[type, float, float]] = {
-    "beam_size": (int, 1, math.inf),
-    "nbest": (int, 1, math.inf),
-    "ctc_weight": (float, 0, 1),
-    "ilm_weight": (float, 0, math.inf),
-    "pre_beam_ratio": (float, 1, math.inf),
-    "minlenratio": (float, 0, math.inf),
-    "normalize_length": (bool, 0, 1),
-}
-
-
-@dataclass(frozen=True)
-class Hypothesis:
-    """One recognised utterance.
-
-    Attributes:
-        text: as a person reads it.
-        tokens: units of the token list.
-        token_ids: their numbers.
-        score: weighted log probability; only differences mean something.
-        scores: its parts before weighting: "decoder", "ctc", "lm", "ngram", "ilm", "length_bonus" as far as they have
-            a weight.
-    """
-
-    text: str
-    tokens: tuple[str, ...]
-    token_ids: tuple[int, ...]
-    score: float
-    scores: Mapping[str, float] = field(default_factory=dict)
-
-
-_NOTHING = Hypothesis("", (), (), float("-inf"))
+#: Utterances whose best hypotheses are aligned together.
+_ALIGNED = 8
 
 
 class Speech2Text:
@@ -132,6 +41,9 @@ class Speech2Text:
         device: "cpu", "cuda", ...
         ngram: an n-gram model over the same tokens, or the folder of one.
         ilm: a model of the training transcripts, neural (folder) or n-gram; see DecodeOptions.ilm_weight.
+
+    Raises:
+        UserError: if the model lacks what the options ask for.
     """
 
     def __init__(
@@ -149,6 +61,7 @@ class Speech2Text:
         self.files = [p for p in (config, weights, lm_config, lm_weights) if p is not None]
         self.model, self.config = load_model("asr", config, weights, device)
         self.rate = sampling_rate("asr", self.config)
+        self.pipeline = text_pipeline(self.config)
         tokens = self.model.token_list
         others: dict[str, Any] = {}
         if lm_config is not None:
@@ -161,7 +74,6 @@ class Speech2Text:
         self.batched = self._batched(Others(**others))
         for name in ("beam_search", "batch_beam_search"):  # they tell every step
             logging.getLogger(f"espnet.nets.{name}").setLevel(logging.WARNING)
-        self.pipeline = text_pipeline(self.config)
 
     @classmethod
     def from_dir(
@@ -188,27 +100,46 @@ class Speech2Text:
             return None
         return batch_search(self.model, others, self.options)
 
-    def __call__(self, speech: np.ndarray, rate: int | None = None) -> list[Hypothesis]:
-        """Hypotheses, best first.
+    # -- what one calls --------------------------------------------------------------------------------------------
 
-        An utterance too short for the front end or the encoder, or with something in it that is no number, gives one
-        empty hypothesis.
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # a str is a sequence of str, too
+        self, speech: Given, rate: int | None = None
+    ) -> Recognition: ...
+
+    @overload
+    def __call__(self, speech: Sequence[Given], rate: int | None = None) -> list[Recognition]: ...
+
+    def __call__(
+        self, speech: Given | Sequence[Given], rate: int | None = None
+    ) -> Recognition | list[Recognition]:
+        """Recognise a file or an array, or each of a list of them.
+
+        What is too short for the front end or the encoder, or has something in it that is no number, gives one empty
+        hypothesis. In a list, what cannot be read gives one too, and says why in `error`.
 
         Args:
-            speech: (T,) or (T, C), float in [-1, 1] or integers; channels are mixed down unless the front end wants
-                them.
-            rate: in Hz; another one than the model's is resampled. None = the model's.
+            speech: a file of any format and rate; samples (T,) or (T, C), float in [-1, 1] or integers, whose channels
+                are mixed down unless the front end wants them; or a list of these.
+            rate: of arrays, in Hz; another one than the model's is resampled. None = the model's.
 
         Raises:
-            UserError: for an array of another form.
+            UserError: for a single file that cannot be read, or an array of another form.
         """
-        return self.many([speech], [rate])[0]
+        if isinstance(speech, str | Path | np.ndarray):
+            return self.together([sound_of(speech, rate)])[0]
+        return list(self.stream(speech, rate))
 
-    @torch.no_grad()
+    def stream(self, speeches: Iterable[Given], rate: int | None = None) -> Iterator[Recognition]:
+        """The same of any number, in order, as they come: no more than a quarter of an hour is held at once."""
+        sounds = (sound_or_error(given, rate) for given in speeches)
+        for window in windows(sounds, self.rate):
+            yield from self.together(window)
+
     def many(
         self, speeches: Sequence[np.ndarray], rates: Sequence[int | None] | None = None
-    ) -> list[list[Hypothesis]]:
-        """Hypotheses of each utterance, searched together; see `__call__`.
+    ) -> list[Recognition]:
+        """Arrays of different rates, all searched together; see `__call__`.
 
         Args:
             speeches: any number, of any lengths; all that the encoder makes of them is held at once.
@@ -218,24 +149,62 @@ class Speech2Text:
             UserError: for an array of another form.
         """
         rates = rates if rates is not None else [None] * len(speeches)
-        encoded = [self._encode(np.asarray(s), r) for s, r in zip(speeches, rates, strict=True)]
-        heard = [x for x in encoded if x is not None]
-        if self.batched is not None:
-            found = search_all(self.batched, heard, MOST // self.batched.options.beam_size)
-            lists = iter([[self._hypothesis(h.tokens, h) for h in hyps] for hyps in found])
-        else:
-            lists = iter([self._one_by_one(x) for x in heard])
-        return [[_NOTHING] if x is None else next(lists) or [_NOTHING] for x in encoded]
+        return self.together([sound_of(s, r) for s, r in zip(speeches, rates, strict=True)])
 
-    def _one_by_one(self, encoded: torch.Tensor) -> list[Hypothesis]:
+    @torch.no_grad()
+    def together(self, sounds: Sequence[Sound]) -> list[Recognition]:
+        """Recognise sounds, searched together; see inference.sounds."""
+        channels = getattr(self.model.frontend, "multichannel", False)
+        heard = [as_heard(sound, self.rate, channels) for sound in sounds]
+        seconds = [len(x) / (self.rate or 16000) for x in heard]
+        encoded = [self._encode(x) for x in heard]
+        there = [number for number, x in enumerate(encoded) if x is not None]
+        inside = [x for x in encoded if x is not None]
+        lists = self._hypotheses(inside)
+        self._describe(lists, inside, [seconds[number] for number in there])
+        found = dict(zip(there, lists, strict=True))
+        return [
+            Recognition(tuple(found.get(number) or [NOTHING]), seconds[number], sound.error)
+            for number, sound in enumerate(sounds)
+        ]
+
+    # -- how it is done --------------------------------------------------------------------------------------------
+
+    def _hypotheses(self, encoded: Sequence[Tensor]) -> list[list[Hypothesis]]:
+        """Of each utterance (T, D), best first; none where nothing ended."""
+        if self.batched is None:
+            return [self._one_by_one(x) for x in encoded]
+        found = search_all(self.batched, encoded, MOST // self.batched.options.beam_size)
+        return [[self._hypothesis(h.tokens, h) for h in hyps] for hyps in found]
+
+    def _one_by_one(self, encoded: Tensor) -> list[Hypothesis]:
         """Stock's search of one utterance (T, D)."""
         ratios = {"maxlenratio": self.options.maxlenratio, "minlenratio": self.options.minlenratio}
         found = self.search(x=encoded, **ratios)
         return [self._hypothesis(h.yseq[1:].tolist(), h) for h in found[: self.options.nbest]]
 
-    def _encode(self, speech: np.ndarray, rate: int | None) -> torch.Tensor | None:
+    def _describe(
+        self,
+        lists: list[list[Hypothesis]],
+        encoded: Sequence[Tensor],
+        seconds: Sequence[float],
+    ) -> None:
+        """Give the best hypothesis of each list its words, with times and confidences."""
+        platt = Platt(self.options.confidence_scale, self.options.confidence_shift)
+        full = [number for number, found in enumerate(lists) if found]
+        for begin in range(0, len(full), _ALIGNED):
+            some = full[begin : begin + _ALIGNED]
+            best = [lists[number][0].token_ids for number in some]
+            paths: Sequence[Any] = [None] * len(some)
+            if hasattr(self.model.ctc, "log_softmax"):
+                paths = align([self.model.ctc.log_softmax(encoded[n][None])[0] for n in some], best)
+            for number, path in zip(some, paths, strict=True):
+                frame = seconds[number] / len(encoded[number])
+                found = lists[number]
+                found[0] = described(found, path, frame, self.pipeline.text, platt)
+
+    def _encode(self, speech: np.ndarray) -> Tensor | None:
         """The encoder's output (T, D); None where there is nothing to recognise."""
-        speech = self._as_model_hears(speech, rate)
         if len(speech) <= self._window() // 2:
             return None
         samples = torch.as_tensor(speech, dtype=torch.float32, device=self.device)[None]
@@ -247,26 +216,11 @@ class Speech2Text:
             if type(error).__name__ != "TooShortUttError":
                 raise
             return None
-        found: torch.Tensor = (encoded[0] if isinstance(encoded, tuple) else encoded)[0]
+        found: Tensor = (encoded[0] if isinstance(encoded, tuple) else encoded)[0]
         if not bool(found.isfinite().all()):
             logging.warning("found sound that is no number (NaN or infinite): nothing recognised")
             return None
         return found
-
-    def _as_model_hears(self, speech: np.ndarray, rate: int | None) -> np.ndarray:
-        """(T,) float32 at the model's rate; (T, C) for a front end of several channels."""
-        if speech.ndim not in (1, 2) or (speech.ndim == 2 and speech.shape[1] > len(speech) > 0):
-            raise UserError(
-                f"found audio of shape {speech.shape}, expected (T,) or (T, C), time first: transpose it"
-            )
-        if np.issubdtype(speech.dtype, np.integer):
-            speech = speech / (np.iinfo(speech.dtype).max + 1.0)
-        speech = speech.astype(np.float32, copy=False)
-        if speech.ndim == 2 and not getattr(self.model.frontend, "multichannel", False):
-            speech = speech.mean(axis=1)
-        if rate is None or self.rate is None or rate == self.rate:
-            return speech
-        return resample(speech, rate, self.rate)
 
     def _window(self) -> int:
         """Samples of the front end's analysis, which reflects half of them at either end; 0 if unknown."""

@@ -132,11 +132,11 @@ def calibration_of(hyp_dir: Path, aligned: Mapping[str, Alignment]) -> Calibrati
     """Confidences that a decoder wrote for its words, judged.
 
     `confidence` holds, for each utterance, a number a word, or one for all of its words (also where there are as
-    many as tokens: their geometric mean). Without that table, exp(score / (tokens + 1)): the search's mean
-    probability of a token.
+    many as tokens, or words before a cleaner changed them: their geometric mean). Without that table,
+    exp(score / (tokens + 1)): the search's mean probability of a token.
 
     Args:
-        hyp_dir: with `confidence`, else `score` and `token`.
+        hyp_dir: with `confidence`, else `score` and `token`; `text` tells how many words there were.
         aligned: utterance -> its alignment, in words.
 
     Returns:
@@ -145,20 +145,31 @@ def calibration_of(hyp_dir: Path, aligned: Mapping[str, Alignment]) -> Calibrati
     Raises:
         UserError: for values that are no probabilities, or of a wrong number.
     """
+    found = judged(hyp_dir, aligned)
+    return calibration(*found)
+
+
+def judged(hyp_dir: Path, aligned: Mapping[str, Alignment]) -> tuple[list[float], list[bool], str]:
+    """Confidence of each recognised word, whether it is right, and where confidences come from; see calibration_of."""
     path = hyp_dir / "confidence"
-    tokens = read_table(hyp_dir / "token", empty=True) if (hyp_dir / "token").is_file() else {}
+    token, text = (_written(hyp_dir / name) for name in ("token", "text"))
     if path.is_file():
         table, source = _read(path), "confidence"
     else:
         scores = numbers(hyp_dir / "score")
-        table = {u: [_of_score(s, tokens[u])] for u, s in scores.items() if u in tokens}
+        table = {u: [_of_score(s, token[u])] for u, s in scores.items() if u in token}
         source = "exp(score / tokens)"
     sure, right = list[float](), list[bool]()
     for utt, values in table.items():
         good = [op == "C" for op in aligned[utt].ops if op != "D"] if utt in aligned else []
-        sure += _per_word(values, len(good), len(tokens.get(utt, "").split()), path, utt)
+        others = [len(written.get(utt, "").split()) for written in (token, text)]
+        sure += _per_word(values, len(good), others, path, utt)
         right += good
-    return calibration(sure, right, source)
+    return sure, right, source
+
+
+def _written(path: Path) -> dict[str, str]:
+    return read_table(path, empty=True) if path.is_file() else {}
 
 
 def _of_score(score: float, tokens: str) -> float:
@@ -181,16 +192,17 @@ def _read(path: Path) -> dict[str, list[float]]:
 
 
 def _per_word(
-    values: Sequence[float], words: int, tokens: int, path: Path, utt: str
+    values: Sequence[float], words: int, others: Sequence[int], path: Path, utt: str
 ) -> list[float]:
+    """One a word, of as many or of one, or of `others`: tokens, or words as they were recognised."""
     if len(values) == words:
         return list(values)
-    if values and len(values) in (1, tokens):
+    if values and len(values) in (1, *others):
         logs = [math.log(max(value, _LEAST)) for value in values]
         return [math.exp(sum(logs) / len(logs))] * words
     if not words:
         return []
     raise UserError(
-        f"{path}: found {len(values)} numbers for {utt!r}, expected {words}, one a word (or {tokens}, one "
-        "a token, or one): decode again, and score without a --cleaner that changes the number of words"
+        f"{path}: found {len(values)} numbers for {utt!r}, expected {words}, one a word (or {others[0]}, one "
+        "a token, or one): decode again"
     )

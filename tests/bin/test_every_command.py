@@ -65,6 +65,7 @@ MISSING = {
     "collect_stats": [*TRAIN, "--task", "asr"],
     "asr_decode": ["data", "set", "--model_dir", "no", "--output_dir", "out"],
     "ngram_train": ["--tokens", "no", "--text", "no", "--output_dir", "out"],
+    "calibrate": ["no", "x", "--ref", "no", "--config", "no", "--output", "out"],
     "rescore": ["no", "--output_dir", "out"],
     "tune_weights": ["no", "x", "--ref", "no", "--config", "no", "--output", "out"],
     "compare_asr": ["no", "none", "nowhere"],

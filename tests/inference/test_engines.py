@@ -59,7 +59,7 @@ def test_what_is_not_speech_harms_nothing_beside_it(tiny, recogniser):
     silence, clip = np.zeros(6000, dtype=np.float32), samples[:400]
     given = [broken, samples, clip, np.zeros(0), silence, samples[:3000]]
     found = recogniser.many(given)
-    assert [h.text for h in found[0] + found[3]] == ["", ""]
+    assert [h.text for h in [*found[0], *found[3]]] == ["", ""]
     for one, sound in zip(found, given, strict=True):
         expected = recogniser(sound)
         assert [h.tokens for h in one] == [h.tokens for h in expected]

@@ -1,0 +1,89 @@
+"""What is given to a recogniser: files and arrays of any rate, as many at a time as are searched together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from espnet_ext.audio.read import read
+from espnet_ext.audio.resample import resample
+from espnet_ext.errors import UserError
+
+#: A file (or what stands in wav.scp), or samples (T,) or (T, C).
+Given = str | Path | np.ndarray
+#: Utterances, and seconds of sound, that are recognised together: enough to find many of like length, and little enough
+#: to hold.
+WINDOW, SECONDS = 128, 900.0
+
+
+def _silence() -> np.ndarray:
+    return np.zeros(0, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Samples, or why there are none.
+
+    Attributes:
+        samples: (T,) or (T, C), float in [-1, 1] or integers.
+        rate: in Hz; None = the model's.
+        error: what a person is told; then there are no samples.
+    """
+
+    samples: np.ndarray = field(default_factory=_silence)
+    rate: int | None = None
+    error: str | None = None
+
+
+def sound_of(given: Given, rate: int | None = None, utt: str = "") -> Sound:
+    """A sound, read if it is a file; `rate` is that of an array.
+
+    Raises:
+        UserError: if a file cannot be read, or an array has another form.
+    """
+    if isinstance(given, str | Path):
+        samples, found = read(str(given), utt)
+        return Sound(samples, found)
+    samples = np.asarray(given)
+    if samples.ndim not in (1, 2) or (samples.ndim == 2 and samples.shape[1] > len(samples) > 0):
+        raise UserError(
+            f"found audio of shape {samples.shape}, expected (T,) or (T, C), time first: transpose it"
+        )
+    return Sound(samples, rate)
+
+
+def sound_or_error(given: Given, rate: int | None = None, utt: str = "") -> Sound:
+    """The same, with the error in the sound: those beside it lose nothing."""
+    try:
+        return sound_of(given, rate, utt)
+    except UserError as error:
+        return Sound(error=str(error))
+
+
+def as_heard(sound: Sound, rate: int | None, channels: bool) -> np.ndarray:
+    """(T,) float32 at a model's rate (None: any); (T, C) where the model hears several channels."""
+    samples = sound.samples
+    if np.issubdtype(samples.dtype, np.integer):
+        samples = samples / (np.iinfo(samples.dtype).max + 1.0)
+    samples = samples.astype(np.float32, copy=False)
+    if samples.ndim == 2 and not channels:
+        samples = samples.mean(axis=1)
+    if sound.rate is None or rate is None or sound.rate == rate or not len(samples):
+        return samples
+    return resample(samples, sound.rate, rate)
+
+
+def windows(sounds: Iterable[Sound], rate: int | None = None) -> Iterator[list[Sound]]:
+    """As many at a time as are recognised together; `rate` is that of sounds without one."""
+    held, seconds = list[Sound](), 0.0
+    for sound in sounds:
+        held.append(sound)
+        seconds += len(sound.samples) / (sound.rate or rate or 16000)
+        if len(held) == WINDOW or seconds >= SECONDS:
+            yield held
+            held, seconds = [], 0.0
+    if held:
+        yield held
