@@ -1,7 +1,7 @@
 """Speak the texts of data directories with a trained model; a text may be SSML: <speak> ... </speak>.
 
-Of SSML these are spoken: break, s, p, sub, say-as, phoneme, prosody rate and volume. Pitch and emphasis are named in a
-warning.
+Of SSML these are spoken: break, s, p, sub, say-as, phoneme, prosody rate and volume; pitch and emphasis by models with
+control of single words (AcousticModel), else they are named in a warning.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--task", choices=("tts", "gan_tts"), default="tts", help="kind of model")
     what = "trained vocoder, e.g. ../voc1/exp/voc_x, or ParallelWaveGAN's checkpoint; default: Griffin-Lim"
     add("--vocoder", type=Path, help=what)
-    add("--config", type=Path, help="YAML with speed_control_alpha, griffin_lim_iters, ...")
+    add(
+        "--config",
+        type=Path,
+        help="YAML with speed_control_alpha, pitch_shift, griffin_lim_iters, ...",
+    )
     add(
         "--output_dir",
         type=Path,

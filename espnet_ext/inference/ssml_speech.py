@@ -11,9 +11,9 @@ import numpy as np
 from espnet_ext.errors import UserError
 from espnet_ext.text.arpabet import ipa_to_arpabet
 from espnet_ext.text.phonemes import ENGLISH, VITS, converter_name, word_space
-from espnet_ext.text.speech_plan import Pause, Piece, Plan, Run, plan
+from espnet_ext.text.speech_plan import Manner, Pause, Piece, Plan, Run, plan
 from espnet_ext.text.ssml import is_ssml, parse
-from espnet_ext.text.tokens import TextPipeline
+from espnet_ext.text.tokens import SPACE, TextPipeline
 
 if TYPE_CHECKING:
     from espnet_ext.inference.text2speech import Speech, Text2Speech
@@ -22,12 +22,15 @@ if TYPE_CHECKING:
 AUTO, ALWAYS = "auto", "always"
 
 
-def read_plans(texts: Sequence[tuple[str, str]], markup: str = AUTO) -> dict[str, Plan]:
+def read_plans(
+    texts: Sequence[tuple[str, str]], markup: str = AUTO, words: bool = False
+) -> dict[str, Plan]:
     """The plans of those texts that are SSML, by utterance; what cannot be spoken is said on stderr, once each.
 
     Args:
         texts: (utterance, text).
         markup: "auto" takes a text that begins with <speak> for SSML; "always" expects all to be SSML.
+        words: whether the model can be told how to speak single words.
 
     Raises:
         UserError: naming the utterance, if a document is malformed, or there is none where one is expected.
@@ -43,7 +46,7 @@ def read_plans(texts: Sequence[tuple[str, str]], markup: str = AUTO) -> dict[str
                 )
             continue
         try:
-            plans[utt] = plan(parse(text))
+            plans[utt] = plan(parse(text), words)
         except UserError as error:
             raise UserError(f"{utt}: {error}") from error
         for warning in plans[utt].warnings:
@@ -53,22 +56,36 @@ def read_plans(texts: Sequence[tuple[str, str]], markup: str = AUTO) -> dict[str
     return plans
 
 
-def piece_ids(pipeline: TextPipeline, piece: Piece) -> list[int]:
-    """Token ids of a piece; phonemes that are given take the place of their text.
+def piece_tokens(pipeline: TextPipeline, piece: Piece) -> tuple[list[int], list[Manner]]:
+    """Token ids of a piece and the manner of each; phonemes that are given take the place of their text.
+
+    Text of one manner is converted in one go, as what a word sounds like may depend on its neighbours.
 
     Raises:
-        UserError: if they are in another alphabet than the model's, or the model has no such phoneme.
+        UserError: if phonemes are in another alphabet than the model's, or the model has no such phoneme.
     """
+    alike = len({run.manner for run in piece.runs}) == 1
+    if alike and not any(run.phonemes for run in piece.runs):
+        ids = pipeline.ids(piece.text)
+        return ids, [piece.runs[0].manner] * len(ids)
     tokens: list[str] = []
-    space = word_space(pipeline.g2p) if pipeline.token_type == "phn" else None
-    if not any(run.phonemes for run in piece.runs):
-        return pipeline.ids(piece.text)
+    manners: list[Manner] = []
+    space = _space(pipeline)
     for number, run in enumerate(piece.runs):
         before = piece.runs[number - 1].text if number else ""
-        if tokens and space and (run.text[:1].isspace() or before[-1:].isspace()):
-            tokens.append(space)
-        tokens += _given(pipeline, run) if run.phonemes else pipeline.tokens(run.text.strip())
-    return pipeline.token_ids(tokens)
+        apart = run.text[:1].isspace() or before[-1:].isspace()
+        found = [space] if tokens and space and apart else []
+        found += _given(pipeline, run) if run.phonemes else pipeline.tokens(run.text.strip())
+        tokens += found
+        manners += [run.manner] * len(found)
+    return pipeline.token_ids(tokens), manners
+
+
+def _space(pipeline: TextPipeline) -> str | None:
+    """The token between words, where runs are joined that have none."""
+    if pipeline.token_type == "char":
+        return SPACE
+    return word_space(pipeline.g2p) if pipeline.token_type == "phn" else None
 
 
 def _given(pipeline: TextPipeline, run: Run) -> list[str]:
@@ -105,7 +122,7 @@ def speak_plan(speaker: Text2Speech, planned: Plan, conditions: dict[str, Any]) 
     """One waveform of all steps; mel and durations only of a single piece without pauses.
 
     Raises:
-        UserError: if nothing of it can be spoken, or see `piece_ids`.
+        UserError: if nothing of it can be spoken, or see `piece_tokens`.
     """
     from espnet_ext.inference.text2speech import Speech
 
@@ -122,9 +139,24 @@ def speak_plan(speaker: Text2Speech, planned: Plan, conditions: dict[str, Any]) 
         if isinstance(step, Pause):
             waves.append(np.zeros(round(step.seconds * speaker.rate), np.float32))
             continue
-        spoken = speaker.speak(piece_ids(speaker.pipeline, step), step.text, step.rate, conditions)
+        spoken = _speak_piece(speaker, step, conditions)
         waves.append(np.clip(spoken.wave * np.float32(10 ** (step.volume / 20)), -1.0, 1.0))
     assert spoken is not None
     if len(waves) == 1:
         return Speech(waves[0], spoken.rate, spoken.mel, spoken.durations)
     return Speech(np.concatenate(waves), spoken.rate, None, None)
+
+
+def _speak_piece(speaker: Text2Speech, piece: Piece, conditions: dict[str, Any]) -> Speech:
+    ids, manners = piece_tokens(speaker.pipeline, piece)
+    if len(set(manners)) == 1:
+        manners = manners[:1]
+    rates, semitones, loudness = (
+        [getattr(manner, name) for manner in manners] for name in ("rate", "semitones", "loudness")
+    )
+    rates = [piece.rate * rate for rate in rates]
+    if len(manners) == 1:
+        return speaker.speak(ids, piece.text, rates[0], conditions, semitones[0], loudness[0])
+    return speaker.speak(
+        ids, piece.text, rates or 1.0, conditions, semitones or 0.0, loudness or 1.0
+    )

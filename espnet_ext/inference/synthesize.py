@@ -46,7 +46,7 @@ def _spoken(
     conditions: Conditions,
     markup: str,
 ) -> Iterator[tuple[str, Speech]]:
-    plans = read_plans(texts, markup)  # all, before the first is spoken
+    plans = read_plans(texts, markup, speaker.has_words)  # all, before the first is spoken
     for utt, text in progress(texts, len(texts), f"synthesise {name}"):
         given = _given(conditions, utt)
         if utt in plans:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,9 @@ from espnet_ext.inference.ssml_speech import read_plans, speak_plan
 from espnet_ext.inference.vocoder import Vocoder
 from espnet_ext.text.ssml import is_ssml
 
+#: one value for all tokens, or one for each
+PerToken = float | Sequence[float]
+
 
 @dataclass(frozen=True)
 class SynthesisOptions:
@@ -27,12 +31,16 @@ class SynthesisOptions:
 
     Attributes:
         speed_control_alpha: length of the speech against the model's own, > 1 is slower.
+        pitch_shift: semitones above the model's own pitch, where the model has control of it.
+        energy_factor: of the amplitude that the voice has, where the model has control of it.
         griffin_lim_iters: iterations where no vocoder is part of the model.
         seed: of models that draw (VITS).
         noise_scale, noise_scale_dur: spread of what VITS draws.
     """
 
     speed_control_alpha: float = 1.0
+    pitch_shift: float = 0.0
+    energy_factor: float = 1.0
     griffin_lim_iters: int = 32
     seed: int = 777
     noise_scale: float = 0.667
@@ -67,7 +75,8 @@ class Text2Speech:
         vocoder: makes the waveform of a mel spectrogram; None = Griffin-Lim, where the model has no own.
 
     Raises:
-        UserError: if the vocoder reads other spectrograms than the model writes.
+        UserError: if the vocoder reads other spectrograms than the model writes, or the options ask for a control that
+            the model does not have.
     """
 
     def __init__(
@@ -84,6 +93,7 @@ class Text2Speech:
         self.model, self.config = load_model(task, config, weights, device)
         self.pipeline = text_pipeline(self.config)
         extract = self.model.feats_extract
+        self._check_controls()
         own_rate = getattr(self.model.tts, "fs", None)
         self.rate = int(own_rate or (extract.get_parameters()["fs"] if extract is not None else 0))
         self.vocoder: Vocoder | GriffinLim | None = None
@@ -125,17 +135,41 @@ class Text2Speech:
     @property
     def has_speed(self) -> bool:
         """Whether this model's speed can be chosen."""
-        return "alpha" in inspect.signature(self.model.tts.inference).parameters
+        return "alpha" in self._known
 
-    def _inference_options(self, rate: float = 1.0) -> dict[str, Any]:
+    @property
+    def has_words(self) -> bool:
+        """Whether this model can be told how fast, how high and how loud each word is spoken."""
+        return self._known >= {"alpha", "pitch_shift", "energy_factor"}
+
+    @cached_property
+    def _known(self) -> set[str]:
+        """The options of this model's `inference`."""
+        return set(inspect.signature(self.model.tts.inference).parameters)
+
+    def _check_controls(self) -> None:
+        for name in ("pitch_shift", "energy_factor"):
+            value, none = getattr(self.options, name), getattr(SynthesisOptions, name)
+            if value != none and name not in self._known:
+                raise UserError(
+                    f"{name}: found {value}, but this model ({type(self.model.tts).__name__}) has no such control; "
+                    f"expected {none}, or a model that has it, such as espnet_ext.tts.acoustic:AcousticModel"
+                )
+
+    def _inference_options(
+        self, rate: PerToken = 1.0, semitones: PerToken = 0.0, loudness: PerToken = 1.0
+    ) -> dict[str, Any]:
         """Those of our options that this model's `inference` knows."""
+        own = self.options
         offered = {
-            "alpha": self.options.speed_control_alpha / rate,
-            "noise_scale": self.options.noise_scale,
-            "noise_scale_dur": self.options.noise_scale_dur,
+            "alpha": _each(lambda r: own.speed_control_alpha / r, rate),
+            "pitch_shift": _each(lambda s: own.pitch_shift + s, semitones),
+            "energy_factor": _each(lambda f: own.energy_factor * f, loudness),
+            "noise_scale": own.noise_scale,
+            "noise_scale_dur": own.noise_scale_dur,
         }
-        known = inspect.signature(self.model.tts.inference).parameters
-        return {"use_teacher_forcing": False, **{k: v for k, v in offered.items() if k in known}}
+        known = {k: v for k, v in offered.items() if k in self._known}
+        return {"use_teacher_forcing": False, **known}
 
     def __call__(self, text: str, **conditions: Any) -> Speech:
         """Speak `text`; `conditions` are sids, lids, spembs for models with several voices.
@@ -146,12 +180,28 @@ class Text2Speech:
             UserError: if nothing of the text can be spoken, or its markup is malformed.
         """
         if is_ssml(text):
-            return speak_plan(self, read_plans([("SSML", text)])["SSML"], conditions)
+            plans = read_plans([("SSML", text)], words=self.has_words)
+            return speak_plan(self, plans["SSML"], conditions)
         return self.speak(self.pipeline.ids(text), text, 1.0, conditions)
 
     @torch.no_grad()
-    def speak(self, ids: list[int], text: str, rate: float, conditions: dict[str, Any]) -> Speech:
-        """Speak token ids; `text` is for messages, `rate` a factor of the speed where the model has one.
+    def speak(
+        self,
+        ids: list[int],
+        text: str,
+        rate: PerToken,
+        conditions: dict[str, Any],
+        semitones: PerToken = 0.0,
+        loudness: PerToken = 1.0,
+    ) -> Speech:
+        """Speak token ids.
+
+        Args:
+            ids: without <sos/eos>.
+            text: for messages.
+            rate: a factor of the speed where the model has one; for each token where it `has_words`.
+            conditions: sids, lids, spembs.
+            semitones, loudness: of pitch, and a factor of the amplitude, where it `has_words`.
 
         Raises:
             UserError: if there is no token.
@@ -161,7 +211,7 @@ class Text2Speech:
         torch.manual_seed(self.options.seed)
         tokens = torch.tensor(ids, device=self.device)
         conditions = {name: value.to(self.device) for name, value in conditions.items()}
-        options = self._inference_options(rate)
+        options = self._inference_options(rate, semitones, loudness)
         found = self.model.inference(text=tokens, **conditions, **options)
         mel = found.get("feat_gen_denorm", found.get("feat_gen"))
         if self.vocoder is not None:
@@ -178,3 +228,7 @@ class Text2Speech:
 
 def _array(tensor: torch.Tensor | None) -> np.ndarray | None:
     return None if tensor is None else tensor.cpu().numpy()
+
+
+def _each(change: Callable[[float], float], values: PerToken) -> float | list[float]:
+    return [change(v) for v in values] if isinstance(values, Sequence) else change(values)

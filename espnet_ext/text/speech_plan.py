@@ -1,16 +1,36 @@
 """Spans of SSML -> what a synthesiser does one after the other: pieces that it speaks in one go, and pauses.
 
-A new piece begins where the rate or the volume changes, and after a pause. Pitch and emphasis ask for control of
-each word, which the acoustic models here do not have: they are named in a warning and not spoken.
+A new piece begins after a pause. For a model that can be told how to speak each token, words of a piece differ in
+their manner; for any other, a new piece begins where the rate or the volume changes, too, and pitch and emphasis, which
+need control of single words, are named in a warning and not spoken.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from espnet_ext.text.say_as import KINDS, say_as
 from espnet_ext.text.ssml import Span
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How words are spoken, against the rest of their piece."""
+
+    rate: float = 1.0  # speed, as a factor
+    semitones: float = 0.0  # of pitch
+    loudness: float = 1.0  # amplitude, as a factor
+
+
+#: What levels of <emphasis> are: a stressed word is longer, higher and louder.
+EMPHASIS = {
+    "strong": Manner(0.8, 2.0, 1.4),
+    "moderate": Manner(0.9, 1.0, 1.2),
+    "none": Manner(),
+    "reduced": Manner(1.1, -1.0, 0.85),
+}
 
 
 @dataclass(frozen=True)
@@ -20,6 +40,7 @@ class Run:
     text: str  # with the white space around it
     phonemes: str = ""  # "" where the text is converted like any other
     alphabet: str = ""  # of the phonemes: ipa or x-arpabet
+    manner: Manner = Manner()
 
 
 @dataclass(frozen=True)
@@ -51,8 +72,13 @@ class Plan:
     warnings: tuple[str, ...]  # each names a tag
 
 
-def plan(spans: Iterable[Span]) -> Plan:
-    """The plan of a parsed document (`ssml.parse`)."""
+def plan(spans: Iterable[Span], words: bool = False) -> Plan:
+    """The plan of a parsed document (`ssml.parse`).
+
+    Args:
+        spans: of the document.
+        words: whether the model can be told how to speak single words.
+    """
     spans = list(spans)
     steps: list[Piece | Pause] = []
     for span in spans:
@@ -62,14 +88,40 @@ def plan(spans: Iterable[Span]) -> Plan:
             if isinstance(last, Pause):
                 seconds += steps.pop().seconds  # type: ignore[union-attr]
             steps.append(Pause(seconds))
-            continue
-        run = _run(span)
-        if isinstance(last, Piece) and (last.rate, last.volume) == (span.rate, span.volume):
-            steps[-1] = Piece((*last.runs, run), span.rate, span.volume)
+        elif isinstance(last, Piece) and _goes_on(last, span, words):
+            manner = _manner(span, last) if words else Manner()
+            steps[-1] = replace(last, runs=(*last.runs, replace(_run(span), manner=manner)))
         else:
-            steps.append(Piece((run,), span.rate, span.volume))
+            steps.append(_begin(span, words))
     spoken = [s for s in steps if isinstance(s, Pause) or any(c.isalnum() for c in s.text)]
-    return Plan(tuple(spoken), tuple(_warnings(spans)))
+    return Plan(tuple(spoken), tuple(_warnings(spans, words)))
+
+
+def _goes_on(piece: Piece, span: Span, words: bool) -> bool:
+    """Whether a span is spoken in one go with the piece before it."""
+    if words:  # silence is not spoken softly
+        return (piece.volume == -math.inf) == (span.volume == -math.inf)
+    return (piece.rate, piece.volume) == (span.rate, span.volume)
+
+
+def _begin(span: Span, words: bool) -> Piece:
+    piece = Piece((), 1.0 if words else span.rate, span.volume)
+    return replace(
+        piece, runs=(replace(_run(span), manner=_manner(span, piece) if words else Manner()),)
+    )
+
+
+def _manner(span: Span, piece: Piece) -> Manner:
+    """Of a span against its piece, emphasis included."""
+    added = EMPHASIS[span.emphasis]
+    louder = (
+        0.0 if span.volume == piece.volume else span.volume - piece.volume
+    )  # dB; both may be -inf
+    return Manner(
+        span.rate / piece.rate * added.rate,
+        span.pitch + added.semitones,
+        10 ** (louder / 20) * added.loudness,
+    )
 
 
 def _run(span: Span) -> Run:
@@ -82,11 +134,11 @@ def _run(span: Span) -> Run:
     return Run(before + said + (" " if span.text[-1:].isspace() else ""))
 
 
-def _warnings(spans: Sequence[Span]) -> list[str]:
+def _warnings(spans: Sequence[Span], words: bool) -> list[str]:
     found: list[str] = []
-    if any(span.pitch for span in spans):
+    if any(span.pitch for span in spans) and not words:
         found.append("<prosody pitch> is not spoken: this model has no control of pitch")
-    if any(span.emphasis != "none" for span in spans):
+    if any(span.emphasis != "none" for span in spans) and not words:
         found.append("<emphasis> is not spoken: this model has no control of single words")
     for kind in dict.fromkeys(s.say_as for s in spans if s.say_as and s.say_as not in KINDS):
         known = ", ".join(KINDS)

@@ -8,7 +8,7 @@ from espnet_ext.bin import tts_synthesize
 from espnet_ext.bin.command import call
 from espnet_ext.datadir import read_table
 from espnet_ext.errors import UserError
-from espnet_ext.inference.ssml_speech import piece_ids, read_plans
+from espnet_ext.inference.ssml_speech import piece_tokens, read_plans
 from espnet_ext.inference.text2speech import SynthesisOptions, Text2Speech
 from espnet_ext.text.phonemes import VITS
 from espnet_ext.text.speech_plan import Piece, Run
@@ -91,7 +91,7 @@ def test_broken_markup_is_one_line(data, tmp_path, capsys, text, options, words)
 
 def _ids(g2p, tokens, *runs):
     pipeline = TextPipeline("phn", ["<blank>", "<unk>", *tokens, "<sos/eos>"], g2p=g2p)
-    return [pipeline.token_list[i] for i in piece_ids(pipeline, Piece(runs))]
+    return [pipeline.token_list[i] for i in piece_tokens(pipeline, Piece(runs))[0]]
 
 
 def test_phonemes_take_the_place_of_their_text():

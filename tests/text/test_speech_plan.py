@@ -1,11 +1,13 @@
 """SSML as a plan for a synthesiser, and what say-as says."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from espnet_ext.text.say_as import KINDS, say_as
-from espnet_ext.text.speech_plan import Pause, Piece, Run, plan
+from espnet_ext.text.speech_plan import Manner, Pause, Piece, Run, plan
 from espnet_ext.text.ssml import parse
 
 
@@ -113,3 +115,44 @@ def test_no_word_is_lost_and_pauses_keep_their_length(inside):
     assert sum(s.seconds for s in found.steps if isinstance(s, Pause)) == pytest.approx(
         sum(s.break_s for s in spans)
     )
+
+
+# -- for models that can be told how to speak each word -----------------------------------------------------------
+
+
+def _words(inside):
+    return plan(parse(f"<speak>{inside}</speak>"), words=True)
+
+
+def test_words_of_a_piece_differ_in_their_manner():
+    found = _words(
+        'a <prosody rate="50%" pitch="+2st" volume="+6dB">b</prosody> <emphasis level="strong">c</emphasis> d'
+    )
+    (piece,) = found.steps
+    assert found.warnings == () and (piece.rate, piece.volume) == (1, 0)
+    by_text = {run.text.strip(): run.manner for run in piece.runs}
+    assert by_text["a"] == by_text["d"] == Manner()
+    assert by_text["b"] == Manner(0.5, 2.0, pytest.approx(10**0.3))
+    stressed = by_text["c"]
+    assert stressed.rate < 1 and stressed.semitones > 0 and stressed.loudness > 1
+
+
+def test_what_is_loud_as_a_whole_is_made_so_afterwards():
+    """The volume of a whole piece is exact; the model is asked where words differ."""
+    (piece,) = _words('<prosody volume="-20dB" pitch="-3st">a b</prosody>').steps
+    assert piece.volume == -20 and piece.runs[0].manner == Manner(1.0, -3.0, 1.0)
+
+
+def test_silence_parts_pieces():
+    found = _words('a <prosody volume="silent">b <emphasis>c</emphasis></prosody> d')
+    assert [(p.text, p.volume) for p in found.steps] == [("a", 0), ("b c", -math.inf), ("d", 0)]
+
+
+@given(st.lists(INSIDE, max_size=5).map("".join))
+def test_no_word_is_lost_in_manners(inside):
+    spans = parse(f"<speak>{inside}</speak>")
+    planned, plain = (
+        "".join(s.text for s in plan(spans, words).steps if isinstance(s, Piece))
+        for words in (True, False)
+    )
+    assert [c for c in planned if c.isalnum()] == [c for c in plain if c.isalnum()]
