@@ -30,16 +30,11 @@ from espnet_ext.bridge.asr_model import ESPnetASRModel, force_gatherable
 from espnet_ext.errors import UserError
 
 
-def _is_first_process() -> bool:
-    there = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return not there or torch.distributed.get_rank() == 0
-
-
 class HybridModel(ESPnetASRModel):
     """ESPnet's hybrid model with more objectives and with weights that change in training.
 
-    A schedule counts updates in the buffer `updates`: a training batch that finds no gradients begins one. Of several
-    processes the first alone counts, as each update has a batch of its; they add up what their counters gain.
+    A schedule has the number of updates in the buffer `updates`. Our training says how many are done (`begin_update`);
+    where nobody does, a training batch that finds no gradients begins one.
 
     Outside training the loss is that of CTC and attention alone, whatever the options, so that figures on validation
     data compare; what else there is to tell is in the statistics.
@@ -55,6 +50,7 @@ class HybridModel(ESPnetASRModel):
         self._check_decoder()
         self._check_encoder()
         self.done: int | None = None  # updates before that of the last batch
+        self.told = False  # whether somebody else counts
         if not all(weight.constant for weight in self.weights.values()):
             self.register_buffer("updates", torch.zeros(1, dtype=torch.int64))
         self.warps = share_warps(self.specaug) if self.weights["cr_ctc"].used else []
@@ -66,6 +62,11 @@ class HybridModel(ESPnetASRModel):
         if self.weights["phone"].used:
             width = outer if options.phone_layer is None else inner
             self.phone_head = PhoneHead(width, options.phones, options.phone_layer)
+
+    def share_warps_of(self, specaug: torch.nn.Module | None) -> None:
+        """Have another SpecAugment, of a phase, warp views of an utterance alike that are compared."""
+        if self.weights["cr_ctc"].used:
+            self.warps += share_warps(specaug)
 
     def _check_decoder(self) -> None:
         plain = all(weight.constant for weight in self.weights.values()) and not any(
@@ -97,12 +98,18 @@ class HybridModel(ESPnetASRModel):
             return found.last
         return found.at(int(self.updates) - 1 if self.done is None else self.done)
 
+    def begin_update(self, done: int) -> None:
+        """The next batches belong to the update after so many, whatever weights the model began with."""
+        self.told, self.done = True, done
+        if hasattr(self, "updates"):
+            self.updates.fill_(done + 1)
+
     def _count(self) -> None:
         """Batches whose gradients are added up belong to one update."""
-        counts = self.training and hasattr(self, "updates")
+        counts = self.training and not self.told and hasattr(self, "updates")
         if counts and all(parameter.grad is None for parameter in self.parameters()):
             self.done = int(self.updates)
-            self.updates += int(_is_first_process())
+            self.updates += 1
 
     def _training_weight(self, name: str) -> float:
         """The same for what is part of the loss in training only."""

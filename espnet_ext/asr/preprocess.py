@@ -33,6 +33,8 @@ class Chain(AbsPreprocessor):  # type: ignore[misc]
         given: what every preprocessor is given (token_type, token_list, bpemodel, non_linguistic_symbols).
     """
 
+    augments = False  # its steps may
+
     def __init__(self, train: bool, steps: Sequence[Mapping[str, Any]], **given: Any) -> None:
         super().__init__(train)
         self.steps = [self._make(dict(step), train, given) for step in steps]
@@ -85,6 +87,8 @@ class TextBatches(AbsPreprocessor):  # type: ignore[misc]
         UserError: for files that are missing, empty or no such tables.
     """
 
+    augments = False
+
     def __init__(
         self,
         train: bool,
@@ -123,6 +127,8 @@ class PhoneTargets(AbsPreprocessor):  # type: ignore[misc]
     Raises:
         UserError: if it is not such a directory.
     """
+
+    augments = False
 
     def __init__(self, train: bool, phones: str, remembered: int = 200_000, **given: Any) -> None:
         super().__init__(train)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ast
 import difflib
+import inspect
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -107,6 +109,24 @@ def choices(module: str) -> dict[str, dict[str, str]]:
             {str(k.arg).lower(): _path(k.value, imported) for k in call.keywords}
         )
     return found
+
+
+def meant(cls: Any, error: Exception) -> str:
+    """What to say of an option that a class does not know, if it has a similar one; else nothing."""
+    unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    bases = [base for base in getattr(cls, "__mro__", (cls,)) if base is not object]
+    known = {name for base in bases for name in _parameters(base)} | {*getattr(cls, "options", ())}
+    near = difflib.get_close_matches(unknown[1], known, n=3) if unknown else []
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def _parameters(cls: Any) -> set[str]:
+    """Names of the arguments that a class' own constructor takes."""
+    own = vars(cls).get("__init__", cls if not isinstance(cls, type) else None)
+    try:
+        return set(inspect.signature(own).parameters) - {"self"} if own is not None else set()
+    except (TypeError, ValueError):  # one that is not written in Python
+        return set()
 
 
 def find_class(module: str, kind: str, name: str) -> Any:

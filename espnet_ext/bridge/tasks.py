@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from espnet_ext.bridge.choices import find_class
+from espnet_ext.bridge.choices import find_class, meant
 from espnet_ext.bridge.imports import espnet2
 from espnet_ext.errors import UserError
 from espnet_ext.text.tokens import read_token_list
@@ -135,10 +135,10 @@ def _component(task: str, config: Config, key: str, kind: str | None = None, **g
     name = config.get(key)
     if name is None:
         return None
-    return _made(find_class(task, kind or key, name), config, key, given)
+    return made(find_class(task, kind or key, name), config, key, given)
 
 
-def _made(cls: Any, config: Config, key: str, given: Config) -> Any:
+def made(cls: Any, config: Config, key: str, given: Config) -> Any:
     """An object of a class that `config[key]` names, with `config[key + "_conf"]`.
 
     Raises:
@@ -155,7 +155,7 @@ def _made(cls: Any, config: Config, key: str, given: Config) -> Any:
             raise
         name = config.get(key) or cls.__name__
         raise UserError(
-            f"{key}_conf does not fit {key}: {name} ({error}); it was given {sorted(conf)}"
+            f"{key}_conf does not fit {key}: {name} ({error}); it was given {sorted(conf)}{meant(cls, error)}"
         ) from error
 
 
@@ -225,7 +225,7 @@ def _build_asr(config: Config) -> torch.nn.Module:
     size = postencoder.output_size() if postencoder is not None else size
     decoder, joint_network = _asr_decoder(config, len(tokens), size)
     sizes = {"odim": len(tokens), "encoder_output_size": size}
-    ctc = _made(espnet2("asr.ctc").CTC, config, "ctc", sizes)
+    ctc = made(espnet2("asr.ctc").CTC, config, "ctc", sizes)
     model = _component(
         "asr",
         config,

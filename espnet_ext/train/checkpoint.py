@@ -24,9 +24,26 @@ _OF_A_RUN = (
 
 
 def save_tensors(path: Path, state: Any) -> None:
-    """`torch.save`, whole or not at all."""
+    """`torch.save`, whole or not at all.
+
+    Raises:
+        OSError: if it cannot be written, with the file's name.
+    """
     with atomic_open(path, "wb") as stream:
-        torch.save(state, stream)
+        try:
+            torch.save(state, stream)
+        except (OSError, RuntimeError) as error:
+            found = _from_system(error)
+            if found is None:
+                raise
+            raise OSError(found.errno, found.strerror, str(path)) from error
+
+
+def _from_system(error: BaseException | None) -> OSError | None:
+    """What the system said, which torch hides behind an error about places in its archive."""
+    if error is None or isinstance(error, OSError):
+        return error
+    return _from_system(error.__context__)
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
@@ -43,12 +60,11 @@ def save(folder: Path, state: dict[str, Any]) -> None:
 def load(folder: Path, fingerprint: str) -> dict[str, Any] | None:
     """The latest readable checkpoint that belongs to the same configuration and data; None to start anew.
 
-    A checkpoint of another configuration is never deleted: it is moved aside with the models of its run.
+    A checkpoint of another configuration, or one that cannot be read, is never deleted: it is moved aside with the
+    models of its run.
     """
-    for name in (NAME, PREVIOUS):
-        path = folder / name
-        if not path.exists():
-            continue
+    there = [folder / name for name in (NAME, PREVIOUS) if (folder / name).exists()]
+    for path in there:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # torch.load fails in many ways on what is not its own
@@ -59,6 +75,10 @@ def load(folder: Path, fingerprint: str) -> dict[str, Any] | None:
             return dict(state)
         set_aside(folder, "was trained with another configuration, code or data")
         return None
+    if (
+        there
+    ):  # the next two checkpoints would be written over what somebody may yet be able to read
+        set_aside(folder, "has no checkpoint that can be read")
     return None
 
 

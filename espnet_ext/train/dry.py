@@ -20,13 +20,19 @@ from espnet_ext.errors import UserError
 from espnet_ext.text.tokens import TextPipeline
 from espnet_ext.train.config import Config
 from espnet_ext.train.data import Collate, Item, Utterances, read_text
-from espnet_ext.train.experiment import Places, fill_in, read_config, read_split
+from espnet_ext.train.experiment import (
+    Places,
+    fill_in,
+    preprocessor,
+    read_config,
+    read_split,
+)
 from espnet_ext.train.monitor import Averages
 from espnet_ext.train.phases import read_phases
 from espnet_ext.train.precision import keep_features_whole, set_precision
 from espnet_ext.train.run import make_sampler, new_model, optimisation, plan_schedules
 from espnet_ext.train.state import Position
-from espnet_ext.train.step import Step
+from espnet_ext.train.step import DoesNotFit, Step
 
 #: Seconds of an utterance that is made up, and the tokens in each.
 _UTTERANCE, _TOKENS = 10.0, 6
@@ -156,19 +162,35 @@ def _utterance(
     for key, name in (("spks", "sids"), ("langs", "lids")):
         if _conf(config, key):
             item[name] = np.zeros(1, np.int64)
+    item.update(_targets(config.get("model_conf") or {}, len(config["token_list"]), tokens, random))
     if _conf(config, "spk_embed_dim"):
         item["spembs"] = random.standard_normal(_conf(config, "spk_embed_dim")).astype(np.float32)
     return item
+
+
+def _targets(
+    conf: Config, vocabulary: int, tokens: int, random: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """What a recogniser's further objectives learn from, where `model_conf` asks for them."""
+    found = {}
+    if conf.get("lm_text_weight"):
+        found["lm_text"] = random.integers(2, vocabulary - 1, tokens)
+    if conf.get("phone_weight"):
+        found["phones"] = random.integers(2, conf["phones"] - 1, tokens)
+    if conf.get("speaker_weight"):
+        found["sids"] = np.ones(1, np.int64)
+    return found
 
 
 def _configuration(task: Task, places: Places, dry: Dry) -> Config:
     """The whole configuration; without statistics nothing is normalised by them, which costs next to nothing."""
     config = read_config(task, places.config, places.overrides)
     read_phases(config)
-    if places.stats_dir is None:
+    known = places.tokens is not None and places.tokens.is_dir()
+    if places.stats_dir is None or not known:
         for key in ("normalize", "pitch_normalize", "energy_normalize"):
             config[key] = None if config.get(key) == "global_mvn" else config.get(key)
-    if places.tokens is not None and places.tokens.is_dir():
+    if places.tokens is not None and known:
         return fill_in(config, TextPipeline.from_dir(places.tokens), places.stats_dir)
     middle = [f"token{i}" for i in range(dry.vocabulary - 3)]
     return {**config, "token_list": ["<blank>", "<unk>", *middle, "<sos/eos>"]}
@@ -198,6 +220,7 @@ def prepare_trial(task_name: str, places: Places, device: str | None, dry: Dry) 
             if task.name == "lm"
             else read_split(places.train, "train", pipeline, None)
         )
+        data.preprocessor = preprocessor(config, True)
     plan_schedules(config, _Guess() if data is None else make_sampler(config, data))
     model = new_model(task, config).to(device)
     keep_features_whole(model, device, config["precision"])
@@ -272,20 +295,40 @@ def find_batch(task_name: str, places: Places, device: str | None, dry: Dry) -> 
     def fits(size: float) -> bool:
         if trial.device == "cpu" and _line(known, size) > limit:
             return False  # a CPU's memory has no error to catch: the system would kill the process
-        try:
-            known.append((size, trial.run(trial.batches(size, dry), 3).memory))
-        except torch.OutOfMemoryError:
+        memory = _memory(trial, size, dry)
+        if memory is None:
             torch.cuda.empty_cache()
             return False
-        return known[-1][1] <= limit
+        known.append((size, memory))
+        return memory <= limit
 
-    found = largest(fits, trial.config["batch_size"] / 8)  # the YAML's own may be far too large
+    start = trial.config["batch_size"] / 8  # the YAML's own may be far too large
+    most = math.inf if trial.data is None else _everything(trial)
+    found = largest(fits, min(start, most), most=most)
     if found is None:
         raise UserError(
             f"found no batch_size that fits into {limit / 1e9:.1f} GB of {trial.device}; expected a smaller model, "
             "shorter utterances (max_seconds of the recipe), or precision: bf16"
         )
+    if found >= most:
+        yield f"batch_size: {most:.4g}  # a batch of all the data fits into {limit / 1e9:.1f} GB"
+        return
     yield f"batch_size: {0.9 * found:.4g}  # a tenth below what fits into {limit / 1e9:.1f} GB, {found:.4g}"
+
+
+def _memory(trial: Trial, size: float, dry: Dry) -> float | None:
+    """What updates with this batch_size take; None if they fail for want of memory."""
+    try:
+        return trial.run(trial.batches(size, dry), 3).memory
+    except (torch.OutOfMemoryError, DoesNotFit):
+        return None
+
+
+def _everything(trial: Trial) -> float:
+    """A batch_size that no batch of the data reaches but one of all utterances."""
+    assert trial.data is not None
+    lengths = trial.data.lengths(trial.config["batch_type"])
+    return max(lengths) * len(lengths)
 
 
 def _line(known: Sequence[tuple[float, float]], size: float) -> float:
@@ -294,17 +337,27 @@ def _line(known: Sequence[tuple[float, float]], size: float) -> float:
     return base if last == 0 else base + (most - base) * size / last
 
 
-def largest(fits: Callable[[float], bool], start: float, share: float = 0.05) -> float | None:
+def largest(
+    fits: Callable[[float], bool], start: float, share: float = 0.05, most: float = math.inf
+) -> float | None:
     """The largest number for which `fits`, to a share of it: doubled or halved, then bisected.
+
+    Args:
+        fits: whether a number does.
+        start: where to begin.
+        share: how near to the limit.
+        most: nothing beyond it is tried.
 
     Returns:
         None if a thousandth of `start` does not fit.
     """
     if fits(start):
         good = start
-        while good < 1e6 * start and fits(2 * good):
-            good *= 2
-        bad = 2 * good
+        while good < min(most, 1e6 * start) and fits(min(most, 2 * good)):
+            good = min(most, 2 * good)
+        if good == most:
+            return good
+        bad = min(most, 2 * good)
     else:
         bad = start
         while not fits(bad / 2):

@@ -9,7 +9,7 @@ from typing import Any
 
 from espnet_ext.audio.read import opened
 from espnet_ext.bridge.choices import find_class
-from espnet_ext.bridge.tasks import Task, sampling_rate
+from espnet_ext.bridge.tasks import Task, made, sampling_rate
 from espnet_ext.errors import UserError
 from espnet_ext.text.tokens import TextPipeline
 from espnet_ext.train.config import (
@@ -22,6 +22,7 @@ from espnet_ext.train.config import (
     parse_overrides,
 )
 from espnet_ext.train.data import Utterances, read_data_dir, read_text
+from espnet_ext.train.values import KINDS, check_values
 from espnet_ext.vocoder.build import features as front_end
 from espnet_ext.vocoder.build import needs_f0
 from espnet_ext.vocoder.data import read_segments
@@ -53,12 +54,14 @@ def read_config(task: Task, path: Path, overrides: Sequence[str] = ()) -> Config
     """The whole configuration of an experiment.
 
     Raises:
-        UserError: on a key that neither the task nor the training knows.
+        UserError: on a key that neither the task nor the training knows, and on a value of the wrong kind.
     """
     found = merge(load_yaml(path), parse_overrides(overrides))
     known = {**task.defaults, **TRAINING}
     check_keys(found, known, str(path))
-    return complete(known, found)
+    config = complete(known, found)
+    check_values(config, KINDS, str(path))
+    return config
 
 
 def fill_in(config: Config, pipeline: TextPipeline | None, stats_dir: Path | None) -> Config:
@@ -137,16 +140,29 @@ def read_split(
     return read_data_dir(directories[0], pipeline, extra)
 
 
-def preprocessor(config: Config, train: bool) -> Any:
-    """A user's preprocessor, made as ESPnet makes its own; None for the default."""
+def preprocessor(config: Config, train: bool, augment: bool = True) -> Any:
+    """A user's preprocessor, made as ESPnet makes its own; None for the default.
+
+    Args:
+        config: the whole configuration.
+        train: whether it is for training data.
+        augment: otherwise one that augments, which all are whose class has not `augments = False`, takes utterances
+            for validation data.
+
+    Raises:
+        UserError: if it does not take its options.
+    """
     name = config.get("preprocessor")
     if name in (None, "default"):
         return None
     keys = ("token_type", "token_list", "bpemodel", "non_linguistic_symbols")
     given = {key: config[key] for key in keys}
-    return find_class("asr", "preprocessor", name)(
-        train=train, **given, **config["preprocessor_conf"]
-    )
+    cls = find_class("asr", "preprocessor", name)
+    trains = train and (augment or not getattr(cls, "augments", True))
+    found = made(cls, config, "preprocessor", {"train": trains, **given})
+    for step in getattr(found, "steps", ()):
+        step.train = step.train and (augment or not getattr(step, "augments", True))
+    return found
 
 
 def read_sounds(places: Places, config: Config) -> Any:

@@ -76,14 +76,45 @@ def fingerprint(
             digest.update(ids.tobytes())
         digest.update(np.asarray(utterances.seconds).tobytes())
         digest.update(audio_digest(list(utterances.audio.values())).encode())
-    for path in dotted_paths(kept):
-        digest.update("".join(code_digest(file) for file in source_files(path)).encode())
-    for weights in weights_to_start_from(config):
-        digest.update(_file_digest(weights).encode())
+        _add_tables(digest, utterances)
+    for dotted in dotted_paths(kept):
+        digest.update("".join(code_digest(file) for file in source_files(dotted)).encode())
+    for path in [*weights_to_start_from(config), *read_by_preprocessors(config)]:
+        digest.update(_file_digest(path).encode())
     for places in selected:
         digest.update(np.asarray(places, dtype=np.int64).tobytes())
     digest.update("\n".join(_stats_lines(stats)).encode())
     return digest.hexdigest()
+
+
+def _add_tables(digest: Any, utterances: Utterances) -> None:
+    """Numbers of speakers and languages; of spectrograms that a vocoder is conditioned on some of each."""
+    for name in ("sids", "lids"):
+        table = getattr(utterances, "extra", {}).get(name, {})
+        digest.update("".join(f"{name} {table[utt]}\n" for utt in utterances.ids if table).encode())
+    mels = getattr(utterances, "mels", None)
+    if mels:
+        digest.update(audio_digest(list(mels.values())).encode())
+
+
+def read_by_preprocessors(config: Mapping[str, Any]) -> list[Path]:
+    """Files that `preprocessor_conf` names, of the whole and of each phase, and those in folders that it names."""
+    confs = [config.get("preprocessor_conf")]
+    confs += [phase.get("preprocessor_conf") for phase in config.get("phases") or []]
+    found: list[str] = []
+    for text in sorted({text for text in _texts(confs) if text}):
+        inside = sorted(os.listdir(text)) if os.path.isdir(text) else []
+        found += [text, *(os.path.join(text, name) for name in inside)]
+    return [Path(text) for text in found if os.path.isfile(text)]
+
+
+def _texts(value: Any) -> list[str]:
+    """All texts in a configuration's nested values."""
+    if isinstance(value, str):
+        return [value]
+    inner = value.values() if isinstance(value, Mapping) else value
+    several = isinstance(inner, (list, tuple, type({}.values())))
+    return [text for item in inner for text in _texts(item)] if several else []
 
 
 def weights_to_start_from(config: Mapping[str, Any]) -> list[Path]:

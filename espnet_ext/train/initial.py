@@ -166,11 +166,11 @@ def load_initial(
     Raises:
         UserError: if an entry fits nothing.
     """
-    own = model.state_dict()
+    own, by_token = model.state_dict(), _of_tokens(model)
     for entry in entries:
         rule = parse_rule(entry)
         state, theirs = _read(rule)
-        taken = _taken(own, state, rule, tokens, theirs or [])
+        taken = _taken(own, state, rule, tokens, theirs or [], by_token)
         if not taken.chosen:
             raise UserError(
                 f"init_param {entry}: no name and shape of {rule.source} fits the model; check the prefix"
@@ -197,18 +197,36 @@ class _Taken:
     other: list[str] = field(default_factory=list)
 
 
+def _of_tokens(model: torch.nn.Module) -> set[str]:
+    """Names of weights that may have a row for each token: of embeddings, and of linear layers that are in no stack."""
+    kinds = (torch.nn.Embedding, torch.nn.Linear)
+    return {
+        f"{name}.{weight}" if name else weight
+        for name, module in model.named_modules()
+        if isinstance(module, kinds)
+        and (isinstance(module, kinds[0]) or not any(p.isdigit() for p in name.split(".")))
+        for weight, _ in module.named_parameters(recurse=False)
+    }
+
+
 def _taken(
-    own: State, state: State, rule: Rule, tokens: Sequence[str], theirs: Sequence[str]
+    own: State,
+    state: State,
+    rule: Rule,
+    tokens: Sequence[str],
+    theirs: Sequence[str],
+    by_token: Collection[str],
 ) -> _Taken:
     found = _Taken()
     for old, tensor in state.items():
         name = rule.target(old)
         if name is None or name not in own:
             continue
-        if theirs and own[name].dim() and _is_vocabulary(own[name], tensor, tokens, theirs):
+        same = own[name].shape == tensor.shape  # then a width may be as large as both vocabularies
+        if (not same or name in by_token) and _is_vocabulary(own[name], tensor, tokens, theirs):
             found.chosen[name] = rows(own[name], tensor, tokens, theirs)
             found.by_token += 1
-        elif own[name].shape == tensor.shape:
+        elif same:
             found.chosen[name] = tensor
         else:
             shapes = f"{tuple(tensor.shape)} for {tuple(own[name].shape)}"
@@ -220,7 +238,9 @@ def _is_vocabulary(
     own: torch.Tensor, tensor: torch.Tensor, tokens: Sequence[str], theirs: Sequence[str]
 ) -> bool:
     """Whether both have a row for each token, and the token lists differ."""
-    sizes = len(own) == len(tokens) and tensor.dim() and len(tensor) == len(theirs)
+    if not (theirs and own.dim() and tensor.dim()):
+        return False
+    sizes = len(own) == len(tokens) and len(tensor) == len(theirs)
     return bool(sizes and own.shape[1:] == tensor.shape[1:] and list(tokens) != list(theirs))
 
 
@@ -235,19 +255,29 @@ def rows(
     return found
 
 
+def check_patterns(
+    patterns: Collection[str], names: Collection[str], where: str, what: str = "parameter"
+) -> None:
+    """Each pattern fits a name.
+
+    Raises:
+        UserError: for the first that does not.
+    """
+    for pattern in patterns:
+        if not any(matches(name, [pattern]) for name in names):
+            parts = ", ".join(dict.fromkeys(name.partition(".")[0] for name in names))
+            raise UserError(
+                f"{where}: found {pattern!r}, which names no {what}; they begin with {parts}"
+            )
+
+
 def freeze(model: torch.nn.Module, patterns: Sequence[str]) -> int:
     """Have parameters with these names stay as they are; how many that are.
 
     Raises:
         UserError: if a pattern names none, or nothing is left to train.
     """
-    names = [name for name, _ in model.named_parameters()]
-    idle = [pattern for pattern in patterns if not any(matches(n, [pattern]) for n in names)]
-    if idle:
-        parts = ", ".join(dict.fromkeys(name.partition(".")[0] for name in names))
-        raise UserError(
-            f"freeze: found {idle[0]!r}, which names no parameter; they begin with {parts}"
-        )
+    check_patterns(patterns, [name for name, _ in model.named_parameters()], "freeze")
     frozen = [p for name, p in model.named_parameters() if matches(name, patterns)]
     for parameter in frozen:
         parameter.requires_grad_(False)

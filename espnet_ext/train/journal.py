@@ -19,6 +19,7 @@ import torch
 
 from espnet_ext.errors import UserError
 from espnet_ext.files import write_text
+from espnet_ext.train.processes import ALONE, Processes
 
 #: A group's gradient below this share of the whole one's is as good as none; a norm this many times the usual explodes.
 VANISHED, EXPLODED = 1e-7, 100.0
@@ -38,13 +39,25 @@ def group_of(name: str) -> str:
 
 
 @torch.no_grad()
-def gradient_norms(model: torch.nn.Module, scale: float = 1.0) -> dict[str, float]:
-    """The norm of the gradient of each group that has one, divided by the scale of the loss."""
-    squares: dict[str, list[torch.Tensor]] = {}
+def gradient_norms(
+    model: torch.nn.Module, scale: float = 1.0, processes: Processes = ALONE
+) -> dict[str, float]:
+    """The norm of the gradient of each group that has one, divided by the scale of the loss.
+
+    Args:
+        model: after the backward pass.
+        scale: of the loss.
+        processes: who has the other parts of a model that is spread (`fsdp: true`); all of them ask.
+    """
+    squares: dict[str, torch.Tensor] = {}
     for name, parameter in model.named_parameters():
         if parameter.grad is not None:
-            squares.setdefault(group_of(name), []).append(parameter.grad.float().square().sum())
-    return {name: math.sqrt(float(sum(parts))) / scale for name, parts in squares.items()}
+            own: Any = parameter.grad
+            own = own.to_local() if hasattr(own, "to_local") else own
+            group = group_of(name)
+            squares[group] = squares.get(group, 0) + own.float().square().sum()
+    processes.sum_tensors(list(squares.values()) if processes.size > 1 else [])
+    return {name: math.sqrt(float(square)) / scale for name, square in squares.items()}
 
 
 class Watch:
@@ -84,16 +97,23 @@ class Journal:
         folder: of the experiment.
         config: the whole configuration.
         writes: whether this process writes.
+        together: whether all look at gradients, as each has a part of them (`fsdp: true`).
     """
 
-    def __init__(self, folder: Path, config: Mapping[str, Any], writes: bool = True) -> None:
-        self.folder, self.config, self.writes = folder, config, writes
+    def __init__(
+        self,
+        folder: Path,
+        config: Mapping[str, Any],
+        writes: bool = True,
+        together: bool = False,
+    ) -> None:
+        self.folder, self.config, self.writes, self.together = folder, config, writes, together
         self.watch, self.trackers = Watch(), list[Any]()
 
     def due(self, update: int) -> bool:
         """Whether this update's gradients are to be looked at."""
         every = self.config["monitor_every"]
-        return bool(self.writes and every and update % every == 0)
+        return bool((self.writes or self.together) and every and update % every == 0)
 
     def open(self, updates: int) -> None:
         """Begin, or go on after `updates`: what was written of later ones is written again."""
@@ -110,6 +130,8 @@ class Journal:
 
     def update(self, number: int, norms: Mapping[str, float], **figures: float) -> None:
         """Note an update that was `due`."""
+        if not self.writes:
+            return
         self.watch.look(norms, number)
         rounded = {name: float(f"{norm:.4g}") for name, norm in norms.items()}
         line = {"update": number, **figures, "gradient": rounded}

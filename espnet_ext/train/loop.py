@@ -33,7 +33,7 @@ from espnet_ext.train.processes import ALONE, Processes, draw_from
 from espnet_ext.train.sampler import BucketSampler
 from espnet_ext.train.sharded import Sharded, Whole
 from espnet_ext.train.state import Progress, Store
-from espnet_ext.train.step import Batch, Step, Turn
+from espnet_ext.train.step import Batch, Step, Turn, naming
 
 
 class Stopped(SystemExit):
@@ -89,10 +89,10 @@ class Trainer:
         self.step = Step(model, optimisers, turns, config["seed"], device, processes)
         self.step.precision, self.step.stops = config["precision"], config["not_finite"] == "stop"
         self.step.average = average
-        self.step.journal = self.journal = Journal(folder, config, processes.first)
         self.step.seconds = _sizes(train)
         self.curriculum = curriculum or Curriculum([], model, optimisers, train)
-        self.step.sharded = bool(config["fsdp"]) and processes.size > 1
+        self.step.sharded = sharded = bool(config["fsdp"]) and processes.size > 1
+        self.step.journal = self.journal = Journal(folder, config, processes.first, sharded)
         self.form = Sharded() if self.step.sharded else Whole()
         self.store = Store(folder, fingerprint, config, processes, self.form)
         self.progress = Progress()
@@ -150,7 +150,8 @@ class Trainer:
 
     def _epoch(self) -> None:
         at = self.progress.at
-        self.curriculum.enter(at.epoch, at.batch)
+        if self.curriculum.enter(at.epoch, at.batch) and self.step.average is not None:
+            self.step.average.load(self.model.state_dict())
         batches = self.sampler.batches(at.epoch)
         self.train_data.seed = (self.config["seed"], at.epoch)
         averages = Averages(at.sums)
@@ -258,11 +259,12 @@ class Trainer:
             self.collate,
             self.config["num_workers"],
         )
-        for place, (index, (_, batch)) in enumerate(zip(mine, found, strict=True)):
+        for place, (index, (ids, batch)) in enumerate(zip(mine, found, strict=True)):
             draw_from(self.config["seed"], self.progress.at.epoch, index, 1)  # VITS draws here, too
             moved = self.step.moved(batch)
             for extra, _ in self.step.turns:
-                _, stats, weight = self.step.forward(moved, extra)
+                with naming(ids, self.step.seconds):
+                    _, stats, weight = self.step.forward(moved, extra)
                 if place < judged:
                     averages.add(stats, weight)
         return self._together(averages)

@@ -14,11 +14,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from espnet_ext.errors import UserError
 from espnet_ext.train.config import check_keys
-from espnet_ext.train.initial import matches
+from espnet_ext.train.initial import check_patterns, matches
+from espnet_ext.train.values import NAMES, check_values, numeric, whole
 
 _DEFAULTS = {"rank": 8, "alpha": 16.0, "targets": ["*"], "train": []}
+_KINDS = {
+    "rank": whole(1),
+    "alpha": numeric("a number above 0", lambda x: x > 0),
+    "targets": NAMES,
+    "train": NAMES,
+}
 _INSIDE = "parametrizations.weight."
 
 
@@ -55,16 +61,15 @@ def add_lora(model: nn.Module, conf: Mapping[str, Any] | None) -> int:
         return 0
     check_keys(conf, _DEFAULTS, "lora")
     given = {**_DEFAULTS, **conf}
+    check_values(given, _KINDS, "lora")
     chosen = [
         (name, module)
         for name, module in model.named_modules()
         if type(module) is nn.Linear and matches(name, given["targets"])
     ]
-    if not chosen or given["rank"] < 1:
-        raise UserError(
-            f"lora: found rank {given['rank']} and targets {given['targets']}, expected a rank of 1 or more and names "
-            "of linear layers, such as [encoder] or ['*.linear_q', '*.linear_v']"
-        )
+    linear = [name for name, module in model.named_modules() if type(module) is nn.Linear]
+    check_patterns(given["targets"], linear, "lora: targets", "linear layer")
+    check_patterns(given["train"], [name for name, _ in model.named_parameters()], "lora: train")
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(matches(name, given["train"]))
     for _, module in chosen:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from espnet_ext.bridge.choices import find_class
+from espnet_ext.bridge.choices import find_class, meant
 from espnet_ext.bridge.imports import prepare
 from espnet_ext.errors import UserError
 from espnet_ext.train.precision import scaler
@@ -162,7 +162,7 @@ def _make(kind: str, suffix: str, config: dict[str, Any], first: Any) -> Any:
         return cls(first, **conf)
     except (TypeError, ValueError) as error:
         raise UserError(
-            f"{kind}{suffix}_conf {conf} does not fit {kind}{suffix}: {name} ({error})"
+            f"{kind}{suffix}_conf {conf} does not fit {kind}{suffix}: {name} ({error}){meant(cls, error)}"
         ) from error
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,20 @@ from espnet_ext.quality.filtering import Demands
 from espnet_ext.quality.rules import DERIVED, derived, parse_rule, read_measures
 from espnet_ext.train.config import TRAINING, check_keys
 from espnet_ext.train.data import Preprocessor, Utterances
-from espnet_ext.train.initial import load_initial, matches
+from espnet_ext.train.initial import check_patterns, load_initial, matches
 from espnet_ext.train.optimise import Optimiser
+from espnet_ext.train.values import (
+    MAPPING,
+    NAMES,
+    SEVERAL,
+    SWITCH,
+    TEXT,
+    Kind,
+    check_values,
+    numeric,
+    optional,
+    whole,
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,21 @@ class Phase:
     init_param: Sequence[Any] = ()
 
 
+_KINDS: Mapping[str, Kind] = {
+    "name": TEXT,
+    "rules": NAMES,
+    "utterances": optional(TEXT),
+    "vocabulary": optional(whole(1)),
+    "tokens": optional(whole(1)),
+    "augment": SWITCH,
+    "preprocessor_conf": MAPPING,
+    "specaug_conf": MAPPING,
+    "lr_factor": numeric("a number above 0", lambda x: x > 0),
+    "freeze": NAMES,
+    "init_param": SEVERAL,
+}
+
+
 def read_phases(config: dict[str, Any]) -> list[Phase]:
     """The phases of a configuration, whose max_epoch becomes their sum; none without `phases:`.
 
@@ -79,10 +107,27 @@ def read_phases(config: dict[str, Any]) -> list[Phase]:
         check_keys(entry, known, where)
         if not isinstance(entry["epochs"], int) or entry["epochs"] < 1:
             raise UserError(f"{where}: found epochs {entry['epochs']!r}, expected 1 or more")
+        where = f"{where} ({entry['name']})"
+        check_values(entry, _KINDS, where)
+        _check_company(entry, config, where)
         found.append(Phase(**entry))
     if found:
         _set_epochs(config, sum(phase.epochs for phase in found))
     return found
+
+
+def _check_company(entry: Mapping[str, Any], config: Mapping[str, Any], where: str) -> None:
+    """What the rest of the configuration has to have for a phase, and what it must not have."""
+    if entry.get("preprocessor_conf") and config.get("preprocessor") in (None, "default"):
+        raise UserError(
+            f"{where}: found preprocessor_conf, expected a preprocessor that it is for: name one in the YAML"
+        )
+    if entry.get("specaug_conf") and config.get("specaug") is None:
+        raise UserError(f"{where}: found specaug_conf, expected a specaug in the YAML to change")
+    if entry.get("init_param") and config.get("lora"):
+        raise UserError(
+            f"{where}: found init_param beside lora, whose matrices belong to other weights; expected one of the two"
+        )
 
 
 def _set_epochs(config: dict[str, Any], epochs: int) -> None:
@@ -213,18 +258,31 @@ class Curriculum:
 
     def __post_init__(self) -> None:
         self._trained = {name for name, p in self.model.named_parameters() if p.requires_grad}
+        for phase in self.phases:
+            self._check_rest(phase)
+
+    def _check_rest(self, phase: Phase) -> None:
+        """What rests in a phase is there, and leaves something to train."""
+        where = f"phase {phase.name}: freeze"
+        names = {id(p): name for name, p in self.model.named_parameters()}
+        check_patterns(phase.freeze, names.values(), where)
+        for optimiser in self.optimisers:
+            if all(matches(names[id(p)], phase.freeze) for p in optimiser.parameters):
+                patterns = ", ".join(phase.freeze)
+                raise UserError(f"{where}: found {patterns}, which leaves nothing to train")
 
     def name(self, epoch: int) -> dict[str, str]:
         """What metrics.jsonl says of an epoch."""
         return {"phase": phase_of(self.phases, epoch)[0].name} if self.phases else {}
 
-    def enter(self, epoch: int, batch: int) -> None:
-        """Make everything as an epoch wants it, before its batch number `batch` (from 0)."""
+    def enter(self, epoch: int, batch: int) -> bool:
+        """Make everything as an epoch wants it, before its batch number `batch` (from 0); whether weights are new."""
         if not self.phases:
-            return
+            return False
         phase, first = phase_of(self.phases, epoch)
         number = self.phases.index(phase)
-        if epoch == first and batch == 0:
+        renewed = epoch == first and batch == 0 and bool(phase.init_param)
+        if renewed:
             load_initial(self.model, phase.init_param, self.tokens)
         for name, parameter in self.model.named_parameters():
             rests = matches(name, phase.freeze)
@@ -234,6 +292,7 @@ class Curriculum:
         if self.preprocessors:
             self.data.preprocessor = self.preprocessors[number]
         self._mask(phase, number)
+        return renewed
 
     def _mask(self, phase: Phase, number: int) -> None:
         """SpecAugment as in the YAML, as in the phase, or none; names in the state stay the same."""
@@ -246,7 +305,12 @@ class Curriculum:
             own.forward = _unmasked
         elif other is not None:
             other._buffers.update(own._buffers)  # a counter is part of the model's state
-            own.forward = other.train(self.model.training).forward
+            own.forward = partial(_masked, own, other)
+
+
+def _masked(own: torch.nn.Module, other: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+    """What another SpecAugment makes of it, which does not hear when the model begins to train or to be judged."""
+    return other.train(own.training)(*args, **kwargs)
 
 
 def _unmasked(x: torch.Tensor, x_lengths: torch.Tensor | None = None) -> Any:

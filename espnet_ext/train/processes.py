@@ -212,6 +212,13 @@ def share_buffers(
         tensor.copy_(before[name] * kept + changes[name])
 
 
+@torch.no_grad()
+def forget_figures(model: torch.nn.Module, before: Mapping[str, torch.Tensor]) -> None:
+    """Running means and variances as they were before an update that is left out: NaN would stay in them."""
+    for name in _momentum(model):
+        model.get_buffer(name).copy_(before[name])
+
+
 def shared_buffers(model: torch.nn.Module, copied: bool = False) -> dict[str, torch.Tensor]:
     """What `share_buffers` looks after: whole numbers that count, and running means and variances."""
     moments = _momentum(model)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from espnet_ext.bridge.choices import find_class
+from espnet_ext.bridge.choices import find_class, meant
 from espnet_ext.bridge.device import choose_device
 from espnet_ext.bridge.hook import import_class
 from espnet_ext.bridge.tasks import TASKS, Task
@@ -73,7 +73,7 @@ def make_sampler(config: Config, data: Utterances, places: Sequence[int] | None 
         return cls(lengths, config["batch_size"], seed=config["seed"], **config["sampler_conf"])
     except TypeError as error:
         raise UserError(
-            f"sampler_conf does not fit sampler: {config['sampler']} ({error})"
+            f"sampler_conf does not fit sampler: {config['sampler']} ({error}){meant(cls, error)}"
         ) from error
 
 
@@ -118,7 +118,7 @@ def _train_model(
     model = new_model(task, config).to(device)
     keep_features_whole(model, device, config["precision"])
     if config["fsdp"]:
-        check(config, task.name)
+        check(config, task.name, model)
     if config["fsdp"] and processes.size > 1:
         shard(model, device, processes.size)
     trainer = _trainer(task, places, config, model, data, device, anew, processes)
@@ -246,14 +246,18 @@ def curriculum(
             config,
             {"preprocessor_conf": phase.preprocessor_conf} if phase.preprocessor_conf else {},
         )
-        preprocessors.append(preprocessor(changed, phase.augment))
+        preprocessors.append(preprocessor(changed, True, phase.augment))
         other = (
             merge(config.get("specaug_conf") or {}, phase.specaug_conf)
             if phase.specaug_conf
             else None
         )
-        masks.append(
+        mask = (
             None if other is None else find_class(task.name, "specaug", config["specaug"])(**other)
         )
+        masks.append(mask)
+        share: Any = getattr(model, "share_warps_of", None)
+        if mask is not None and share is not None:
+            share(mask)
     tokens = config.get("token_list") or ()
     return Curriculum(phases, model, optimisers, data, preprocessors, masks, tokens)

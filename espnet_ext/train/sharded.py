@@ -83,7 +83,11 @@ def _options() -> Any:
     return StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
-def check(config: Mapping[str, Any], task: str) -> None:
+#: What modules call the chance of a batch to go past some of their weights: the other processes would wait there.
+_LOTS = ("layer_drop", "layer_drop_rate", "stochastic_depth_rate", "bypass")
+
+
+def check(config: Mapping[str, Any], task: str, model: torch.nn.Module) -> None:
     """What does not go together with `fsdp: true`.
 
     Raises:
@@ -91,9 +95,22 @@ def check(config: Mapping[str, Any], task: str) -> None:
     """
     others = [name for name in ("ema", "lora", "phases") if config[name]]
     others += ["precision: fp16 (bf16 does)"] if config["precision"] == "fp16" else []
-    others += ["a GAN"] if task == "gan_tts" else []
+    others += ["a GAN"] if task in ("gan_tts", "vocoder") else []
+    others += _lots(model)
     if others:
         raise UserError(f"fsdp: found {', '.join(others)} beside it, expected fsdp alone: drop one")
+
+
+def _lots(model: torch.nn.Module) -> list[str]:
+    """Options, by the part of the model that has them, which leave out weights by lot."""
+    found = {}
+    for name, module in model.named_modules():
+        part = name.partition(".")[0]
+        for lot in _LOTS:
+            chance = getattr(module, lot, 0)
+            if isinstance(chance, (int, float)) and chance > 0:
+                found[f"{part}_conf: {lot}"] = chance
+    return [f"{option}: {chance:g}" for option, chance in found.items()]
 
 
 def shard(model: torch.nn.Module, device: str, size: int) -> None:

@@ -21,6 +21,7 @@ from espnet_ext.train.processes import (
     ALONE,
     Processes,
     draw_from,
+    forget_figures,
     share_buffers,
     shared_buffers,
 )
@@ -53,6 +54,7 @@ class Step:
             are added up while they do.
         not_finite: batches of this update whose loss is infinite or NaN, with it.
         loss: of the last batch.
+        told: parts of the model with a method `begin_update(number)`, which hear how many updates are done.
     """
 
     model: torch.nn.Module
@@ -69,6 +71,10 @@ class Step:
     sharded: bool = False
     not_finite: list[tuple[list[str], float]] = field(default_factory=list)
     loss: float = math.nan
+    told: list[Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.told = [part for part in self.model.modules() if hasattr(part, "begin_update")]
 
     def update(
         self,
@@ -90,7 +96,9 @@ class Step:
         """
         mine, ids = self.processes.share(group), list[str]()
         batch: Batch = {}
-        before = shared_buffers(self.model, copied=True) if self.processes.size > 1 else {}
+        for module in self.told:
+            module.begin_update(at.updates)
+        before, skipped = shared_buffers(self.model, copied=True), at.skipped
         self.not_finite = []
         for optimiser in self.optimisers:
             optimiser.zero_grad()
@@ -111,8 +119,12 @@ class Step:
             self._keep_up(group, batch)
         for _, which in self.turns if self.sharded or not mine else ():
             self._end(which, at, ids)
-        if before:
+        if self.processes.size > 1:
             share_buffers(self.model, before, group, self.processes)
+        if at.skipped > skipped:
+            forget_figures(self.model, before)
+        else:
+            at.skipped_in_a_row = 0
         at.updates += 1
         if self.average is not None:
             self.average.update(at.updates)
@@ -139,12 +151,29 @@ class Step:
         if math.isfinite(self.loss):
             averages.add(stats, weight)
         else:
+            size, ids = self.seconds(ids), self._guilty(batch, extra, ids)
             self.not_finite.append((ids, self.loss))
             if self.stops:
                 raise UserError(
-                    f"update {at.updates + 1}: the loss is {self.loss} on a batch of {self.seconds(ids)}, expected a "
+                    f"update {at.updates + 1}: the loss is {self.loss} on a batch of {size}, expected a "
                     f"number: look at {', '.join(ids)}, or lower optim_conf.lr; not_finite: skip leaves it out"
                 )
+
+    def _guilty(self, batch: Batch, extra: dict[str, Any], ids: list[str]) -> list[str]:
+        """Those utterances whose loss is not finite by themselves either; where it cannot be told, all."""
+        if self.sharded:  # the others would have to compute, too
+            return ids
+        self.model.eval()
+        try:
+            with torch.no_grad():
+                alone = [{name: x[i : i + 1] for name, x in batch.items()} for i in range(len(ids))]
+                losses = [float(self.forward(one, extra)[0]) for one in alone]
+        except Exception:  # a model may want more than one utterance, or what only training has
+            return ids
+        finally:
+            self.model.train()
+        found = [utt for utt, loss in zip(ids, losses, strict=True) if not math.isfinite(loss)]
+        return found or ids
 
     def _sync(self, index: int, group: range) -> None:
         """Of a sharded model gradients travel with the last round of an update alone."""
@@ -196,13 +225,11 @@ class Step:
         searching = optimiser.searching
         if optimiser.update() is None:
             self._leave_out(at, ids, searching)
-        else:
-            at.skipped_in_a_row = 0
 
     def _note(self, optimiser: Optimiser, at: Position, journal: Journal) -> None:
         """Tell the journal of this optimiser's gradients."""
         scale = 1.0 if optimiser.scaler is None else optimiser.scaler.get_scale()
-        norms = gradient_norms(self.model, scale)
+        norms = gradient_norms(self.model, scale, self.processes if self.sharded else ALONE)
         if math.isfinite(self.loss):
             journal.update(at.updates + 1, norms, epoch=at.epoch, loss=self.loss, lr=optimiser.lr)
 
@@ -228,6 +255,10 @@ class Step:
             )
 
 
+class DoesNotFit(UserError):
+    """A batch needs more memory than there is."""
+
+
 @contextmanager
 def naming(ids: Sequence[str], size: Callable[[Sequence[str]], str]) -> Iterator[None]:
     """Errors within the block speak of the utterances they are about.
@@ -247,7 +278,7 @@ def naming(ids: Sequence[str], size: Callable[[Sequence[str]], str]) -> Iterator
             logging.error("while training on %s", _some(ids))
             raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(
+        raise DoesNotFit(
             f"a batch of {size(ids)} does not fit into memory ({reason}): {_some(ids)}. Lower "
             "batch_size (--find_batch says what fits) and raise accum_grad by as much, leave out the longest "
             "utterances (max_seconds), or set precision: bf16"

@@ -6,9 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from espnet_ext.asr import model as module
 from espnet_ext.errors import UserError
-from espnet_ext.train.processes import shared_buffers
 from tests.asr.tiny_model import check_gradient, tiny_batch, tiny_model, total
 
 CONFORMER = {
@@ -339,23 +337,16 @@ def test_a_schedule_changes_the_weight_and_goes_on_after_a_resume():
     assert "updates" not in tiny_model().state_dict()
 
 
-def test_processes_that_train_together_count_an_update_once(monkeypatch):
-    """Each adds what the counters of all have gained, as the training loop does; one has no batch in update 2."""
-    conf = {"ctc_weight": {"from": 1.0, "to": 0.2, "updates": 4}}
-    models = [tiny_model(conf=conf) for _ in range(2)]
-    weights = []
-    for busy in ((0, 1), (0,), (0, 1)):
-        before = shared_buffers(models[0], copied=True)["updates"]
-        gained = torch.zeros_like(before)
-        for rank in busy:
-            monkeypatch.setattr(module, "_is_first_process", lambda rank=rank: rank == 0)
-            models[rank](**tiny_batch())
-            gained += models[rank].updates - before
-        assert len({models[rank].weight("ctc") for rank in busy}) == 1
-        weights.append(models[0].weight("ctc"))
-        for model in models:
-            model.updates.copy_(before + gained)
-    assert weights == pytest.approx([1.0, 0.8, 0.6]) and int(models[1].updates) == 3
+def test_who_trains_says_how_many_updates_are_done():
+    """From then on batches are not counted, and nobody else's weights matter."""
+    model = tiny_model(conf={"ctc_weight": {"from": 1.0, "to": 0.2, "updates": 4}})
+    found = []
+    for done in (0, 1, 1, 3):
+        model.begin_update(done)
+        model(**tiny_batch())
+        found.append((model.weight("ctc"), int(model.updates)))
+    assert found == [(1.0, 1), (0.8, 2), (0.8, 2), (pytest.approx(0.4), 4)]
+    tiny_model().begin_update(3)  # has nothing that changes
 
 
 def test_batches_that_are_added_up_are_one_update():

@@ -162,8 +162,22 @@ def test_the_gradient_of_the_adaptation():
 
 
 def test_adaptation_of_nothing_is_refused():
-    with pytest.raises(UserError, match=r"expected a rank of 1 or more and names of linear layers"):
-        add_lora(Small(), {"targets": ["decoder"]})
+    for conf, words in (
+        (
+            {"targets": ["encoder", "decoder"]},
+            "targets: found 'decoder', which names no linear layer",
+        ),
+        ({"targets": ["embed"]}, "targets: found 'embed', which names no linear layer"),
+        (
+            {"train": ["ctc"]},
+            "train: found 'ctc', which names no parameter; they begin with encoder",
+        ),
+        ({"rank": 0}, "rank: found 0, expected a whole number, 1 or more"),
+        ({"targets": "encoder"}, "targets: found 'encoder', expected a list of names"),
+        ({"rnak": 3}, "unknown key 'rnak'; did you mean rank"),
+    ):
+        with pytest.raises(UserError, match=words):
+            add_lora(Small(), conf)
 
 
 @pytest.mark.slow

@@ -89,12 +89,17 @@ def test_one_of_two_killed(runs, tmp_path):
 
 @pytest.mark.slow
 def test_shared_weights_train_what_whole_ones_do(tmp_path):
-    """FSDP2 over gloo, killed by nobody but ended after two epochs and gone on with."""
-    assert _run(1, tmp_path / "one", "fsdp=true")[0] == 0
+    """FSDP2 over gloo, killed by nobody but ended after two epochs and gone on with; both look at the gradients."""
+    changes = ("fsdp=true", "monitor_every=2")
+    assert _run(1, tmp_path / "one", *changes)[0] == 0
     for epochs in (2, 3):
-        status, out, error = _run(2, tmp_path / "two", "fsdp=true", f"max_epoch={epochs}")
+        status, out, error = _run(2, tmp_path / "two", *changes, f"max_epoch={epochs}")
         assert status == 0, error
     assert "resuming at epoch 3" in out
+    looks = [(tmp_path / n / "updates.jsonl").read_text().splitlines() for n in ("one", "two")]
+    assert len(looks[0]) == len(looks[1]) == 4
+    for mine, other in zip(*(map(json.loads, lines) for lines in looks), strict=True):
+        assert mine["gradient"] == pytest.approx(other["gradient"], rel=1e-3, abs=1e-5)
     (one, lines), (two, others) = _result(tmp_path / "one"), _result(tmp_path / "two")
     for mine, other in zip(lines, others, strict=True):
         assert mine["split"] == "valid" or mine["loss"] == pytest.approx(other["loss"], rel=1e-5)
