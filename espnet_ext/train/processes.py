@@ -128,13 +128,24 @@ def _others() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if PARENT not in os.environ:  # who started this one is another program, which may say less
-            logging.error(
-                "another process of this training has ended (%s); its own message says why. The same command goes "
-                "on from the last checkpoint",
-                str(error).splitlines()[0],
-            )
-        raise Lost(LOST) from error
+        raise _lost(error) from error
+
+
+def _lost(error: RuntimeError) -> Lost:
+    """What ends this process, said where nobody else will."""
+    if PARENT not in os.environ:  # who started this one is another program, which may say less
+        logging.error(
+            "another process of this training has ended (%s); its own message says why. The same command goes "
+            "on from the last checkpoint",
+            str(error).splitlines()[0],
+        )
+    return Lost(LOST)
+
+
+def tells_of_a_loss(error: BaseException) -> bool:
+    """Whether an error is that another process is gone: of weights that are spread any operation may say so."""
+    words = ("closed by peer", "reset by peer", "connection refused", "remote process exited")
+    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
 
 
 @contextmanager
@@ -159,7 +170,12 @@ def joined(environment: Mapping[str, str] | None = None) -> Iterator[Processes]:
             "--nproc starts: is each machine's --node_rank another one, and the port free?"
         ) from error
     _end_with_parent(found)
-    yield Processes(int(found["RANK"]), size, int(found.get("LOCAL_RANK", 0)))
+    try:
+        yield Processes(int(found["RANK"]), size, int(found.get("LOCAL_RANK", 0)))
+    except RuntimeError as error:
+        if tells_of_a_loss(error):
+            raise _lost(error) from error
+        raise
     distributed.destroy_process_group()  # not after an error: it might wait for the others
 
 

@@ -24,6 +24,7 @@ from espnet_ext.train.processes import (
     forget_figures,
     share_buffers,
     shared_buffers,
+    tells_of_a_loss,
 )
 from espnet_ext.train.state import Position
 
@@ -275,7 +276,8 @@ def naming(ids: Sequence[str], size: Callable[[Sequence[str]], str]) -> Iterator
         if guilty:
             raise UserError(f"{error}; they are {_some(guilty)}") from error
         if not _is_out_of_memory(error):
-            logging.error("while training on %s", _some(ids))
+            if not tells_of_a_loss(error):
+                logging.error("while training on %s", _some(ids))
             raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DoesNotFit(

@@ -108,6 +108,18 @@ def test_shared_weights_train_what_whole_ones_do(tmp_path):
             assert torch.allclose(tensor, two[name], atol=1e-5), name
 
 
+@pytest.mark.slow
+def test_one_of_two_that_share_weights_killed(tmp_path):
+    """The other one notices in the middle of a layer, and says no more about it than it has to."""
+    started = time.monotonic()
+    status, _, error = _run(2, tmp_path, "fsdp=true", "kill=1@4")
+    assert status == 128 + signal.SIGKILL and time.monotonic() - started < 60
+    assert "process 2 of 2 was ended by SIGKILL" in error
+    assert "Traceback" not in error and "while training on" not in error
+    status, out, error = _run(2, tmp_path, "fsdp=true")
+    assert status == 0 and "resuming at epoch 2, batch 0, update 3" in out, error
+
+
 def _command(tiny, folder, *more):
     places = tiny.places("asr", folder, {"batch_size": 1.5, "accum_grad": 2, "num_workers": 1})
     named = {"config": places.config, "train": places.train[0], "valid": places.valid[0]}
