@@ -1,7 +1,8 @@
-"""Let a recogniser hear what a synthesiser said, and score it: can the synthesis be understood?
+"""Let a recogniser hear what a synthesiser or a vocoder said, and score it: can it be understood?
 
 Writes OUTPUT/{data,dump,decode}/SET, OUTPUT/decode/scores.json and OUTPUT/round_trip.json. The texts
-are first spelled as the recogniser's own transcripts are (case, punctuation, numbers).
+are first spelled as the recogniser's own transcripts are (case, punctuation, numbers). With --recordings the
+recogniser hears the same utterances' recordings, too: OUTPUT/recordings/{data,dump,decode}.
 """
 
 from __future__ import annotations
@@ -25,7 +26,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(__doc__)
     add = parser.add_argument
     add("--asr", required=True, metavar="DIR", help=f"recogniser: {_SPEC}")
-    add("--tts", required=True, metavar="DIR", help=f"synthesiser: {_SPEC}")
+    spoken = parser.add_mutually_exclusive_group(required=True)
+    spoken.add_argument("--tts", metavar="DIR", help=f"synthesiser: {_SPEC}")
+    what = "vocoder, whose copy-synthesis is heard; RECIPE:voc_x:copy_synthesis/griffin_lim is what stands beside it"
+    spoken.add_argument("--voc", metavar="DIR", help=what)
+    add("--recordings", action="store_true", help="hear the recordings as well")
     add("--set", help="which of the synthesised sets; the first if none is named")
     add("--fs", type=int, default=16000, help="the recogniser's sampling rate in Hz")
     add("--model", default="valid.acc.ave.pth", help="the recogniser's weights")
@@ -44,8 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from espnet_ext.files import write_json
 
     asr, tts, dataset = _find(args)
-    _run(args, asr, tts, dataset)
-    facts = {"asr": str(asr.model), "tts": str(tts.decode), "set": dataset}
+    facts: dict[str, object] = {"asr": str(asr.model), "tts": str(tts.decode), "set": dataset}
+    facts |= _run(args, asr, tts, dataset, args.output)
+    if args.recordings:
+        facts["recordings"] = _run(args, asr, tts, dataset, args.output / "recordings", True)
     seconds = round(time.monotonic() - started, 3)
     write_json(args.output / "round_trip.json", {**facts, "seconds": seconds})
     return 0
@@ -56,7 +63,8 @@ def _find(args: argparse.Namespace) -> tuple[Experiment, Experiment, str]:
     from espnet_ext.errors import UserError
     from espnet_ext.report.sources import find_experiment
 
-    asr, tts = find_experiment(args.asr, "asr"), find_experiment(args.tts, "tts")
+    asr, kind = find_experiment(args.asr, "asr"), "tts" if args.tts else "voc"
+    tts = find_experiment(args.tts or args.voc, kind)
     if asr.model is None:
         raise UserError(
             f"{asr.recipe}/exp: found no asr_*, expected a trained recogniser: train it"
@@ -64,7 +72,7 @@ def _find(args: argparse.Namespace) -> tuple[Experiment, Experiment, str]:
     found = tts.sets("wav.scp")
     if not found:
         raise UserError(
-            f"{tts.recipe}/exp: found no synthesised set, expected one: synthesise first"
+            f"{tts.recipe}/exp: found no synthesised set, expected one: synthesise first (with --voc: vocode)"
         )
     if args.set and args.set not in found:
         raise UserError(
@@ -73,13 +81,22 @@ def _find(args: argparse.Namespace) -> tuple[Experiment, Experiment, str]:
     return asr, tts, args.set or found[0]
 
 
-def _run(args: argparse.Namespace, asr: Experiment, tts: Experiment, dataset: str) -> None:
-    """Data directory, audio at the recogniser's rate, recognition, scores."""
+def _run(
+    args: argparse.Namespace,
+    asr: Experiment,
+    tts: Experiment,
+    dataset: str,
+    output: Path,
+    recordings: bool = False,
+) -> dict[str, object]:
+    """Data directory, audio at the recogniser's rate, recognition, scores; the error rates in percent."""
     from espnet_ext.bin import asr_decode, format_audio, score_asr
     from espnet_ext.report.round_trip import recipe_decoding, write_data
+    from espnet_ext.report.sources import read_json
+    from espnet_ext.report.summary import pooled
 
-    data, dump, decode = (str(args.output / name) for name in ("data", "dump", "decode"))
-    write_data(tts, asr, dataset, Path(data) / dataset)
+    data, dump, decode = (str(output / name) for name in ("data", "dump", "decode"))
+    write_data(tts, asr, dataset, Path(data) / dataset, recordings)
     format_audio.main(["--fs", str(args.fs), data, dump, dataset])
     settings = recipe_decoding(asr)
     config, lm = args.config or settings.config, args.lm_dir or settings.lm
@@ -89,6 +106,8 @@ def _run(args: argparse.Namespace, asr: Experiment, tts: Experiment, dataset: st
     options += ["--ngram", str(settings.ngram)] if settings.ngram else []
     asr_decode.main([*options, "--output_dir", decode, dump, dataset])
     score_asr.main(["--ref", dump, "--hyp", decode, dataset])
+    scores = read_json(output / "decode/scores.json")
+    return {kind: pooled(scores, kind)[0] for kind in ("cer", "wer")}
 
 
 if __name__ == "__main__":

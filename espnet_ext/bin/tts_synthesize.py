@@ -36,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add(
         "--ssml", action="store_true", help="every text is SSML; else those that begin with <speak>"
     )
+    what = "write SET/mels.scp instead: spectrograms with the recordings' own timing and pitch, to train a vocoder on"
+    add("--teacher_forced", action="store_true", help=what)
     add("--job", type=jobs, default=(1, 1), metavar="JOB/N", help="do this share only")
     add("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
     args = parser.parse_args(argv)
@@ -55,6 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     markup = ALWAYS if args.ssml else AUTO
     job, jobs_ = args.job
+    if args.teacher_forced:
+        from espnet_ext.inference.teacher_forced import write_teacher_forced
+
+        write_teacher_forced(speaker, args.data, args.sets, args.output_dir, job, jobs_)
+        return 0
     synthesize_sets(speaker, args.data, args.sets, args.output_dir, job, jobs_, markup)
     return 0
 

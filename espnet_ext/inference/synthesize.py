@@ -25,7 +25,7 @@ def _write_wave(path: Path, speech: Speech) -> None:
         soundfile.write(stream, speech.wave, speech.rate, format="WAV", subtype="PCM_16")
 
 
-def _conditions(directory: Path) -> Conditions:
+def conditions_of(directory: Path) -> Conditions:
     """Speaker and language numbers where the set has them."""
     files = (("sids", "utt2sid"), ("lids", "utt2lid"))
     return {
@@ -33,7 +33,7 @@ def _conditions(directory: Path) -> Conditions:
     }
 
 
-def _given(conditions: Conditions, utt: str) -> dict[str, Any]:
+def given_for(conditions: Conditions, utt: str) -> dict[str, Any]:
     import torch
 
     return {name: torch.tensor([int(table[utt])]) for name, table in conditions.items()}
@@ -48,7 +48,7 @@ def _spoken(
 ) -> Iterator[tuple[str, Speech]]:
     plans = read_plans(texts, markup, speaker.has_words)  # all, before the first is spoken
     for utt, text in progress(texts, len(texts), f"synthesise {name}"):
-        given = _given(conditions, utt)
+        given = given_for(conditions, utt)
         if utt in plans:
             yield utt, speak_plan(speaker, plans[utt], given)
         else:
@@ -78,7 +78,7 @@ def synthesize_sets(
 
     for name in sets:
         every = sorted(read_table(data / name / "text").items())
-        conditions = _conditions(data / name)
+        conditions = conditions_of(data / name)
         key = run_key([], speaker.identity, every, conditions)
         share = Share(output / name, key, job, jobs)
         tables: dict[str, dict[str, str]] = {"wav.scp": {}, "feats.scp": {}, "durations": {}}

@@ -54,14 +54,18 @@ def spelling_of(texts: Iterable[str]) -> Spelling:
     return Spelling(case, frozenset(c for c in joined if not c.isalnum() and not c.isspace()))
 
 
-def write_data(tts: Experiment, asr: Experiment, dataset: str, out: Path) -> None:
+def write_data(
+    tts: Experiment, asr: Experiment, dataset: str, out: Path, recordings: bool = False
+) -> None:
     """Write a data directory of synthesised speech with the texts as the recogniser writes.
 
     Args:
-        tts: what was synthesised, `<decode>/<dataset>/wav.scp`, and its texts, dump/raw/<dataset>.
+        tts: what was synthesised (or made again by a vocoder), `<decode>/<dataset>/wav.scp`, and its texts,
+            dump/raw/<dataset>.
         asr: the recogniser; its own test transcripts show how it spells.
         dataset: name of the set.
         out: gets wav.scp, text, utt2spk and spk2utt.
+        recordings: take the recordings of the same utterances instead.
 
     Raises:
         UserError: if nothing was synthesised or an utterance has no text.
@@ -70,7 +74,7 @@ def write_data(tts: Experiment, asr: Experiment, dataset: str, out: Path) -> Non
     if not waves:
         raise UserError(
             f"{tts.decode}/{dataset}/wav.scp: found no utterance, expected synthesised speech: "
-            f"run tts_synthesize of {tts.recipe}"
+            f"run tts_synthesize (or vocode) of {tts.recipe}"
         )
     lost = sorted(set(waves) - set(texts))
     if lost:
@@ -78,6 +82,8 @@ def write_data(tts: Experiment, asr: Experiment, dataset: str, out: Path) -> Non
             f"{tts.recipe}/dump/raw/{dataset}/text: found no text of {len(lost)} synthesised "
             f"utterances, the first is {lost[0]}, expected all: synthesise {dataset} again"
         )
+    if recordings:
+        waves = _recordings(tts, dataset, list(waves))
     spell = spelling_of(
         t for name in asr.sets("text") for t in asr.reference(name, "text").values()
     )
@@ -85,6 +91,17 @@ def write_data(tts: Experiment, asr: Experiment, dataset: str, out: Path) -> Non
     write_table(out / "text", {utt: spell(texts[utt]) for utt in waves})
     write_table(out / "utt2spk", dict.fromkeys(waves, "synthesis"))
     write_table(out / "spk2utt", {"synthesis": " ".join(sorted(waves))})
+
+
+def _recordings(tts: Experiment, dataset: str, utterances: list[str]) -> dict[str, str]:
+    found = tts.reference(dataset, "wav.scp")
+    lost = [utt for utt in utterances if utt not in found]
+    if lost:
+        raise UserError(
+            f"{tts.recipe}/dump/raw/{dataset}/wav.scp: found no recording of {lost[0]} ({len(lost)} lack), expected "
+            "all: leave out --recordings"
+        )
+    return {utt: found[utt] for utt in utterances}
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,8 @@ DEFAULTS: dict[str, Any] = {
     "model_conf": {},  # weights of the losses, see espnet_ext/vocoder/model.py
     "segment_frames": 32,  # of a stretch that training sees
     "segments_per_utterance": 1,  # in an epoch
-    "mels": False,  # condition on mels.scp of the data directories (an acoustic model's), not on the recordings' own
+    "mels": False,  # condition on mels.scp of the data directories (an acoustic model's), not on the recordings' own;
+    # or on SET/mels.scp of a directory made by tts_synthesize --teacher_forced
 }
 
 

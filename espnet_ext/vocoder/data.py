@@ -5,6 +5,7 @@ Letters in shapes: S frames of a stretch, M mel bins.
 
 from __future__ import annotations
 
+import logging
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -74,7 +75,7 @@ class Segments:
             (S,) in Hz with 0 = unvoiced if asked for.
 
         Raises:
-            UserError: for audio of another rate.
+            UserError: for audio of another rate, or given spectrograms that do not go with it.
         """
         name = self.ids[index]
         utt = name.rpartition("@")[0] if name not in self.audio else name
@@ -88,6 +89,7 @@ class Segments:
                 )
             last = stream.frames // self.features.hop_length - self.frames
             if given is not None:
+                self._check(utt, given, self.features.frames(stream.frames))
                 last = min(last, len(given) - self.frames)
             first = int(draw.integers(max(last, 0) + 1))
             item = {"speech": self._stretch(stream, first)}
@@ -96,6 +98,15 @@ class Segments:
         if self.f0:
             item["f0"] = self._f0(item["speech"])
         return name, item
+
+    def _check(self, utt: str, mel: np.ndarray, frames: int) -> None:
+        """Raise a UserError for a matrix that does not go with its recording."""
+        if abs(len(mel) - frames) > 1 or mel.shape[1] != self.features.n_mels:
+            raise UserError(
+                f"utterance {utt}: found a spectrogram of shape {mel.shape} in mels.scp, expected "
+                f"{(frames, self.features.n_mels)}: it has to follow the recording frame for frame, with the same "
+                "feats_extract_conf (tts_synthesize --teacher_forced)"
+            )
 
     def _stretch(self, stream: soundfile.SoundFile, frame: int) -> np.ndarray:
         """Samples around `frame` and the S - 1 after it; mirrored at the utterance's edges, as the front end does."""
@@ -119,6 +130,45 @@ class Segments:
         return track(speech[skipped:], self.features.fs, how)[before : before + self.frames]
 
 
+def made_up_stretches(
+    features: Features, frames: int, number: int, mels: bool = False, f0: bool = False
+) -> list[tuple[str, dict[str, np.ndarray]]]:
+    """Stretches of noise, to try a configuration with."""
+    random, found = np.random.default_rng(0), []
+    for name in range(number):
+        noise = random.standard_normal(features.n_fft + frames * features.hop_length)
+        item = {"speech": 0.1 * noise.astype(np.float32)}
+        if mels:
+            item["mel"] = random.standard_normal((frames, features.n_mels)).astype(np.float32)
+        if f0:
+            item["f0"] = np.full(frames, 120.0, np.float32)
+        found.append((f"made-up-{name}", item))
+    return found
+
+
+def _mels(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        raise UserError(
+            f"{path}: no such file, expected an acoustic model's spectrograms as `mels:` says: make them with "
+            "tts_synthesize --teacher_forced"
+        )
+    return read_table(path)
+
+
+def _those_with(mels: Mapping[str, str], audio: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """What of the audio has spectrograms: a synthesiser's data may be filtered by length."""
+    found = {utt: entry for utt, entry in audio.items() if utt in mels}
+    if not found:
+        raise UserError(
+            f"{folder}/mels.scp: found no utterance of {len(audio)} in the data, expected the same ids"
+        )
+    if len(found) < len(audio):
+        logging.warning(
+            "%s/mels.scp: %d of %d utterances have spectrograms", folder, len(found), len(audio)
+        )
+    return found
+
+
 def _matrix(entry: str) -> np.ndarray:
     import kaldiio
 
@@ -136,7 +186,7 @@ def read_segments(
     features: Features,
     frames: int,
     each: int = 1,
-    mels: bool = False,
+    mels: bool | str | Path = False,
     f0: bool = False,
 ) -> Segments:
     """The stretches of a formatted data directory (wav.scp, utt2dur, and mels.scp where asked for).
@@ -147,7 +197,8 @@ def read_segments(
         frames: of a stretch.
         each: stretches of an utterance in an epoch.
         f0: give the F0 of each stretch, too.
-        mels: condition on the matrices of mels.scp (an acoustic model's), not on the recording's own.
+        mels: condition on the matrices of mels.scp (an acoustic model's), not on the recording's own: that of the
+            directory (true), or of the folder of its name in a directory that tts_synthesize --teacher_forced made.
 
     Raises:
         UserError: if tables are missing or disagree, or a stretch is shorter than the front end's window.
@@ -160,7 +211,10 @@ def read_segments(
     audio = read_table(directory / "wav.scp")
     tables = {"utt2dur": read_table(directory / "utt2dur")}
     if mels:
-        tables["mels.scp"] = read_table(directory / "mels.scp")
+        folder = directory if mels is True else Path(mels) / directory.name
+        tables["mels.scp"] = _mels(folder / "mels.scp")
+        if mels is not True:
+            audio = _those_with(tables["mels.scp"], audio, folder)
     for name, table in tables.items():
         lacking = next((utt for utt in audio if utt not in table), None)
         if lacking is not None:

@@ -21,6 +21,9 @@ format_opts=             # more options for format_audio: "--skip_broken", "--no
 voc_config=conf/train_hifigan.yaml  # model and training; its feats_extract_conf is the synthesiser's
 voc_tag=                 # name of exp/voc_TAG; made from voc_config when empty
 voc_args=                # more options for vocoder_train, for example "--set max_epoch=5"
+acoustic=                # go on with the spectrograms of this acoustic model, e.g. ../tts1/exp/tts_x: stage 23 writes them
+acoustic_model=valid.loss.ave.pth   # its checkpoint
+acoustic_data=../tts1/dump/raw      # its data, with sets of the same names
 inference_model=valid.mel.best.pth  # which checkpoint
 griffin_lim=60           # iterations of Griffin-Lim, which is scored beside the vocoder; 0 = leave it out
 score_opts=              # more options for score_vocoder
@@ -57,7 +60,15 @@ run_stage 3 voc_stats "Collect mean and variance of the spectrograms" after form
   $train_cmd $logs/voc_stats.log \
   $bin.vocoder_stats --config $voc_config --train "dump/raw/$train_set" --output_dir $voc_stats
 
-run_stage 4 voc_train "Train the vocoder" after voc_stats -- \
+if [ -n "$acoustic" ]; then
+  voc_args+=" --set mels=exp/teacher_forced"
+  run_stage 23 teacher_forced "Spectrograms of the acoustic model, with the recordings' timing" after format -- \
+    $decode_cmd --gpu $gpu JOB=1:$nj "$logs/teacher_forced.JOB.log" \
+    $bin.tts_synthesize --teacher_forced --job JOB/$nj --device $device --model_dir "$acoustic" \
+    --model $acoustic_model --output_dir exp/teacher_forced "$acoustic_data" $train_set $valid_set
+fi
+
+run_stage 4 voc_train "Train the vocoder" after voc_stats,teacher_forced -- \
   $train_cmd --gpu $gpu "$voc_exp/train.log" \
   $bin.vocoder_train $train_opts --config $voc_config --stats_dir $voc_stats \
   --train "dump/raw/$train_set" --valid "dump/raw/$valid_set" --output_dir "$voc_exp" $voc_args
