@@ -29,6 +29,7 @@ HARMLESS = (
     "trackers",
     "keep_nbest_models",
     "best_model_criterion",
+    "not_finite",
 )
 #: Keys that came later; at their default they change nothing, and a training of before goes on.
 LATER = (
@@ -38,7 +39,6 @@ LATER = (
     "ema",
     "freeze",
     "lora",
-    "not_finite",
     "fsdp",
 )
 _PROBED, _PROBE = 2000, 8192  # utterances of a split, bytes of each
@@ -68,6 +68,9 @@ def fingerprint(
         for key, value in config.items()
         if key not in HARMLESS and not (key in LATER and value == TRAINING[key])
     }
+    if kept.get("phases"):  # how long the last one lasts is what max_epoch would say
+        *earlier, last = kept["phases"]
+        kept["phases"] = [*earlier, {k: v for k, v in last.items() if k != "epochs"}]
     digest = hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode())
     digest.update(str([(name, *t.shape) for name, t in model.state_dict().items()]).encode())
     for utterances in data:
