@@ -48,8 +48,10 @@ class SelfAttention(nn.Module):
         if stream is not None:
             seen = stream.join(self, seen, stream.left)
         key, value = seen.chunk(2, dim=-1)
+        # as ONNX likes it: an unflatten would fix the length there
         query, key, value = (
-            part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in (query, key, value)
+            part.reshape(batch, -1, self.heads, width // self.heads).transpose(1, 2)
+            for part in (query, key, value)
         )
         mixed = self.mix(query, key, value, mask, positions)
         return self.project_out(mixed.transpose(1, 2).reshape(batch, length, width))

@@ -1,0 +1,133 @@
+"""A trained model's folder as a folder of ONNX graphs that needs neither ESPnet nor its YAML."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from espnet_ext.errors import UserError
+from espnet_ext.export.onnx_graph import OPSET, Graph, quantise, write_graph
+from espnet_ext.export.pack import TASKS, find_weights
+from espnet_ext.files import write_json
+from espnet_ext.inference.onnx_session import ENDINGS, MANIFEST, require
+
+
+@dataclass(frozen=True)
+class Written:
+    """One graph.
+
+    Attributes:
+        name: of its file, without ending.
+        difference: its largest one from torch, as a share of the largest number.
+        bytes: of the file.
+        int8: bytes of the INT8 form; None if there is none.
+    """
+
+    name: str
+    difference: float
+    bytes: int
+    int8: int | None = None
+
+
+def export_onnx(
+    task: str,
+    model_dir: str | Path,
+    output_dir: str | Path,
+    weights: str | None = None,
+    int8: bool = True,
+) -> list[Written]:
+    """Write a model's graphs, each compared with torch, and what an engine has to know of it.
+
+    Args:
+        task: "asr", "tts" or "voc".
+        model_dir: what training left, e.g. exp/asr_x.
+        output_dir: receives `NAME.onnx`, `NAME.int8.onnx` and, last of all, `onnx.json`.
+        weights: name of the file in model_dir; None = the usual ones of the task.
+        int8: write the INT8 forms, too.
+
+    Raises:
+        UserError: if onnx or onnxruntime are missing, the model is, or a part of it cannot be written.
+    """
+    require("onnx"), require("onnxruntime")
+    folder, output = Path(model_dir), Path(output_dir)
+    graphs, facts, files = READERS[task](folder, weights)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / MANIFEST).unlink(missing_ok=True)
+    written = [_write(graph, output, int8) for graph in graphs]
+    for name, path in files.items():
+        shutil.copyfile(path, output / name)
+    shown = {w.name: {"difference": w.difference, "int8": w.int8 is not None} for w in written}
+    facts = {"task": task, "opset": OPSET, "source": str(folder), "graphs": shown, **facts}
+    write_json(output / MANIFEST, facts)
+    return written
+
+
+def _write(graph: Graph, output: Path, int8: bool) -> Written:
+    """One graph in its forms; an INT8 one of an earlier export does not stay."""
+    difference = write_graph(graph, output)
+    plain, small = (output / (graph.name + ending) for ending in ENDINGS.values())
+    small.unlink(missing_ok=True)
+    if int8 and graph.quantise and not quantise(plain, small):
+        small.unlink()  # nothing in it to be quantised
+    size = small.stat().st_size if small.is_file() else None
+    return Written(graph.name, difference, plain.stat().st_size, size)
+
+
+Read = tuple[list[Graph], Mapping[str, Any], Mapping[str, Path]]
+
+
+def _read_asr(folder: Path, weights: str | None) -> Read:
+    from espnet_ext.bridge.load import load_model
+    from espnet_ext.bridge.tasks import sampling_rate
+    from espnet_ext.export.onnx_asr import asr_graphs
+
+    path = find_weights(folder, TASKS["asr"].preferred, weights)
+    model, config = load_model("asr", folder / "config.yaml", path)
+    stft = getattr(model.frontend, "stft", None)
+    facts = {
+        "rate": sampling_rate("asr", config),
+        "n_fft": getattr(stft, "n_fft", 0),
+        "eos": model.eos,
+    }
+    text, files = _text(config)
+    return asr_graphs(model, config["input_size"]), {**facts, **text}, files
+
+
+def _read_tts(folder: Path, weights: str | None) -> Read:
+    raise UserError("task tts: not yet")
+
+
+def _read_vocoder(folder: Path, weights: str | None) -> Read:
+    from espnet_ext.export.onnx_vocoder import vocoder_graph
+    from espnet_ext.inference.vocoder import Vocoder
+
+    vocoder = Vocoder.from_dir(folder, weights)
+    graph, facts = vocoder_graph(vocoder.model)
+    return [graph], {**facts, "features": vars(vocoder.features)}, {}
+
+
+def _text(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Path]]:
+    """The text side of a model, and the files that belong to it."""
+    from espnet_ext.bridge.load import text_pipeline
+
+    pipeline = text_pipeline(dict(config))
+    files = {} if pipeline.bpemodel is None else {"bpe.model": pipeline.bpemodel}
+    facts = {
+        "tokens": pipeline.token_list,
+        "token_type": pipeline.token_type,
+        "bpemodel": next(iter(files), None),
+        "g2p": pipeline.g2p,
+        "cleaner": pipeline.cleaner,
+        "symbols": list(pipeline.nlsyms),
+    }
+    return facts, files
+
+
+READERS: dict[str, Callable[[Path, str | None], Read]] = {
+    "asr": _read_asr,
+    "tts": _read_tts,
+    "voc": _read_vocoder,
+}

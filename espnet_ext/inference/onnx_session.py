@@ -1,0 +1,116 @@
+"""ONNX Runtime, where it is installed: one graph that is called like a function."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from espnet_ext.errors import UserError
+
+#: What `export_onnx` writes beside the graphs.
+MANIFEST = "onnx.json"
+#: How the graphs' names end, by the numbers that they compute with.
+ENDINGS = {"fp32": ".onnx", "int8": ".int8.onnx"}
+
+
+def require(package: str) -> Any:
+    """The package `onnx` or `onnxruntime`, or a module of it.
+
+    Raises:
+        UserError: if it is not installed.
+    """
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise UserError(
+            f"found no package {package} ({error}), expected it for ONNX models: pip install 'espnet_ext[onnx]'"
+        ) from error
+
+
+class Session:
+    """A graph, ready to run.
+
+    Args:
+        path: of the .onnx file.
+        threads: that an operation may use; None = as many as torch has.
+        device: "cpu", or "cuda" with the package onnxruntime-gpu.
+
+    Raises:
+        UserError: if the runtime or the file is missing, or it is no such file.
+    """
+
+    def __init__(self, path: str | Path, threads: int | None = None, device: str = "cpu") -> None:
+        runtime = require("onnxruntime")
+        if not Path(path).is_file():
+            raise UserError(f"{path}: no such file, expected one that export_onnx wrote")
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = _threads() if threads is None else threads
+        options.log_severity_level = 3  # errors
+        providers = [_provider(runtime, device), "CPUExecutionProvider"]
+        try:
+            self.session = runtime.InferenceSession(
+                str(path), options, providers=list(dict.fromkeys(providers))
+            )
+        except Exception as error:
+            raise UserError(
+                f"{path}: not read by onnxruntime ({str(error)[:200]}), expected a file that export_onnx wrote"
+            ) from error
+        self.inputs = {entry.name: list(entry.shape) for entry in self.session.get_inputs()}
+
+    def __call__(self, **inputs: np.ndarray) -> list[np.ndarray]:
+        """The outputs for inputs by name."""
+        found: list[np.ndarray] = self.session.run(None, inputs)
+        return found
+
+
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def _provider(runtime: Any, device: str) -> str:
+    """The part of the runtime that computes on a device."""
+    if device == "cpu":
+        return "CPUExecutionProvider"
+    wanted = "CUDAExecutionProvider"
+    if not device.startswith("cuda") or wanted not in runtime.get_available_providers():
+        raise UserError(
+            f"--device: found {device!r} and an onnxruntime for {runtime.get_available_providers()}, expected cpu, or "
+            "cuda with the package onnxruntime-gpu"
+        )
+    return wanted
+
+
+def read_manifest(folder: str | Path, task: str) -> dict[str, Any]:
+    """What `export_onnx` wrote about a folder's graphs.
+
+    Raises:
+        UserError: if there is none, or it is of another task.
+    """
+    import json
+
+    path = Path(folder) / MANIFEST
+    if not path.is_file():
+        raise UserError(f"{path}: no such file, expected a folder that export_onnx wrote")
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if found.get("task") != task:
+        raise UserError(f"{path}: found task {found.get('task')!r}, expected {task!r}")
+    return found  # type: ignore[no-any-return]
+
+
+def open_graph(
+    folder: str | Path, name: str, precision: str = "fp32", threads: int | None = None
+) -> Session:
+    """A folder's graph in a precision of `ENDINGS`, or in fp32 where it has no other.
+
+    Raises:
+        UserError: for a precision that is none.
+    """
+    if precision not in ENDINGS:
+        raise UserError(f"precision: found {precision!r}, expected one of {', '.join(ENDINGS)}")
+    path = Path(folder) / (name + ENDINGS[precision])
+    return Session(path if path.is_file() else Path(folder) / f"{name}.onnx", threads)

@@ -1,0 +1,118 @@
+"""Recognition through ONNX Runtime: `Speech2Text` with graphs in place of the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from espnet_ext.errors import UserError
+from espnet_ext.inference.onnx_decoder import OnnxDecoderScorer
+from espnet_ext.inference.onnx_session import MANIFEST, Session, open_graph, read_manifest
+from espnet_ext.inference.onnx_text import text_of
+from espnet_ext.inference.speech2text import DecodeOptions, Speech2Text
+from espnet_ext.search.beam import BatchSearch, SearchOptions
+
+
+class OnnxModel:
+    """The part of a recogniser's model that an engine talks to, made of graphs.
+
+    Args:
+        folder: that export_onnx wrote.
+        facts: its manifest.
+        precision: "fp32" or "int8".
+        threads: of an operation; None = as many as torch has.
+    """
+
+    def __init__(
+        self, folder: Path, facts: dict[str, Any], precision: str, threads: int | None
+    ) -> None:
+        self.graphs = {
+            name: open_graph(folder, name, precision, threads) for name in facts["graphs"]
+        }
+        self.token_list, self.eos = facts["tokens"], facts["eos"]
+        stft = SimpleNamespace(n_fft=facts["n_fft"])
+        self.frontend = SimpleNamespace(stft=stft, multichannel=False)
+        self.ctc = OnnxCtc(self.graphs["ctc"]) if "ctc" in self.graphs else None
+
+    def encode(self, speech: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, S) and (B,), all of one length -> (B, T, D) and (B,)."""
+        (feats,) = self.graphs["frontend"](speech=speech.numpy())
+        frames = np.full(len(feats), feats.shape[1], dtype=np.int64)
+        encoded, found = self.graphs["encoder"](feats=feats, lengths=frames)
+        return torch.from_numpy(encoded), torch.from_numpy(found)
+
+
+class OnnxCtc:
+    """CTC's output layer."""
+
+    def __init__(self, graph: Session) -> None:
+        self.graph = graph
+
+    def log_softmax(self, encoded: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, V)."""
+        return torch.from_numpy(self.graph(encoded=encoded.numpy())[0])
+
+
+class OnnxSpeech2Text(Speech2Text):
+    """Recognises with the graphs that `export_onnx --task asr` wrote; is called as `Speech2Text` is.
+
+    Args:
+        folder: of the graphs.
+        options: how to search; weights of language models are not used.
+        precision: "int8" where graphs have such a form, else "fp32".
+        threads: of an operation; None = as many as torch has.
+
+    Raises:
+        UserError: if onnxruntime or a file is missing, or the model lacks what the search needs.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        options: DecodeOptions | None = None,
+        precision: str = "fp32",
+        threads: int | None = None,
+    ) -> None:
+        folder = Path(folder)
+        facts = read_manifest(folder, "asr")
+        self.options, self.device, self.config = options or DecodeOptions(), "cpu", facts
+        self.rate, self.pipeline = facts["rate"], text_of(facts, folder)
+        missing = {"frontend", "decoder"} - set(facts["graphs"])
+        if missing:
+            raise UserError(
+                f"{folder}: found a model without {' and '.join(sorted(missing))}, expected one that hears "
+                "waveforms and has an attention decoder"
+            )
+        self.model = OnnxModel(folder, facts, precision, threads)
+        self.files = [folder / MANIFEST, *sorted(folder.glob("*.onnx"))]
+        self.search = None
+        self.batched = _search(self.model, self.options)
+
+    @classmethod
+    def from_dir(cls, folder: str | Path, **more: Any) -> OnnxSpeech2Text:  # type: ignore[override]
+        """Use what export_onnx left in a folder."""
+        return cls(folder, **more)
+
+
+def _search(model: OnnxModel, options: DecodeOptions) -> BatchSearch:
+    """Our search around the graphs."""
+    size = len(model.token_list)
+    share = options.ctc_weight if model.ctc is not None else 0.0
+    beam = min(options.beam_size, size)
+    how = SearchOptions(
+        beam_size=beam,
+        pre_beam=size if share == 1.0 else int(options.pre_beam_ratio * beam),
+        maxlenratio=options.maxlenratio,
+        minlenratio=options.minlenratio,
+        normalize_length=options.normalize_length,
+        nbest=options.nbest,
+    )
+    scorer = OnnxDecoderScorer(model.graphs["memory"], model.graphs["decoder"])
+    weights = {"decoder": 1.0 - share, "ctc": share, "length_bonus": options.penalty}
+    log_probs = model.ctc.log_softmax if model.ctc is not None else lambda x: x
+    return BatchSearch({"decoder": scorer}, weights, log_probs, model.eos, how)

@@ -1,0 +1,22 @@
+"""The text side of a folder that `export_onnx` wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from espnet_ext.text.tokens import TextPipeline
+
+
+def text_of(manifest: Mapping[str, Any], folder: Path) -> TextPipeline:
+    """Text to tokens and back."""
+    bpemodel = manifest["bpemodel"]
+    return TextPipeline(
+        manifest["token_type"],
+        manifest["tokens"],
+        bpemodel=None if bpemodel is None else folder / bpemodel,
+        g2p=manifest["g2p"],
+        cleaner=manifest["cleaner"],
+        nlsyms=manifest["symbols"],
+    )

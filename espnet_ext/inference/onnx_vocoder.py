@@ -1,0 +1,62 @@
+"""A vocoder through ONNX Runtime: `Vocoder` with a graph in place of the model."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from espnet_ext.audio.features import Features
+from espnet_ext.inference.onnx_session import MANIFEST, open_graph, read_manifest
+from espnet_ext.inference.shares import run_key
+from espnet_ext.inference.vocoder import Vocoder
+
+
+class OnnxVocoder(Vocoder):
+    """Log-mel spectrogram -> waveform, with the graph that `export_onnx --task voc` wrote.
+
+    Args:
+        folder: of the graph.
+        precision: "int8" where the graph has such a form, else "fp32".
+        threads: of an operation; None = as many as torch has.
+    """
+
+    def __init__(
+        self, folder: str | Path, precision: str = "fp32", threads: int | None = None
+    ) -> None:
+        self.folder, self.precision, self.device = Path(folder), precision, "cpu"
+        self.facts = read_manifest(folder, "voc")
+        self.features = Features(**self.facts["features"])
+        self.graph = open_graph(folder, "vocoder", precision, threads)
+
+    @classmethod
+    def from_dir(cls, folder: str | Path, **more: Any) -> OnnxVocoder:  # type: ignore[override]
+        """Use what export_onnx left in a folder."""
+        return cls(folder, **more)
+
+    @cached_property
+    def identity(self) -> str:
+        """What its speech depends on besides the spectrogram: a hash of the files."""
+        files = [self.folder / MANIFEST, *sorted(self.folder.glob("*.onnx"))]
+        return run_key(files, self.precision)
+
+    def __call__(self, mel: Tensor) -> Tensor:
+        """Log-mel spectrogram (F, M) as `features` computes it -> waveform (F * hop,), float32."""
+        given = {"mel": mel.float().cpu().numpy()[None]}
+        if self.facts["noise"]:
+            given["noise"] = self._noise(len(mel))
+        return torch.from_numpy(self.graph(**given)[0][0])
+
+    def _noise(self, frames: int) -> np.ndarray:
+        """What the generator in torch draws, the same every time."""
+        drawn, bins = torch.Generator().manual_seed(0), self.facts["bins"]
+        if self.facts["noise"] == "phase":
+            found = (2 * math.pi * torch.rand((frames, bins), generator=drawn)).T[None]
+        else:
+            found = torch.randn((1, bins, frames * self.facts["hop"]), generator=drawn)
+        return found.contiguous().numpy()
