@@ -8,6 +8,8 @@ matter: those of an update share its batches.
 
 from __future__ import annotations
 
+import logging
+import math
 import signal
 import sys
 import time
@@ -259,14 +261,17 @@ class Trainer:
             self.collate,
             self.config["num_workers"],
         )
+        bad: list[str] = []
         for place, (index, (ids, batch)) in enumerate(zip(mine, found, strict=True)):
             draw_from(self.config["seed"], self.progress.at.epoch, index, 1)  # VITS draws here, too
             moved = self.step.moved(batch)
             for extra, _ in self.step.turns:
                 with naming(ids, self.step.seconds):
-                    _, stats, weight = self.step.forward(moved, extra)
+                    loss, stats, weight = self.step.forward(moved, extra)
                 if place < judged:
                     averages.add(stats, weight)
+                    bad += [] if math.isfinite(loss) else self.step.guilty(moved, extra, ids)
+        _say_of(self.processes.all(bad), self.processes)
         return self._together(averages)
 
     def _report(self, train: dict[str, Any], valid: dict[str, Any]) -> None:
@@ -282,6 +287,17 @@ class Trainer:
             f"epoch {train['epoch']}/{self.config['max_epoch']}: {', '.join(shown)} (train / valid), "
             f"lr {train['lr']:.2e}, {clock(took)}, at most {clock(left)} left",
             flush=True,
+        )
+
+
+def _say_of(bad: Sequence[list[str]], processes: Processes) -> None:
+    """Name utterances of all processes whose validation loss is not finite."""
+    named = [utt for share in bad for utt in share]
+    if named and processes.first:
+        logging.warning(
+            "the loss of %d validation utterances is not finite, so that no mean of it compares epochs: %s",
+            len(named),
+            ", ".join(named[:8]),
         )
 
 

@@ -152,7 +152,7 @@ class Step:
         if math.isfinite(self.loss):
             averages.add(stats, weight)
         else:
-            size, ids = self.seconds(ids), self._guilty(batch, extra, ids)
+            size, ids = self.seconds(ids), self.guilty(batch, extra, ids)
             self.not_finite.append((ids, self.loss))
             if self.stops:
                 raise UserError(
@@ -160,10 +160,11 @@ class Step:
                     f"number: look at {', '.join(ids)}, or lower optim_conf.lr; not_finite: skip leaves it out"
                 )
 
-    def _guilty(self, batch: Batch, extra: dict[str, Any], ids: list[str]) -> list[str]:
+    def guilty(self, batch: Batch, extra: dict[str, Any], ids: list[str]) -> list[str]:
         """Those utterances whose loss is not finite by themselves either; where it cannot be told, all."""
         if self.sharded:  # the others would have to compute, too
             return ids
+        training = self.model.training
         self.model.eval()
         try:
             with torch.no_grad():
@@ -172,7 +173,7 @@ class Step:
         except Exception:  # a model may want more than one utterance, or what only training has
             return ids
         finally:
-            self.model.train()
+            self.model.train(training)
         found = [utt for utt, loss in zip(ids, losses, strict=True) if not math.isfinite(loss)]
         return found or ids
 

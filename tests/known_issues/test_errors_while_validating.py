@@ -29,3 +29,12 @@ def test_its_utterances_are_named(tmp_path, error, words):
     found.step.forward = failing
     with pytest.raises(UserError, match=words):
         found.fit()
+
+
+def test_a_loss_that_is_no_number_is_said(tmp_path, caplog):
+    """Every epoch's mean is infinite then, and the first epochs would pass for the best."""
+    found = trainer(tmp_path, max_epoch=1)
+    found.valid_data.values = [1.0, float("inf")]
+    found.fit()
+    assert "the loss of 1 validation utterances is not finite" in caplog.text
+    assert caplog.text.rstrip().endswith("compares epochs: u1")
