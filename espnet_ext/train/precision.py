@@ -41,7 +41,13 @@ def computing(device: str, precision: str) -> AbstractContextManager[object]:
 
 def scaler(device: str, precision: str) -> torch.amp.GradScaler | None:
     """What keeps small gradients from vanishing in fp16; None where nothing vanishes."""
-    return torch.amp.GradScaler(torch.device(device).type) if precision == "fp16" else None
+    if precision != "fp16":
+        return None
+    found = torch.amp.GradScaler(torch.device(device).type)
+    found.scale(
+        torch.zeros((), device=device)
+    )  # a process may have no batch of its first update, and no loss to scale
+    return found
 
 
 #: Parts that compute features: ESPnet keeps them whole on a GPU, and its GlobalMVN takes on its input's kind of number.
