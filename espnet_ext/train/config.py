@@ -45,7 +45,7 @@ TRAINING: Config = {
     "phases": [],  # a curriculum, see espnet_ext/train/phases.py; max_epoch is then their sum
     "ema": None,  # decay of a moving average of the weights, for example 0.999; kept as valid.*.ema.pth
     "freeze": [],  # names of parameters that stay as they are: [frontend, encoder.layers.0, "*.bias"]
-    "fsdp": False,  # several processes share the weights, too, of a model too large for one device
+    "fsdp": False,  # several processes share the weights, too, of a model too large for one device; no layer_drop then
     "lora": None,  # low-rank adaptation: {rank: 8, alpha: 16, targets: [encoder], train: [ctc]}
     "not_finite": "skip",  # what follows on a loss that is NaN or infinite: skip the update, or stop
     "monitor_every": 200,  # updates between two looks at the gradients of each group of modules; 0 = none
