@@ -183,7 +183,8 @@ def prepare(config: dict[str, Any], features: bool, folder: Path) -> None:
     )
     if not features:
         return
-    for key, size in (("normalize", 80), ("pitch_normalize", 1), ("energy_normalize", 1)):
+    mels = (config.get("feats_extract_conf") or {}).get("n_mels", 80)
+    for key, size in (("normalize", mels), ("pitch_normalize", 1), ("energy_normalize", 1)):
         if config.get(key) == "global_mvn":
             stats = folder / f"{key}.npz"
             np.savez(stats, count=np.array(2.0), sum=np.zeros(size), sum_square=np.full(size, 2.0))
