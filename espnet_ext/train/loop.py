@@ -191,6 +191,9 @@ class Trainer:
 
     def _stop(self) -> NoReturn:
         """End where the state has just been saved, as SIGTERM asked."""
+        self.processes.any(
+            False
+        )  # the first one still writes, and is killed soon after another one has ended
         if self.processes.first:
             print("stopped by SIGTERM; the same command goes on from here", file=sys.stderr)
         raise Stopped(143)
