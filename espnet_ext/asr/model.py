@@ -43,6 +43,8 @@ class HybridModel(ESPnetASRModel):
         conf: fields of Options; everything else is ESPnet's.
     """
 
+    own_keys = KEYS  # beside the arguments of ESPnet's, for who tells of a wrong one
+
     def __init__(self, **conf: Any) -> None:
         options = Options(**{key: conf.pop(key) for key in KEYS if key in conf})
         self.options, self.weights = options, options.weights()
@@ -139,10 +141,7 @@ class HybridModel(ESPnetASRModel):
             UserError: if it lacks what an objective needs.
         """
         if self.use_transducer_decoder or self.use_linear_decoder:
-            found: tuple[Tensor, Stats, Tensor] = super().forward(
-                speech, speech_lengths, text, text_lengths, **extra
-            )
-            return found
+            return super().forward(speech, speech_lengths, text, text_lengths, **extra)
         self._count()
         text = text[:, : int(text_lengths.max())]
         text = text.masked_fill(text == -1, self.ignore_id)
@@ -151,10 +150,9 @@ class HybridModel(ESPnetASRModel):
         for name in ("lm_text", "speaker", "phone", "regularisation"):
             loss = self._add(name, loss, at)
         at.stats["loss"] = loss.detach()
-        answer: tuple[Tensor, Stats, Tensor] = force_gatherable(
-            (loss, at.stats, speech.shape[0]), loss.device
-        )
-        return answer
+        answer = (loss, at.stats, speech.shape[0])
+        found: tuple[Tensor, Stats, Tensor] = force_gatherable(answer, loss.device)
+        return found
 
     def _hybrid_loss(self, at: Encoded) -> Tensor:
         """CTC and attention by their shares."""

@@ -115,7 +115,7 @@ def meant(cls: Any, error: Exception) -> str:
     """What to say of an option that a class does not know, if it has a similar one; else nothing."""
     unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
     bases = [base for base in getattr(cls, "__mro__", (cls,)) if base is not object]
-    known = {name for base in bases for name in _parameters(base)} | {*getattr(cls, "options", ())}
+    known = {name for base in bases for name in _parameters(base)} | {*getattr(cls, "own_keys", ())}
     near = difflib.get_close_matches(unknown[1], known, n=3) if unknown else []
     return f"; did you mean {' or '.join(near)}?" if near else ""
 

@@ -68,6 +68,7 @@ def test_what_rests_in_a_phase_is_looked_at_when_training_begins(tmp_path, freez
     ("key", "conf", "words"),
     [("encoder_conf", {"layer_dorp": 0.1}, "did you mean layer_drop"),
      ("model_conf", {"ctc_weigth": 0.3}, "did you mean ctc_weight"),
+     ("model_conf", {"too_shrot": "skip"}, "did you mean too_short"),
      ("optim_conf", {"wieght_decay": 0.1}, "did you mean weight_decay"),
      ("decoder_conf", {"num_bloks": 1}, "did you mean num_blocks"),
      ("sampler_conf", {"noize": 1}, "did you mean noise"),
@@ -78,8 +79,9 @@ def test_a_key_on_the_second_level_has_a_suggestion(tiny, tmp_path, key, conf, w
 
     changed = {**tiny.base["asr"].get(key, {}), **conf}
     changed = conf if key == "scheduler_conf" else changed
+    ours = {"model": "espnet_ext.asr.model:HybridModel"}
     with pytest.raises(UserError, match=words):
-        train_model("asr", tiny.places("asr", tmp_path, {key: changed}), "cpu")
+        train_model("asr", tiny.places("asr", tmp_path, {**ours, key: changed}), "cpu")
 
 
 def test_what_is_not_about_names_has_none():
