@@ -90,6 +90,7 @@ _FIXED: dict[str, dict[str, Any]] = {
         "aux_channels": None,
     },
 }
+_STRIDES = [2, 2, 4, 4, 1]  # of our multi-scale discriminator
 _INSIDE = "tts.generator.vocoder."  # where a joint_text2wav model has its vocoder
 
 
@@ -109,7 +110,8 @@ def from_public(
         stats: mean and scale of ParallelWaveGAN's spectrograms, .h5 or .npy.
 
     Returns:
-        Configuration and weights, as our own training leaves them (weights as directions and lengths).
+        Configuration and weights, as our own training leaves them (weights as directions and lengths), with those of
+        the discriminators that are like ours.
 
     Raises:
         UserError: for a generator that is none of ours.
@@ -121,6 +123,7 @@ def from_public(
     weights = with_lengths(_joined(_generator_weights(state)), generator(made).state_dict())
     batches = torch.zeros((), dtype=torch.int64)
     found = {f"generator.{name}": tensor for name, tensor in weights.items()}
+    found |= _judges((config.get("tts_conf") or {}) if joint else config, state)
     return made, {"mean": mean, "std": std, "batches": batches, **found}
 
 
@@ -167,6 +170,19 @@ def _generator_weights(state: Mapping[str, Any]) -> State:
         if part:
             return part
     return dict(state)
+
+
+def _judges(config: Mapping[str, Any], state: Mapping[str, Any]) -> State:
+    """The discriminators that ours are like, for a training that goes on."""
+    whole = "tts.discriminator."
+    given = state.get("discriminator")
+    if not isinstance(given, Mapping):
+        given = {n.removeprefix(whole): t for n, t in state.items() if n.startswith(whole)}
+    scale = (config.get("discriminator_params") or {}).get("scale_discriminator_params") or {}
+    # other strides have weights of the same shapes
+    alike = list(scale.get("downsample_scales", _STRIDES)) == _STRIDES
+    kinds = ("mpd.", "msd.") if alike else ("mpd.",)
+    return {f"discriminator.{n}": t for n, t in given.items() if n.startswith(kinds)}
 
 
 def _joined(state: State) -> State:

@@ -66,6 +66,7 @@ MISSING = {
     "asr_decode": ["data", "set", "--model_dir", "no", "--output_dir", "out"],
     "ngram_train": ["--tokens", "no", "--text", "no", "--output_dir", "out"],
     "calibrate": ["no", "x", "--ref", "no", "--config", "no", "--output", "out"],
+    "transcribe": ["no.wav", "--model", "no"],
     "rescore": ["no", "--output_dir", "out"],
     "tune_weights": ["no", "x", "--ref", "no", "--config", "no", "--output", "out"],
     "compare_asr": ["no", "none", "nowhere"],
@@ -75,6 +76,7 @@ MISSING = {
     "vocoder_train": [*TRAIN[:6], *TRAIN[8:]],
     "vocoder_stats": [*TRAIN[:4], *TRAIN[8:]],
     "vocode": ["data", "set", "--model_dir", "no", "--output_dir", "out"],
+    "vocoder_import": ["no", "--output_dir", "out"],
     "score_vocoder": ["--ref", "no", "--hyp", "no"],
     "tts_synthesize": ["data", "set", "--model-dir", "no", "--output-dir", "out"],
 }

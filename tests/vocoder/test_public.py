@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import copy
 
+import kaldiio
 import numpy as np
 import pytest
 import soundfile
 import torch
 import yaml
 
-from espnet_ext.bin import vocode, vocoder_import
+from espnet_ext.bin import tts_synthesize, vocode, vocoder_import
+from espnet_ext.datadir import read_table
 from espnet_ext.errors import UserError
 from espnet_ext.inference.vocoder import Vocoder
+from espnet_ext.vocoder.discriminators import Discriminators
 
 FRONT = {"sampling_rate": 8000, "fft_size": 256, "hop_size": 32, "win_length": None, "window": "hann"}  # fmt: skip
 FRONT |= {"num_mels": 10, "fmin": 60, "fmax": 3800, "format": "hdf5", "rank": 0}
@@ -58,6 +61,16 @@ def loud(module):
         else:
             parameter.data.normal_(0.0, 0.3)
     return module.eval()
+
+
+def add_judges(path, judges):
+    """Discriminators that were trained with it, the second kind with strides of its own."""
+    whole = torch.load(path, weights_only=True)
+    whole["model"]["discriminator"] = judges.state_dict()
+    torch.save(whole, path)
+    config = yaml.safe_load((path.parent / "config.yml").read_text())
+    scale = {"scale_discriminator_params": {"downsample_scales": [4, 4, 4, 4, 1]}}
+    (path.parent / "config.yml").write_text(yaml.dump({**config, "discriminator_params": scale}))
 
 
 @pytest.fixture
@@ -192,6 +205,8 @@ def test_it_becomes_ours(theirs, tmp_path):
     """Rewritten in our own layout it speaks the same, and a training can begin with it."""
     theirs.remove_weight_norm()
     write(tmp_path / "theirs", theirs)
+    judges = {"mpd": {"channels": 2, "largest": 4}, "msd": {"channels": 16, "largest": 16}}
+    add_judges(tmp_path / "theirs/checkpoint-20steps.pkl", Discriminators(judges))
     made = str(tmp_path / "ours")
     assert vocoder_import.main([str(tmp_path / "theirs"), "--output_dir", made]) == 0
     mel = torch.randn(15, 10)
@@ -201,9 +216,14 @@ def test_it_becomes_ours(theirs, tmp_path):
     from espnet_ext.vocoder.build import build
 
     config = yaml.safe_load((tmp_path / "ours/config.yaml").read_text())
-    model = build({**config, "discriminators": {"mpd": {"channels": 2, "largest": 4}}})
+    model = build({**config, "discriminators": judges})
+    before = model.discriminator.state_dict()
+    before = {name: tensor.clone() for name, tensor in before.items()}
     load_initial(model, [made])
     model.eval()
+    for name, tensor in model.discriminator.state_dict().items():
+        # other strides: see discriminator_params
+        assert torch.equal(tensor, before[name]) != name.startswith("mpd."), name
     assert torch.allclose(model.vocode(mel), expected, atol=1e-5)
 
 
@@ -223,6 +243,23 @@ def test_recordings_are_spoken_with_it(theirs, tmp_path):
     write(tmp_path / "voc", theirs, stats=None)
     (tmp_path / "voc/stats.h5").unlink()
     assert Vocoder.from_dir(checkpoint).identity != before
+
+
+def test_a_synthesiser_speaks_with_it(tiny, tmp_path):
+    """`tts_synthesize --vocoder` takes the checkpoint, whose spectrograms are the model's."""
+    module = pytest.importorskip("espnet2.gan_tts.hifigan.hifigan")
+    sizes = {"in_channels": 20, "upsample_scales": [5, 4, 4], "upsample_kernel_sizes": [10, 8, 8]}
+    params, checkpoint = {**HIFIGAN, **sizes}, tmp_path / "voc/checkpoint-20steps.pkl"
+    theirs = loud(module.HiFiGANGenerator(**params))
+    write(tmp_path / "voc", theirs, params, stats=None, num_mels=20, hop_size=80)
+    data = [str(tiny.valid.parent), "valid", "--model_dir", str(tiny.model("tts"))]
+    given = ["--vocoder", str(checkpoint), "--output_dir", str(tmp_path / "out")]
+    assert tts_synthesize.main([*data, *given]) == 0
+    mel = kaldiio.load_mat(read_table(tmp_path / "out/valid/feats.scp")["valid-00"])
+    wave, rate = soundfile.read(tmp_path / "out/valid/wav/valid-00.wav")
+    with torch.inference_mode():
+        expected = theirs(torch.from_numpy(mel.copy()).T[None])[0, 0].clamp(-1, 1)
+    assert rate == 8000 and np.allclose(wave, expected.numpy(), atol=1e-4)  # 16 bits
 
 
 @pytest.mark.parametrize(

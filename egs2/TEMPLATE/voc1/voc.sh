@@ -27,6 +27,8 @@ acoustic_data=../tts1/dump/raw      # its data, with sets of the same names
 inference_model=valid.mel.best.pth  # which checkpoint
 griffin_lim=60           # iterations of Griffin-Lim, which is scored beside the vocoder; 0 = leave it out
 score_opts=              # more options for score_vocoder
+asr=                     # a recogniser that hears the first test set, made again and recorded, e.g. ../asr1: stage 22
+asr_opts=                # more options for round_trip, for example "--fs 16000"
 
 ## Jobs
 nj=4                     # parallel jobs for data and copy-synthesis
@@ -81,6 +83,13 @@ run_stage 5 voc_copy "Speak the test sets' recordings again" after format,voc_tr
 run_stage 6 voc_score "Score what was spoken" after voc_copy -- \
   $train_cmd "$made/logs/score.log" \
   $bin.score_vocoder --nj $nj --hyp "$made" --ref dump/raw $score_opts $test_sets
+
+if [ -n "$asr" ]; then
+  run_stage 22 voc_round_trip "Let a recogniser hear it, and the recordings" after voc_copy -- \
+    $train_cmd "$voc_exp/round_trip/round_trip.log" \
+    $bin.round_trip --asr "$asr" --voc ".:${voc_exp#exp/}:copy_synthesis" --set "${test_sets%% *}" --recordings \
+    --device $device $asr_opts --output "$voc_exp/round_trip"
+fi
 
 run_stage 7 pack "Pack the vocoder as a zip" after voc_train,voc_score -- \
   $bin.pack --task vocoder --model_dir "$voc_exp" --model $inference_model --output "$packed"
