@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from espnet_ext.bridge.external import NgramScorer
-from espnet_ext.bridge.search import Others, weights_of
+from espnet_ext.bridge.search import Others, require_parts, weights_of
 from espnet_ext.bridge.stacks import StockRecurrence, read_decoder, read_lm
+from espnet_ext.errors import UserError
 from espnet_ext.lm.cached import CachedLM
 from espnet_ext.search import scorers
 from espnet_ext.search.beam import BatchSearch, SearchOptions
+from espnet_ext.search.boost import BoostScorer, phrase_table
+from espnet_ext.search.ctc_decode import CtcSearch, greedy, prefix_search
+from espnet_ext.search.history import Found
+from espnet_ext.search.rescore import RescoreSearch
 
+Known = dict[str, scorers.Scorer | None]
 _RECURRENT = "espnet2.lm.seq_rnn_lm"
 
 
@@ -27,44 +37,107 @@ def _language_scorer(lm: Any) -> scorers.Scorer | None:
     return None
 
 
-def _scorers(asr: Any, others: Others) -> dict[str, scorers.Scorer | None]:
-    """By the name of their weight, in the order in which stock adds them."""
-    stack = read_decoder(asr.decoder)
-    found: dict[str, scorers.Scorer | None] = {
-        "decoder": None if stack is None else scorers.DecoderScorer(stack),
+@dataclass(frozen=True)
+class Boost:
+    """Phrases that are to be found more easily.
+
+    Attributes:
+        phrases: their token numbers, none empty.
+        begins: whether each token begins a word, (V,).
+        before: tokens that a sentence is taken to stand behind: a space, where words begin with one.
+    """
+
+    phrases: Sequence[Sequence[int]]
+    begins: Sequence[bool]
+    before: Sequence[int] = ()
+
+
+def _boost_scorer(asr: Any, boost: Boost | None) -> BoostScorer | None:
+    if boost is None:
+        return None
+    device = next(asr.parameters()).device
+    given = (boost.phrases, boost.begins, asr.eos, boost.before, device)
+    return BoostScorer(phrase_table(*given))
+
+
+def _scorers(asr: Any, others: Others, boost: Boost | None, options: Any) -> Known:
+    """By the name of their weight, in the order in which stock adds them; None for what is not known."""
+    stack = None if asr.decoder is None else read_decoder(asr.decoder)
+    threshold = options.coverage_threshold if options.coverage_weight else None
+    decoder = None if stack is None else scorers.DecoderScorer(stack, threshold)
+    found: Known = {
+        "decoder": decoder,
         "ilm": None if stack is None else scorers.DecoderAloneScorer(stack),
+        "coverage": decoder and scorers.CoverageScorer(decoder, len(asr.token_list)),
+        "boost": _boost_scorer(asr, boost),
     }
     more = {name: lm for name, lm in vars(others).items() if lm is not None}
     return {**found, **{name: _language_scorer(lm) for name, lm in more.items()}}
 
 
-def batch_search(asr: Any, others: Others, options: Any) -> BatchSearch | None:
+def batch_search(asr: Any, others: Others, options: Any, boost: Boost | None = None) -> Any:
     """The search over several utterances at once; None if it does not know one of the models.
 
     Args:
         asr: an ESPnetASRModel on its device.
         others: language models.
-        options: see `inference.speech2text.DecodeOptions`.
+        options: see `inference.options.DecodeOptions`.
+        boost: phrases, if there are any.
+
+    Raises:
+        UserError: if the model lacks what is asked for, or the decoder is unknown where its attention is asked for.
     """
-    if asr.decoder is None or getattr(asr, "use_transducer_decoder", False):
-        return None
+    require_parts(asr, options)
+    if options.method in ("ctc_greedy", "ctc_prefix"):
+        return _ctc_search(asr, options)
+    joint = _joint(asr, others, options, boost)
+    if joint is None and options.ours_alone:
+        raise UserError(
+            f"found {', '.join(options.ours_alone)}, expected none of it: only ESPnet's own search knows this decoder "
+            "or language model, and that has no such option"
+        )
+    if joint is not None and options.method == "ctc_rescore":
+        return RescoreSearch(joint, candidates_of(asr, options))
+    return joint
+
+
+def candidates_of(asr: Any, options: Any) -> int:
+    """Tokens that CTC scores after each hypothesis, or in each frame."""
+    size = len(asr.token_list)
+    return min(size, max(int(options.pre_beam_ratio * min(options.beam_size, size)), 2))
+
+
+def _ctc_search(asr: Any, options: Any) -> CtcSearch:
+    if options.method == "ctc_greedy":
+        return CtcSearch(asr.ctc.log_softmax, lambda x: [greedy(x)], options)
+    number = candidates_of(asr, options)
+
+    def decode(x: Tensor) -> list[Found]:
+        return prefix_search(x, options.beam_size, number, asr.eos)
+
+    return CtcSearch(asr.ctc.log_softmax, decode, options)
+
+
+def _joint(asr: Any, others: Others, options: Any, boost: Boost | None) -> BatchSearch | None:
     weights = weights_of(options)
-    if weights["ctc"] and not hasattr(asr.ctc, "log_softmax"):
-        return None
-    found = {name: s for name, s in _scorers(asr, others).items() if weights[name]}
+    found = {name: s for name, s in _scorers(asr, others, boost, options).items() if weights[name]}
     if any(scorer is None for scorer in found.values()):
         return None
+    if options.coverage_weight and "decoder" not in found:
+        raise UserError(
+            "coverage_weight: found ctc_weight: 1, expected less: coverage is the decoder's"
+        )
     size = len(asr.token_list)
     beam = min(options.beam_size, size)
     how = SearchOptions(
         beam_size=beam,
-        pre_beam=size if options.ctc_weight == 1.0 else int(options.pre_beam_ratio * beam),
+        pre_beam=size if weights["ctc"] == 1.0 else int(options.pre_beam_ratio * beam),
         maxlenratio=options.maxlenratio,
         minlenratio=options.minlenratio,
         normalize_length=options.normalize_length,
+        length_alpha=options.length_alpha,
         nbest=options.nbest,
     )
     known = {name: scorer for name, scorer in found.items() if scorer is not None}
-    return BatchSearch(
-        known, weights, asr.ctc.log_softmax if weights["ctc"] else lambda x: x, asr.eos, how
-    )
+    hears = hasattr(asr.ctc, "log_softmax")
+    return BatchSearch(known, weights, asr.ctc.log_softmax if hears else lambda x: x, asr.eos, how)

@@ -50,15 +50,46 @@ def _scorers(asr: Any, others: Others) -> dict[str, Any]:
 
 
 def weights_of(options: Any) -> dict[str, float]:
-    """The weight of each scorer's log probability; see `inference.speech2text.DecodeOptions`."""
+    """The weight of each scorer's log probability; see `inference.options.DecodeOptions`."""
+    ctc = {"attention": 0.0, "ctc_greedy": 1.0, "ctc_prefix": 1.0}.get(
+        options.method, options.ctc_weight
+    )
     return {
-        "decoder": 1.0 - options.ctc_weight,
-        "ctc": options.ctc_weight,
+        "decoder": 1.0 - ctc,
+        "ctc": ctc,
         "lm": options.lm_weight,
         "ngram": options.ngram_weight,
         "ilm": -options.ilm_weight,
         "length_bonus": options.penalty,
+        "coverage": options.coverage_weight,
+        "boost": options.boost_weight if options.boost else 0.0,
     }
+
+
+def require_parts(asr: Any, options: Any) -> None:
+    """Refuse a model without the parts that a search needs.
+
+    Args:
+        asr: an ESPnetASRModel.
+        options: see `inference.options.DecodeOptions`.
+
+    Raises:
+        UserError: for a model without attention decoder, or without CTC, where that has a weight.
+    """
+    if getattr(asr, "use_transducer_decoder", False):
+        raise UserError("found a transducer, expected a hybrid CTC/attention model")
+    weights = weights_of(options)
+    alone = options.method in ("ctc_greedy", "ctc_prefix")
+    if asr.decoder is None and not alone:
+        raise UserError(
+            "found a model without attention decoder, expected a hybrid CTC/attention model, or "
+            "method: ctc_prefix (or ctc_greedy) in the decoding's YAML"
+        )
+    if (weights["ctc"] or options.method == "ctc_rescore") and not hasattr(asr.ctc, "log_softmax"):
+        raise UserError(
+            f"found a model without CTC and ctc_weight: {options.ctc_weight}, expected a hybrid CTC/attention model, "
+            "or method: attention in the decoding's YAML"
+        )
 
 
 def beam_search(asr: Any, others: Others, options: Any, device: str) -> Any:
@@ -71,12 +102,9 @@ def beam_search(asr: Any, others: Others, options: Any, device: str) -> Any:
         device: where it runs.
 
     Raises:
-        UserError: if the model has no attention decoder.
+        UserError: if the model lacks what is asked for.
     """
-    if asr.decoder is None or getattr(asr, "use_transducer_decoder", False):
-        raise UserError(
-            "found a model without attention decoder, expected a hybrid CTC/attention model"
-        )
+    require_parts(asr, options)
     size = len(asr.token_list)
     weights = weights_of(options)
     scorers = {name: part for name, part in _scorers(asr, others).items() if weights[name]}
@@ -91,7 +119,7 @@ def beam_search(asr: Any, others: Others, options: Any, device: str) -> Any:
         eos=asr.eos,
         token_list=asr.token_list,
         pre_beam_ratio=options.pre_beam_ratio,
-        pre_beam_score_key=None if options.ctc_weight == 1.0 else "full",
+        pre_beam_score_key=None if weights["ctc"] == 1.0 else "full",
         normalize_length=options.normalize_length,
     )
     return search.to(device=device, dtype=torch.float32).eval()

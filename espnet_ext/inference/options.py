@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 from espnet_ext.errors import UserError
+
+METHODS = ("joint", "attention", "ctc_greedy", "ctc_prefix", "ctc_rescore")
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,16 @@ class DecodeOptions:
         nbest: hypotheses returned.
         search: "batch", ours, of several utterances at once, or "stock", ESPnet's, of one, which finds the same. Models
             that ours does not know (a recurrent decoder) are searched by stock's in any case.
+        method: "joint", by all that have a weight; "attention", the same without CTC; "ctc_greedy", the likeliest
+            token of each frame; "ctc_prefix", CTC alone, frame by frame, with sums over all ways to say a text;
+            "ctc_rescore", the `beam_size` best of these ranked by all that have a weight. What begins with ctc knows
+            no maxlenratio and minlenratio.
+        length_alpha: rank by score / ((5 + tokens) / 6)^length_alpha, GNMT's, 0.6 to 0.8 there; 0 = by the score.
+        coverage_weight: added for every frame that the decoder has looked at, against words left out.
+        coverage_threshold: how much all tokens together have to look at a frame for that; a token's look at all frames
+            sums up to 1, so the mean is that of tokens per frame.
+        boost: phrases that are likelier here than the model knows (names, terms), or a file with one a line.
+        boost_weight: added for every token within such a phrase.
         confidence_scale, confidence_shift: how raw confidences become honest ones (see inference.confidence); the
             command `calibrate` finds them on a set with transcripts.
 
@@ -48,19 +61,57 @@ class DecodeOptions:
     normalize_length: bool = False
     nbest: int = 1
     search: str = "batch"
+    method: str = "joint"
+    length_alpha: float = 0.0
+    coverage_weight: float = 0.0
+    coverage_threshold: float = 0.1
+    boost: tuple[str, ...] | str = ()
+    boost_weight: float = 1.0
     confidence_scale: float = 0.4
     confidence_shift: float = 0.0
 
     def __post_init__(self) -> None:
+        if isinstance(self.boost, list):  # as a YAML has it
+            object.__setattr__(self, "boost", tuple(self.boost))
         for name, value in vars(self).items():
-            if name in _NAMES:
+            if name == "boost":
+                _check_phrases(value)
+            elif name in _NAMES:
                 _check_name(name, value)
             else:
                 _check_number(name, value)
+        if self.normalize_length and self.length_alpha:
+            raise UserError(
+                f"found normalize_length and length_alpha: {self.length_alpha}, expected one of them"
+            )
+        if self.search == "stock" and (asked := self.ours_alone):
+            raise UserError(f"search: stock does not know {', '.join(asked)}: use search: batch")
+
+    @property
+    def ours_alone(self) -> list[str]:
+        """Options with a value that stock ESPnet's search does not know."""
+        asked = ["coverage_weight", "length_alpha", "boost"]
+        found = [name for name in asked if getattr(self, name)]
+        return found + ([f"method: {self.method}"] if self.method.startswith("ctc_") else [])
+
+    def phrases(self) -> list[str]:
+        """Those to boost.
+
+        Raises:
+            UserError: if their file is not there.
+        """
+        if not isinstance(self.boost, str):
+            return list(self.boost)
+        if not Path(self.boost).is_file():
+            raise UserError(
+                f"boost: {self.boost}: no such file, expected phrases, one a line, or a list of them"
+            )
+        lines = Path(self.boost).read_text(encoding="utf-8").splitlines()
+        return [line.strip() for line in lines if line.strip()]
 
 
 #: Values of options that have a few.
-_NAMES = {"search": ("batch", "stock")}
+_NAMES = {"search": ("batch", "stock"), "method": METHODS}
 #: Kind of number, least and greatest value of options that have one.
 _RANGES: dict[str, tuple[type, float, float]] = {
     "beam_size": (int, 1, math.inf),
@@ -71,12 +122,23 @@ _RANGES: dict[str, tuple[type, float, float]] = {
     "minlenratio": (float, 0, math.inf),
     "normalize_length": (bool, 0, 1),
     "confidence_scale": (float, 0, math.inf),
+    "length_alpha": (float, 0, math.inf),
+    "coverage_threshold": (float, 0, math.inf),
 }
 
 
 def _check_name(name: str, value: object) -> None:
     if value not in _NAMES[name]:
         raise UserError(f"{name}: found {value!r}, expected {' or '.join(_NAMES[name])}")
+
+
+def _check_phrases(value: object) -> None:
+    if isinstance(value, str):
+        return
+    if not isinstance(value, tuple) or not all(isinstance(p, str) and p.strip() for p in value):
+        raise UserError(
+            f"boost: found {value!r}, expected a list of phrases, or a file with one a line"
+        )
 
 
 def _check_number(name: str, value: object) -> None:

@@ -81,6 +81,11 @@ def read_weights_of(config: Mapping[str, Any], where: str) -> tuple[dict[str, fl
     check_keys(config, {**vars(DecodeOptions()), MORE: None}, where)
     options = DecodeOptions(**{key: value for key, value in config.items() if key != MORE})
     more = config.get(MORE) or {}
+    if options.length_alpha:
+        raise UserError(
+            f"{where}: found length_alpha: {options.length_alpha}, expected normalize_length or neither: lists are "
+            "put in order by score or by score per token"
+        )
     if not isinstance(more, Mapping) or not all(isinstance(w, (int, float)) for w in more.values()):
         raise UserError(f"{where}: {MORE}: found {more!r}, expected {{name: number, ...}}")
     return {**weights_of(options), **more}, options.normalize_length

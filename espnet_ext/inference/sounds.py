@@ -76,13 +76,15 @@ def as_heard(sound: Sound, rate: int | None, channels: bool) -> np.ndarray:
     return resample(samples, sound.rate, rate)
 
 
-def windows(sounds: Iterable[Sound], rate: int | None = None) -> Iterator[list[Sound]]:
-    """As many at a time as are recognised together; `rate` is that of sounds without one."""
+def windows(
+    sounds: Iterable[Sound], rate: int | None = None, most: float = SECONDS
+) -> Iterator[list[Sound]]:
+    """As many at a time as are recognised together, `most` seconds; `rate` is that of sounds without one."""
     held, seconds = list[Sound](), 0.0
     for sound in sounds:
         held.append(sound)
         seconds += len(sound.samples) / (sound.rate or rate or 16000)
-        if len(held) == WINDOW or seconds >= SECONDS:
+        if len(held) == WINDOW or seconds >= most:
             yield held
             held, seconds = [], 0.0
     if held:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -17,13 +18,19 @@ from espnet_ext.bridge.external import find_scorer, neural_scorer, scorer_files
 from espnet_ext.bridge.load import load_model, text_pipeline
 from espnet_ext.bridge.search import Others, beam_search
 from espnet_ext.bridge.tasks import sampling_rate
+from espnet_ext.errors import UserError
+from espnet_ext.export.pack import find_weights
+from espnet_ext.inference.boosting import boost_of
 from espnet_ext.inference.confidence import Platt, described
 from espnet_ext.inference.options import DecodeOptions
+from espnet_ext.inference.pretrained import find_model
 from espnet_ext.inference.results import NOTHING, Hypothesis, Recognition
 from espnet_ext.inference.shares import run_key
 from espnet_ext.inference.sounds import Given, Sound, as_heard, sound_of, sound_or_error, windows
+from espnet_ext.inference.transcribe import Cutting, Segment, segments_of
 from espnet_ext.search.align import align
 from espnet_ext.search.batches import MOST, search_all
+from espnet_ext.train.config import check_keys
 
 __all__ = ["DecodeOptions", "Hypothesis", "Recognition", "Speech2Text"]
 
@@ -41,6 +48,7 @@ class Speech2Text:
         device: "cpu", "cuda", ...
         ngram: an n-gram model over the same tokens, or the folder of one.
         ilm: a model of the training transcripts, neural (folder) or n-gram; see DecodeOptions.ilm_weight.
+        dtype: what the encoder calculates in: float32, bfloat16 or float16.
 
     Raises:
         UserError: if the model lacks what the options ask for.
@@ -56,8 +64,10 @@ class Speech2Text:
         device: str = "cpu",
         ngram: str | Path | None = None,
         ilm: str | Path | None = None,
+        dtype: str = "float32",
     ) -> None:
         self.options, self.device = options or DecodeOptions(), device
+        self.dtype = _dtype(dtype)
         self.files = [p for p in (config, weights, lm_config, lm_weights) if p is not None]
         self.model, self.config = load_model("asr", config, weights, device)
         self.rate = sampling_rate("asr", self.config)
@@ -70,8 +80,12 @@ class Speech2Text:
             if path is not None:
                 others[name] = find_scorer(path, tokens, device)
                 self.files += scorer_files(path)
-        self.search = beam_search(self.model, Others(**others), self.options, device)
+        if isinstance(self.options.boost, str):
+            self.files.append(self.options.boost)
         self.batched = self._batched(Others(**others))
+        self.search: Any = None
+        if not self.options.method.startswith("ctc_"):
+            self.search = beam_search(self.model, Others(**others), self.options, device)
         for name in ("beam_search", "batch_beam_search"):  # they tell every step
             logging.getLogger(f"espnet.nets.{name}").setLevel(logging.WARNING)
 
@@ -89,16 +103,60 @@ class Speech2Text:
         lm = () if lm_dir is None else (Path(lm_dir) / "config.yaml", Path(lm_dir) / lm_weights)
         return cls(model_dir / "config.yaml", model_dir / weights, *lm, **more)
 
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        device: str = "cpu",
+        dtype: str = "float32",
+        beam: int | None = None,
+        lm: str | Path | bool = True,
+        cache: str | Path | None = None,
+        options: DecodeOptions | None = None,
+        **changes: Any,
+    ) -> Speech2Text:
+        """Use a model by its name.
+
+        Args:
+            name: see pretrained.find_model: a folder, a zip, a name of the model zoo or of Hugging Face.
+            device, dtype: see the class.
+            beam: beam_size.
+            lm: whether to use the language model and n-gram that come with it, or the folder of another language model.
+            cache: where archives are unpacked to.
+            options: how to search.
+            changes: options by name, e.g. ctc_weight=0.3.
+
+        Raises:
+            UserError: if there is no such model, or no such option.
+        """
+        files = find_model(name, "asr", cache)
+        given: dict[str, Any] = {"device": device, "dtype": dtype}
+        if isinstance(lm, str | Path):
+            given["lm_config"] = Path(lm) / "config.yaml"
+            given["lm_weights"] = find_weights(
+                Path(lm), ("valid.loss.ave.pth", "valid.loss.best.pth")
+            )
+        elif lm:
+            names = {"lm_config": "lm_train_config", "lm_weights": "lm_file", "ngram": "ngram"}
+            given |= {ours: files[theirs] for ours, theirs in names.items() if theirs in files}
+        if beam is not None:
+            changes["beam_size"] = beam
+        check_keys(changes, vars(DecodeOptions()), "from_pretrained")
+        options = replace(options or DecodeOptions(), **changes)
+        return cls(files["asr_train_config"], files["asr_model_file"], options=options, **given)
+
     @cached_property
     def identity(self) -> str:
         """What its answers depend on besides the sound: a hash of the models and the options."""
-        return run_key(self.files, vars(self.options))
+        return run_key(self.files, vars(self.options), str(self.dtype))
 
     def _batched(self, others: Others) -> Any:
         """Our search, or None where stock's is asked for or needed."""
         if self.options.search == "stock":
             return None
-        return batch_search(self.model, others, self.options)
+        boost = boost_of(self.pipeline, self.options.phrases())
+        return batch_search(self.model, others, self.options, boost)
 
     # -- what one calls --------------------------------------------------------------------------------------------
 
@@ -168,6 +226,18 @@ class Speech2Text:
             for number, sound in enumerate(sounds)
         ]
 
+    def transcribe(self, recording: str | Path, cutting: Cutting = Cutting()) -> Iterator[Segment]:
+        """A recording of any length, cut at its pauses: piece by piece, in flat memory.
+
+        Raises:
+            UserError: if it cannot be read.
+        """
+        for _, segment in segments_of(self, [recording], cutting):
+            if segment.found.error:
+                raise UserError(segment.found.error)
+            if segment.found.seconds:
+                yield segment
+
     # -- how it is done --------------------------------------------------------------------------------------------
 
     def _hypotheses(self, encoded: Sequence[Tensor]) -> list[list[Hypothesis]]:
@@ -208,15 +278,15 @@ class Speech2Text:
         if len(speech) <= self._window() // 2:
             return None
         samples = torch.as_tensor(speech, dtype=torch.float32, device=self.device)[None]
+        length, kind = torch.tensor([samples.shape[1]], device=self.device), samples.device.type
         try:
-            encoded, _ = self.model.encode(
-                samples, torch.tensor([samples.shape[1]], device=self.device)
-            )
+            with torch.autocast(kind, self.dtype, enabled=self.dtype != torch.float32):
+                encoded, _ = self.model.encode(samples, length)
         except Exception as error:
             if type(error).__name__ != "TooShortUttError":
                 raise
             return None
-        found: Tensor = (encoded[0] if isinstance(encoded, tuple) else encoded)[0]
+        found: Tensor = (encoded[0] if isinstance(encoded, tuple) else encoded)[0].float()
         if not bool(found.isfinite().all()):
             logging.warning("found sound that is no number (NaN or infinite): nothing recognised")
             return None
@@ -233,3 +303,11 @@ class Speech2Text:
         scores = {name: float(score) for name, score in found.scores.items()}
         text = self.pipeline.text(inside)
         return Hypothesis(text, tokens, tuple(inside), float(found.score), scores)
+
+
+def _dtype(name: str) -> torch.dtype:
+    """Raises UserError for a name that is none of those known."""
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name not in known:
+        raise UserError(f"dtype: found {name!r}, expected {', '.join(known)}")
+    return known[name]

@@ -31,6 +31,8 @@ RANGES = {
     "ngram_weight": (0.0, 1.5),
     "ilm_weight": (0.0, 1.0),
     "penalty": (-2.0, 6.0),
+    "coverage_weight": (0.0, 1.0),
+    "boost_weight": (0.0, 4.0),
 }
 OTHER = (-0.5, 1.5)
 _SCORE = {option: option.removesuffix("_weight") for option in RANGES} | {"penalty": "length_bonus"}

@@ -38,6 +38,7 @@ class SearchOptions:
             < 0 = that many tokens.
         minlenratio: shortest output likewise.
         normalize_length: rank by score per token.
+        length_alpha: rank by score divided by a power of the length; see history.levelled.
         nbest: hypotheses returned.
     """
 
@@ -46,6 +47,7 @@ class SearchOptions:
     maxlenratio: float = 0.0
     minlenratio: float = 0.0
     normalize_length: bool = False
+    length_alpha: float = 0.0
     nbest: int = 1
 
 
@@ -157,7 +159,7 @@ class BatchSearch:
             chosen = self._step(batch)
             self._settle(batch, chosen, history, number)
             number += 1
-        return history.best(self.options.nbest, self.options.normalize_length, self.eos)
+        return history.best(self.options.nbest, self.options, self.eos)
 
     # -- the beginning -------------------------------------------------------------------------------------------
 

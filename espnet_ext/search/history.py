@@ -7,10 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
 Array = np.ndarray
+
+
+class Levelling(Protocol):
+    """How scores of different lengths are compared; see SearchOptions."""
+
+    @property
+    def normalize_length(self) -> bool: ...
+
+    @property
+    def length_alpha(self) -> float: ...
+
+
+def levelled(score: float, length: int, options: Levelling) -> float:
+    """A score of `length` tokens, <eos> among them, as hypotheses are ranked by it.
+
+    Per token, or divided by ((5 + length) / 6)^alpha (Wu et al. 2016, "GNMT", eq. 14).
+    """
+    if options.normalize_length:
+        return score / length
+    return score / ((5.0 + length) / 6.0) ** options.length_alpha
 
 
 @dataclass(frozen=True)
@@ -89,11 +110,11 @@ class History:
             self.ends[int(step.rows[row])].append(end)
         self.steps.append(step)
 
-    def best(self, nbest: int, normalize_length: bool, eos: int) -> list[list[Found]]:
+    def best(self, nbest: int, options: Levelling, eos: int) -> list[list[Found]]:
         """The best of each utterance, best first; of equals that which ended first."""
 
         def key(end: _End) -> float:
-            return -end.score / end.length if normalize_length else -end.score
+            return -levelled(end.score, end.length, options)
 
         return [
             [self._read(utterance, end, eos) for end in sorted(ends, key=key)[:nbest]]

@@ -49,11 +49,57 @@ class _Stacked:
 
 
 class DecoderScorer(_Stacked):
-    """An attention decoder."""
+    """An attention decoder.
+
+    Args:
+        stack: its weights.
+        threshold: frames that its tokens together looked at more than that are covered; None = nobody asks.
+
+    Attributes:
+        gain: by how many frames the last token read made each hypothesis' coverage grow, (U, W).
+    """
+
+    def __init__(self, stack: Stack, threshold: float | None = None) -> None:
+        super().__init__(stack)
+        self.threshold = threshold
+        self.gain: Tensor | None = None
 
     def start(self, encoded: Tensor, lengths: Tensor) -> Any:
         memory = stacks.remember(self.stack, encoded, lengths)
-        return stacks.start(self.stack, len(encoded), memory)
+        return stacks.start(self.stack, len(encoded), memory, self.threshold is not None)
+
+    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        found, after = super().step(tokens, state)
+        if self.threshold is not None:
+            more = (after.looked > self.threshold).sum(dim=2)
+            self.gain = (more - (state.looked > self.threshold).sum(dim=2)).float()
+        return found, after
+
+
+class CoverageScorer:
+    """How many more frames a hypothesis has looked at (Chorowski and Jaitly 2017, section 3.2): against leaving out.
+
+    Args:
+        decoder: whose attention it is; steps before this.
+        size: V.
+    """
+
+    def __init__(self, decoder: DecoderScorer, size: int) -> None:
+        self.decoder, self.size = decoder, size
+
+    def start(self, encoded: Tensor, lengths: Tensor) -> Any:
+        return None
+
+    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        gain = self.decoder.gain
+        assert gain is not None and gain.shape == tokens.shape
+        return gain[:, :, None].expand(-1, -1, self.size), None
+
+    def reorder(self, state: Any, parents: Tensor) -> Any:
+        return None
+
+    def keep(self, state: Any, rows: Tensor) -> Any:
+        return None
 
 
 class DecoderAloneScorer(_Stacked):

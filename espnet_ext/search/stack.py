@@ -138,6 +138,8 @@ class StackState:
         visible: which columns each hypothesis descends from, (U, W, R).
         ages: tokens read, (U,).
         tidy: columns in use when the pool was last tidied.
+        looked: how much all tokens of each hypothesis looked at each frame, the mean of layers and heads, (U, W, T);
+            None where nobody asks.
     """
 
     memory: Memory
@@ -145,6 +147,7 @@ class StackState:
     visible: Tensor
     ages: Tensor
     tidy: int = _ROOM
+    looked: Tensor | None = None
 
 
 def _heads(x: Tensor, utterances: int, heads: int) -> Tensor:
@@ -170,19 +173,28 @@ def remember(stack: Stack, encoded: Tensor, lengths: Tensor) -> Memory:
     return Memory(tuple(keys), tuple(values), mask)
 
 
-def start(stack: Stack, utterances: int, memory: Memory | None = None) -> StackState:
-    """The state of one hypothesis an utterance, before <sos>."""
+def start(
+    stack: Stack, utterances: int, memory: Memory | None = None, looks: bool = False
+) -> StackState:
+    """The state of one hypothesis an utterance, before <sos>; `looks`: attention over frames is summed up."""
     table = stack.table
     size = (len(stack.layers), 2, utterances, stack.heads, _ROOM, stack.width // stack.heads)
     visible = torch.zeros(utterances, 1, 0, dtype=torch.bool, device=table.device)
     ages = torch.zeros(utterances, dtype=torch.int64, device=table.device)
-    return StackState(memory or Memory(), table.new_zeros(size), visible, ages)
+    looked = None
+    if looks and memory is not None:
+        looked = table.new_zeros(utterances, 1, memory.keys[0].shape[2])
+    pool = table.new_zeros(size)
+    return StackState(memory or Memory(), pool, visible, ages, looked=looked)
 
 
 def reorder(state: StackState, parents: Tensor) -> StackState:
     """Hypotheses that descend from `parents` (U, W), numbers within their utterance."""
     index = parents[:, :, None].expand(-1, -1, state.visible.shape[2])
     state = replace(state, visible=state.visible.gather(1, index))
+    if state.looked is not None:
+        index = parents[:, :, None].expand(-1, -1, state.looked.shape[2])
+        state = replace(state, looked=state.looked.gather(1, index))
     return _tidied(state) if state.visible.shape[2] > _UNTIDY * state.tidy else state
 
 
@@ -195,9 +207,9 @@ def keep(state: StackState, rows: Tensor) -> StackState:
         None if mask is None else mask[rows],
     )
     pool = state.pool[:, :, rows]
-    return replace(
-        state, memory=less, pool=pool, visible=state.visible[rows], ages=state.ages[rows]
-    )
+    looked = None if state.looked is None else state.looked[rows]
+    visible, ages = state.visible[rows], state.ages[rows]
+    return replace(state, memory=less, pool=pool, visible=visible, ages=ages, looked=looked)
 
 
 def _tidied(state: StackState) -> StackState:
@@ -225,6 +237,7 @@ def step(stack: Stack, tokens: Tensor, state: StackState) -> tuple[Tensor, Stack
         Log-probabilities of the next token (U, W, V), and the state.
     """
     state = _with_columns(stack, tokens, state)
+    looks: list[Tensor] | None = None if state.looked is None else []
     mask = state.pool.new_zeros(state.visible.shape).masked_fill(~state.visible, float("-inf"))
     x = stack.table[tokens.flatten()]
     if stack.positions == "sinusoids":
@@ -233,11 +246,13 @@ def step(stack: Stack, tokens: Tensor, state: StackState) -> tuple[Tensor, Stack
     for number, layer in enumerate(stack.layers):
         x = x + _self_attention(stack, layer, x, state, number, mask[:, None])
         if layer.cross is not None:
-            x = x + _cross_attention(stack, layer.cross, x, state.memory, number)
+            x = x + _cross_attention(stack, layer.cross, x, state.memory, number, looks)
         inner = layer.widen(layer.feed_norm(x))
         inner = F.silu(inner, inplace=True) if stack.silu else inner.relu_()
         x = x + layer.narrow(inner)
     found = stack.output(stack.norm(x)).float().log_softmax(dim=-1)
+    if state.looked is not None and looks:
+        state = replace(state, looked=state.looked + torch.stack(looks).mean(dim=0))
     return found.view(*tokens.shape, -1), replace(state, ages=state.ages + 1)
 
 
@@ -278,9 +293,20 @@ def _turned(x: Tensor, ages: Tensor) -> Tensor:
     return rotate(x, (cosine[ages][:, None, None], sine[ages][:, None, None]))
 
 
-def _cross_attention(stack: Stack, cross: Cross, x: Tensor, memory: Memory, number: int) -> Tensor:
-    """(U W, D) -> (U W, D)."""
+def _cross_attention(
+    stack: Stack,
+    cross: Cross,
+    x: Tensor,
+    memory: Memory,
+    number: int,
+    looks: list[Tensor] | None,
+) -> Tensor:
+    """(U W, D) -> (U W, D); `looks` receives the mean attention of the heads, (U, W, T)."""
     keys, values = memory.keys[number], memory.values[number]
     query = _heads(cross.query(cross.norm(x)), len(keys), stack.heads)
+    if looks is not None:
+        logits = query @ keys.transpose(2, 3)
+        logits = logits if memory.mask is None else logits + memory.mask
+        looks.append(logits.softmax(dim=-1).mean(dim=1))
     mixed = F.scaled_dot_product_attention(query, keys, values, memory.mask, scale=1.0)
     return cross.out(mixed.transpose(1, 2).reshape(x.shape))

@@ -14,8 +14,10 @@ from espnet_ext.lm.lstm import LstmLM
 from espnet_ext.lm.ngram import NgramLookup
 from espnet_ext.lm.transformer import TransformerLM
 from espnet_ext.search.beam import BatchSearch, SearchOptions
+from espnet_ext.search.boost import BoostScorer, phrase_table
 from espnet_ext.search.scorers import (
     CachedScorer,
+    CoverageScorer,
     DecoderAloneScorer,
     DecoderScorer,
     NgramTableScorer,
@@ -106,9 +108,12 @@ def search(weights: dict[str, float], lm: str = "stock", **options: Any) -> Batc
     """Ours, with all scorers that have a weight."""
     stack = read_decoder(decoder("stock"))
     assert stack is not None
+    decoder_scorer = DecoderScorer(stack, 0.3 if weights.get("coverage") else None)
     scorers = {
-        "decoder": DecoderScorer(stack),
+        "decoder": decoder_scorer,
         "ilm": DecoderAloneScorer(stack),
+        "coverage": CoverageScorer(decoder_scorer, SIZE),
+        "boost": BoostScorer(phrase_table([[2, 3], [4], [4, 5, 2]], [True] * SIZE, EOS)),
         "lm": language_scorer(language_model(lm)),
         "ngram": NgramTableScorer(lookup()),
     }

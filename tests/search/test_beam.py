@@ -14,6 +14,7 @@ from tests.search.models import EOS, LANGUAGE_MODELS, SIZE, WEIGHTS
 
 LENGTHS = st.lists(st.integers(1, 14), min_size=1, max_size=6)
 FUSED = {**WEIGHTS, "lm": 0.4, "ngram": 0.2, "ilm": -0.1, "length_bonus": 0.3}
+OURS = {**FUSED, "coverage": 0.2, "boost": 0.7}
 
 
 def same(found, expected, tolerance=1e-3):
@@ -27,11 +28,37 @@ def same(found, expected, tolerance=1e-3):
 
 
 @settings(max_examples=8, deadline=None)
-@given(LENGTHS, st.integers(1, 10), st.sampled_from([WEIGHTS, FUSED]), st.booleans())
-def test_together_as_alone(lengths, beam, weights, normalize):
-    search = models.search(weights, beam_size=beam, nbest=3, normalize_length=normalize)
+@given(
+    LENGTHS,
+    st.integers(1, 10),
+    st.sampled_from(
+        [WEIGHTS, FUSED, OURS, {"decoder": 1.0}, {"ctc": 1.0}, {"ctc": 0.6, "lm": 0.5}]
+    ),
+    st.sampled_from(LANGUAGE_MODELS),
+    st.booleans(),
+    st.randoms(use_true_random=False),
+)
+def test_together_as_alone_in_any_order(lengths, beam, weights, lm, normalize, random):
+    search = models.search(weights, lm, beam_size=beam, nbest=3, normalize_length=normalize)
     encoded = models.speech(lengths)
-    same(search(encoded), [search([x])[0] for x in encoded])
+    order = random.sample(range(len(lengths)), len(lengths))
+    found = dict(zip(order, search([encoded[n] for n in order]), strict=True))
+    same([found[n] for n in range(len(lengths))], [search([x])[0] for x in encoded])
+
+
+@pytest.mark.parametrize("alpha", [0.3, 0.7, 1.5])
+def test_lengths_are_levelled_as_gnmt_does(alpha):
+    """The same hypotheses end, and stand in the order of score / ((5 + tokens) / 6)^alpha."""
+    encoded, options = models.speech([9, 12]), {"beam_size": 4, "nbest": 1000}
+    plain = models.search(WEIGHTS, **options)(encoded)
+    ranked = models.search(WEIGHTS, length_alpha=alpha, **options)(encoded)
+    for one, other, x in zip(ranked, plain, encoded, strict=True):
+        assert {f.tokens for f in one} == {f.tokens for f in other}
+        # at the greatest length stock counts another <eos>
+        keys = [
+            f.score / ((6 + len(f.tokens)) / 6) ** alpha for f in one if len(f.tokens) < len(x) - 1
+        ]
+        assert len(keys) > 5 and keys == sorted(keys, reverse=True)
 
 
 @torch.no_grad()
@@ -90,10 +117,11 @@ def paths(log_probs):
     return whole, begin
 
 
+@pytest.mark.parametrize(("seed", "weight"), [(8, 0.4), (9, 0.0), (10, 1.2)])
 @torch.no_grad()
-def test_a_beam_that_holds_everything_finds_the_best_there_is():
+def test_a_beam_that_holds_everything_finds_the_best_there_is(seed, weight):
     longest, frames = 2, 3
-    (encoded,) = models.speech([frames], seed=8)
+    (encoded,) = models.speech([frames], seed=seed)
     whole, begin = paths(models.ears().log_softmax(encoded[None])[0])
     decoder, lm = models.decoder("stock"), models.language_model("stock")
 
@@ -109,7 +137,7 @@ def test_a_beam_that_holds_everything_finds_the_best_there_is():
             return None
         spoken = float(torch.tensor(ctc).log())
         parts = [float(x[places, wanted].sum()) for x in (by_decoder, by_lm)]
-        return 0.7 * parts[0] + 0.3 * spoken + 0.4 * parts[1]
+        return 0.7 * parts[0] + 0.3 * spoken + weight * parts[1]
 
     letters = range(1, EOS)
     every = [(t, True) for n in range(longest) for t in itertools.product(letters, repeat=n)]
@@ -123,7 +151,7 @@ def test_a_beam_that_holds_everything_finds_the_best_there_is():
     }
     expected = sorted(scores.items(), key=lambda item: -item[1])
     options = {"beam_size": 10_000, "pre_beam": SIZE, "maxlenratio": -longest, "nbest": 10}
-    (found,) = models.search({**WEIGHTS, "lm": 0.4}, **options)([encoded])
+    (found,) = models.search({**WEIGHTS, "lm": weight}, **options)([encoded])
     for one, ((text, _), best) in zip(found, expected[:10], strict=True):
         assert one.tokens == text and one.score == pytest.approx(best, abs=1e-3)
 

@@ -12,7 +12,12 @@ from espnet_ext.bridge.imports import espnet2, legacy
 from espnet_ext.bridge.stacks import read_decoder, read_lm
 from espnet_ext.search import ctc
 from espnet_ext.search import stack as stacks
-from espnet_ext.search.scorers import DecoderAloneScorer, DecoderScorer, NgramTableScorer
+from espnet_ext.search.scorers import (
+    CoverageScorer,
+    DecoderAloneScorer,
+    DecoderScorer,
+    NgramTableScorer,
+)
 from tests.search import models
 from tests.search.models import EOS, LANGUAGE_MODELS, SIZE, WIDTH
 
@@ -197,3 +202,32 @@ def test_a_token_again_needs_blank_between():
         state = ctc.advance(table, state, torch.zeros_like(a), a, psi)
     assert float(psi) == pytest.approx(-2.0, abs=1e-5)
     assert float(ctc.end(state)) == pytest.approx(-2.0, abs=1e-5)
+
+
+# -- coverage ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.3, 0.6])
+@torch.no_grad()
+def test_coverage_counts_the_frames_that_stocks_attention_looks_at(threshold):
+    """Padded beside a longer utterance, and whatever place in the beam the hypothesis has."""
+    model, encoded = models.decoder("stock"), models.speech([6, 9])
+    text = [2, 3, 3, 5]
+    scorer = DecoderScorer(read_decoder(model), threshold)
+    coverage = CoverageScorer(scorer, SIZE)
+    padded = torch.nn.utils.rnn.pad_sequence(encoded, batch_first=True)
+    state, total = scorer.start(padded, torch.tensor([6, 9])), torch.zeros(2)
+    tokens = torch.full((2, 1), EOS)
+    for number, token in enumerate([*text, EOS]):
+        _, state = scorer.step(tokens, state)
+        gain, _ = coverage.step(tokens, None)
+        assert gain.shape == (2, tokens.shape[1], SIZE)
+        total += gain[:, -1, 0]
+        width = 1 + number % 2
+        state = scorer.reorder(state, torch.full((2, width), tokens.shape[1] - 1))
+        tokens = torch.full((2, width), token)
+    for row, x in enumerate(encoded):
+        ids = torch.tensor([[EOS, *text]])
+        model(x[None], torch.tensor([len(x)]), ids, torch.tensor([ids.shape[1]]))
+        looked = torch.stack([layer.src_attn.attn[0].mean(0) for layer in model.decoders]).mean(0)
+        assert float(total[row]) == float((looked.sum(0) > threshold).sum())

@@ -1,0 +1,109 @@
+"""What CTC hears by itself: the likeliest token of each frame, or the likeliest text.
+
+Letters in shapes: T frames, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from espnet_ext.search.ctc import BLANK
+from espnet_ext.search.history import Found
+
+NEG = -math.inf
+Prefix = tuple[int, ...]
+
+
+def greedy(log_probs: Tensor) -> Found:
+    """The likeliest token of each frame (T, V), repetitions and blanks left out (Graves et al. 2006, eq. 4)."""
+    best, way = log_probs.max(dim=-1)
+    tokens = tuple(t for t in way.unique_consecutive().tolist() if t != BLANK)
+    score = float(best.double().sum())
+    return Found(tokens, score, {"ctc": score})
+
+
+def _added(a: float, b: float) -> float:
+    """log(exp a + exp b)."""
+    if a < b:
+        a, b = b, a
+    return a if b == NEG else a + math.log1p(math.exp(b - a))
+
+
+def prefix_search(log_probs: Tensor, beam: int, candidates: int, eos: int) -> list[Found]:
+    """The likeliest texts, each with the sum of all ways to say it, best first.
+
+    Frame by frame (Hannun et al. 2014, "First-pass large vocabulary continuous speech recognition using bi-directional
+    recurrent DNNs", algorithm 1), without a language model. Exact where `beam` holds every prefix.
+
+    Args:
+        log_probs: (T, V).
+        beam: prefixes kept at each frame.
+        candidates: likeliest tokens of each frame that a prefix goes on with.
+        eos: number of <sos/eos>, which is never said.
+    """
+    spoken = log_probs.double().clone()
+    spoken[:, [BLANK, eos]] = NEG
+    number = min(candidates, spoken.shape[1])
+    rows, tokens = log_probs.double().tolist(), spoken.topk(number, dim=1).indices.tolist()
+    held: dict[Prefix, tuple[float, float]] = {(): (0.0, NEG)}  # ends in blank, in its last token
+    for row, likely in zip(rows, tokens, strict=True):
+        after = _one_frame(held, row, [t for t in likely if t not in (BLANK, eos)])
+        best = sorted(after.items(), key=lambda item: -_added(*item[1]))[:beam]
+        held = {prefix: (blank, token) for prefix, (blank, token) in best}
+    return [Found(p, s, {"ctc": s}) for p, s in ((p, _added(*ends)) for p, ends in held.items())]
+
+
+def _one_frame(
+    held: dict[Prefix, tuple[float, float]], row: Sequence[float], likely: Sequence[int]
+) -> dict[Prefix, list[float]]:
+    after: dict[Prefix, list[float]] = {}
+    for prefix, (blank, token) in held.items():
+        whole = _added(blank, token)
+        same = after.setdefault(prefix, [NEG, NEG])
+        same[0] = _added(same[0], whole + row[BLANK])
+        last = prefix[-1] if prefix else -1
+        if prefix:
+            same[1] = _added(same[1], token + row[last])
+        for t in likely:
+            longer = after.setdefault((*prefix, t), [NEG, NEG])
+            longer[1] = _added(longer[1], (blank if t == last else whole) + row[t])
+    return {prefix: ends for prefix, ends in after.items() if max(ends) > NEG}
+
+
+def score_texts(log_probs: Tensor, texts: Sequence[Prefix]) -> list[float]:
+    """log p of each text by CTC (T, V); -inf for what cannot be said in so few frames."""
+    lengths = torch.tensor([len(text) for text in texts])
+    joined = torch.tensor([t for text in texts for t in text], dtype=torch.int64)
+    frames = torch.full_like(lengths, len(log_probs))
+    repeated = log_probs.float().cpu()[:, None].expand(-1, len(texts), -1)
+    loss = F.ctc_loss(repeated, joined, frames, lengths, blank=BLANK, reduction="none")
+    return (-loss).tolist()
+
+
+class CtcSearch:
+    """CTC alone, with the form of `BatchSearch`.
+
+    Args:
+        log_probs: (1, T, D) -> CTC's log-probabilities (1, T, V).
+        decode: of these (T, V): hypotheses, best first.
+        options: has `nbest`, how many hypotheses are returned, and `beam_size`.
+    """
+
+    def __init__(
+        self,
+        log_probs: Callable[[Tensor], Tensor],
+        decode: Callable[[Tensor], list[Found]],
+        options: Any,
+    ) -> None:
+        self.log_probs, self.decode, self.options = log_probs, decode, options
+
+    @torch.no_grad()
+    def __call__(self, encoded: Sequence[Tensor]) -> list[list[Found]]:
+        """Hypotheses of each utterance (T, D), best first."""
+        return [self.decode(self.log_probs(x[None])[0])[: self.options.nbest] for x in encoded]

@@ -1,0 +1,141 @@
+"""Models by their names: folders, zips, the zoo and the hub (whose packages are replaced by what they would return)."""
+
+from __future__ import annotations
+
+import re
+import sys
+import types
+import zipfile
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+
+from espnet_ext.errors import UserError
+from espnet_ext.export.archive import extract
+from espnet_ext.export.pack import pack
+from espnet_ext.inference.pretrained import find_model
+from espnet_ext.inference.speech2text import DecodeOptions, Speech2Text
+
+
+@pytest.fixture(scope="module")
+def packed(tiny, tmp_path_factory):
+    path = tmp_path_factory.mktemp("packed") / "tones.zip"
+    folder, lm = tiny.model("asr"), tiny.model("lm")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tiny.root)  # a recipe's directory
+        pack("asr", folder.relative_to(tiny.root), path, lm_dir=lm.relative_to(tiny.root))
+    return path
+
+
+OPTIONS = {"beam": 3, "ctc_weight": 0.4, "lm_weight": 0.3}
+
+
+def test_folder_and_zip_and_unpacked_model_say_the_same(tiny, packed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a model may be used from anywhere
+    samples, _ = soundfile.read(tiny.valid / "wav/valid-00.wav")
+    extract(packed, tmp_path / "unpacked")
+    whole = Speech2Text.from_pretrained(packed, cache=tmp_path / "cache", **OPTIONS)
+    again = Speech2Text.from_pretrained(str(packed), cache=tmp_path / "cache", **OPTIONS)
+    other = Speech2Text.from_pretrained(tmp_path / "unpacked", **OPTIONS)
+    folder = Speech2Text.from_pretrained(tiny.model("asr"), lm=tiny.model("lm"), **OPTIONS)
+    assert whole.options == DecodeOptions(beam_size=3, ctc_weight=0.4, lm_weight=0.3)
+    found = whole(samples)
+    assert "lm" in found[0].scores
+    assert found == again(samples) == other(samples) == folder(samples)
+    assert len(list((tmp_path / "cache").iterdir())) == 1  # unpacked once
+    without = Speech2Text.from_pretrained(packed, lm=False, cache=tmp_path / "cache", **OPTIONS)
+    assert "lm" not in without(samples)[0].scores
+
+
+def test_half_precision_hears_much_the_same(tiny, packed, tmp_path):
+    samples, _ = soundfile.read(tiny.valid / "wav/valid-00.wav")
+    kinds = {
+        dtype: Speech2Text.from_pretrained(packed, dtype=dtype, cache=tmp_path, **OPTIONS)(samples)
+        for dtype in ("float32", "bfloat16")
+    }
+    full, half = kinds["float32"][0], kinds["bfloat16"][0]
+    assert half.score == pytest.approx(full.score, rel=0.05) and half.score != full.score
+    with pytest.raises(UserError, match="dtype: found 'int7'"):
+        Speech2Text.from_pretrained(packed, dtype="int7", cache=tmp_path)
+
+
+def test_names_of_the_zoo_and_the_hub(tiny, packed, tmp_path, monkeypatch):
+    """The zoo gives a zip or says that the hub has it; without network the hub's cache is asked."""
+    asked = []
+
+    class Zoo:
+        def __init__(self, folder):
+            asked.append(folder)
+
+        def get_url(self, name):
+            return "https://zenodo.org/x.zip" if name == "old/model" else "huggingface.co"
+
+        def download(self, name):
+            return str(packed)
+
+    def snapshot(repo_id, revision, library_name, local_files_only=False):
+        asked.append((repo_id, revision, local_files_only))
+        if not local_files_only:
+            raise ConnectionError("no network")
+        return str(tmp_path / "snapshot")
+
+    extract(packed, tmp_path / "snapshot")
+    fake = types.ModuleType("espnet_model_zoo.downloader")
+    fake.ModelDownloader = Zoo  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "espnet_model_zoo.downloader", fake)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    assert find_model("old/model", cache=tmp_path / "c")["asr_model_file"].startswith(
+        str(tmp_path / "c")
+    )
+    found = find_model("new/model@v2", cache=tmp_path / "c")
+    assert found["asr_train_config"].startswith(str(tmp_path / "snapshot"))
+    assert asked[-2:] == [("new/model", "v2", False), ("new/model", "v2", True)]
+    assert set(found) == {"asr_train_config", "asr_model_file", "lm_train_config", "lm_file"}
+
+
+def test_what_is_no_model(packed, tmp_path, monkeypatch):
+    cut_off = tmp_path / "cut.zip"
+    cut_off.write_bytes(packed.read_bytes()[:2000])
+    (tmp_path / "empty").mkdir()
+    speaker = tmp_path / "tts.zip"
+    with zipfile.ZipFile(speaker, "w") as archive:
+        meta = {"files": {"model_file": "a.pth"}, "yaml_files": {"train_config": "c.yaml"}}
+        archive.writestr("a.pth", "")
+        archive.writestr("c.yaml", "")
+        archive.writestr("meta.yaml", yaml.safe_dump(meta))
+    for name, said in [
+        (cut_off, "not a whole zip archive"),
+        (tmp_path / "empty", "found neither config.yaml nor meta.yaml"),
+        (speaker, "is it one for asr"),
+        (tmp_path / "none.zip", "found no such file or folder"),
+        ("one_word", "found no such file or folder"),
+    ]:
+        with pytest.raises(UserError, match=said):
+            find_model(name, cache=tmp_path / "cache")
+    assert not (tmp_path / "cache/cut").exists()
+    with pytest.raises(UserError, match="unknown key 'bean'"):
+        Speech2Text.from_pretrained(packed, cache=tmp_path / "cache", bean=3)
+
+
+def test_files_and_lists_and_arrays(tiny, packed, tmp_path):
+    recognise = Speech2Text.from_pretrained(packed, cache=tmp_path, **OPTIONS)
+    name = tiny.valid / "wav/valid-01.wav"
+    samples, rate = soundfile.read(name, dtype="float32")
+    one = recognise(str(name))
+    assert one == recognise(name) == recognise(samples, rate)
+    assert one.text and one.seconds == pytest.approx(len(samples) / rate)
+    (tmp_path / "broken.flac").write_bytes(b"fLaC nothing")
+    nan = tmp_path / "nan.wav"
+    soundfile.write(nan, np.array([0.0, np.nan] * 4000, dtype=np.float32), rate, subtype="FLOAT")
+    found = recognise([name, tmp_path / "broken.flac", samples, nan, "nowhere.wav"], rate)
+    for same in (found[0], found[2]):
+        assert same[0].tokens == one[0].tokens and same[0].score == pytest.approx(one[0].score)
+    for broken, said in ((1, "unreadable"), (3, "NaN|nan"), (4, "nowhere.wav")):
+        assert found[broken].text == "" and found[broken].error is not None
+        assert re.search(said, found[broken].error)
+    with pytest.raises(UserError, match=r"nowhere\.wav"):
+        recognise("nowhere.wav")
+    assert recognise([]) == []
+    assert [f.text for f in recognise.stream(iter([name, samples]))] == [one.text] * 2
