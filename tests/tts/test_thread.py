@@ -94,5 +94,7 @@ def test_what_cannot_be_spoken_is_said(speaker, text, words):
 
 
 def test_a_control_that_is_not_there_is_said(tiny):
-    with pytest.raises(UserError, match=r"pitch_shift: found 2.0, but this model .AlignedFastSpeech"):
+    with pytest.raises(
+        UserError, match=r"pitch_shift: found 2.0, but this model .AlignedFastSpeech"
+    ):
         Text2Speech.from_dir(tiny.model("tts"), options=SynthesisOptions(pitch_shift=2.0))
