@@ -252,20 +252,62 @@ class Collate:
         return [utt for utt, _ in items], batch
 
 
+@dataclass
+class _Careful(torch.utils.data.Dataset):  # type: ignore[type-arg]
+    """Utterances, or what is wrong with one: an error that crosses processes drags a traceback along."""
+
+    data: Utterances
+    collate: Collate
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> tuple[str, Item] | UserError:
+        try:
+            return self.data[index]
+        except UserError as error:
+            return UserError(str(error))
+
+    def together(self, items: Sequence[Any]) -> Any:
+        """A batch, or what is wrong with it."""
+        try:
+            wrong = next((item for item in items if isinstance(item, UserError)), None)
+            return wrong or self.collate(list(items))
+        except UserError as error:
+            return UserError(str(error))
+
+
 def loader(
     data: Utterances, batches: list[list[int]], collate: Collate, workers: int
-) -> torch.utils.data.DataLoader:  # type: ignore[type-arg]
-    """Read `batches` in order, in `workers` background processes (0: in this one)."""
-    return torch.utils.data.DataLoader(
-        data,
+) -> Iterator[tuple[list[str], dict[str, torch.Tensor]]]:
+    """Read `batches` in order, in `workers` background processes (0: in this one).
+
+    Raises:
+        UserError: for data that cannot be used, and if such a process is killed.
+    """
+    careful = _Careful(data, collate)
+    found = torch.utils.data.DataLoader(
+        careful,
         batch_sampler=batches,  # type: ignore[arg-type]
-        collate_fn=collate,
+        collate_fn=careful.together,
         num_workers=workers,
         # its own: each new loader draws a seed, which would move torch's generator once more after a resume
         generator=torch.Generator().manual_seed(0),
         multiprocessing_context="fork" if workers else None,
         worker_init_fn=_one_thread if workers else None,
     )
+    try:
+        for batch in found:
+            if isinstance(batch, UserError):
+                raise batch
+            yield batch
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise UserError(
+            f"a process that reads data has ended early ({str(error).splitlines()[0]}), expected {workers} that last: "
+            "was the memory used up? Lower num_workers; the same command goes on from the last checkpoint"
+        ) from error
 
 
 def _one_thread(worker: int) -> None:

@@ -174,7 +174,7 @@ class Trainer:
         """This process' part of the rest of this epoch's batches, with progress."""
         found = loader(self.train_data, batches, self.collate, self.config["num_workers"])
         if not self.processes.first:
-            return iter(found)
+            return found
         label = f"epoch {self.progress.at.epoch}/{self.config['max_epoch']}"
         return progress(found, len(batches), label, quiet_end=True)
 
