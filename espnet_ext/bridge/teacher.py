@@ -40,22 +40,14 @@ def teacher_forced(
             "teacher forcing: found no front end in the model, expected feats_extract: fbank"
         )
     feats = _normalised(model.normalize, model.feats_extract(speech[None])[0][0])
-    _check(durations, text, len(feats) // getattr(model.tts, "reduction_factor", 1))
+    _check(model.tts, durations, text, len(feats))
     given = {"feats": feats, "durations": durations, **conditions}
     for name in ("pitch", "energy"):
         given[name] = _track(model, name, speech, len(feats), durations)
-    try:
-        known = inspect.signature(model.tts.inference).parameters
-        wanted = {key: value for key, value in given.items() if value is not None}
-        wanted = {key: value for key, value in wanted.items() if key in known or key in conditions}
-        found = model.tts.inference(text=text, **wanted, use_teacher_forcing=True)
-    except (TypeError, AttributeError) as error:
-        if durations is not None:
-            raise
-        raise UserError(
-            "teacher forcing: this model does not align by itself; expected a table `durations` beside wav.scp, with "
-            "the frames of each token"
-        ) from error
+    known = inspect.signature(model.tts.inference).parameters
+    wanted = {name: value for name, value in given.items() if value is not None}
+    wanted = {name: value for name, value in wanted.items() if name in known or name in conditions}
+    found = model.tts.inference(text=text, **wanted, use_teacher_forcing=True)
     mel = found.get("feat_gen")
     if mel is None or mel.shape != feats.shape:
         shape = None if mel is None else tuple(mel.shape)
@@ -66,8 +58,14 @@ def teacher_forced(
     return mel if model.normalize is None else model.normalize.inverse(mel.clone()[None])[0][0]
 
 
-def _check(durations: Tensor | None, text: Tensor, frames: int) -> None:
-    """Raise a UserError for durations that are not those of the recording."""
+def _check(tts: Any, durations: Tensor | None, text: Tensor, frames: int) -> None:
+    """Raise a UserError for durations that lack or are not those of the recording."""
+    if durations is None and type(tts).__module__.startswith("espnet2.tts.fastspeech"):
+        raise UserError(
+            "teacher forcing: this model does not align by itself; expected a table `durations` beside wav.scp, with "
+            "the frames of each token"
+        )
+    frames //= getattr(tts, "reduction_factor", 1)
     if durations is not None and (len(durations), int(durations.sum())) != (len(text) + 1, frames):
         raise UserError(
             f"teacher forcing: found durations of {len(durations)} tokens and {int(durations.sum())} frames, expected "
