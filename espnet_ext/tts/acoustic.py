@@ -34,9 +34,10 @@ from espnet_ext.tts.duration import DurationOptions
 from espnet_ext.tts.inputs import require_context, require_room, require_tokens, with_eos
 from espnet_ext.tts.options import read_options
 from espnet_ext.tts.text_encoder import EncoderOptions, TextEncoder
-from espnet_ext.tts.voices import Voices
+from espnet_ext.tts.voices import Voices, Who
 
 Conf = Mapping[str, Any]
+NOBODY = Who()  # of a model of one voice
 
 
 @dataclass(frozen=True)
@@ -135,19 +136,10 @@ class AcousticModel(AbsTTS):
             width, odim, read_options(DecoderOptions, decoder, "decoder")
         )
 
-    def _encode(
-        self,
-        text: Tensor,
-        mask: Tensor,
-        sids: Tensor | None,
-        lids: Tensor | None,
-        spembs: Tensor | None,
-        feats: Tensor | None,
-        mel_mask: Tensor | None,
-    ) -> Tensor:
+    def _encode(self, text: Tensor, mask: Tensor, who: Who) -> Tensor:
         """(B, N) ids -> (B, N, D), the voice added."""
-        voice = self.voices(sids, spembs, feats, mel_mask)
-        x = self.encoder(text, mask, lids)
+        voice = self.voices(who)
+        x = self.encoder(text, mask, who.lids)
         return x if voice is None else x + voice
 
     # -- training --------------------------------------------------------------------------------------------
@@ -183,23 +175,26 @@ class AcousticModel(AbsTTS):
         feats = feats[:, : int(feats_lengths.max())]
         require_context(feats.shape[1], self.longest, "mel frames")
         text_mask, mel_mask = length_mask(text_lengths), length_mask(feats_lengths)
-        x = self._encode(text, text_mask, sids, lids, spembs, feats, mel_mask)
-        if self.aligner is not None:
-            require_room(text_lengths, feats_lengths)
-            stats, found = self._align(x, feats, text_lengths, feats_lengths)
-        else:
-            stats, found = {}, _given(durations, text_lengths, feats_lengths)
+        x = self._encode(text, text_mask, Who(sids, lids, spembs, feats, mel_mask))
+        stats, found = self._timing(x, feats, text_lengths, feats_lengths, durations)
         frames, losses = self.adaptor.train_on(x, text_mask, mel_mask, found, pitch, energy)
         stats |= losses | self.decoder.losses(frames, feats)
         loss = torch.stack(list(stats.values())).sum()
         watched = {name: value.detach() for name, value in {"loss": loss, **stats}.items()}
         return loss, watched, torch.tensor(len(text), device=loss.device)
 
-    def _align(
-        self, x: Tensor, feats: Tensor, text_lengths: Tensor, feats_lengths: Tensor
+    def _timing(
+        self,
+        x: Tensor,
+        feats: Tensor,
+        text_lengths: Tensor,
+        feats_lengths: Tensor,
+        given: Tensor | None,
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """Losses of the alignment, and durations (B, N) by it."""
-        assert self.aligner is not None
+        """Losses of the alignment, and durations (B, N) by it; or those that came with the data."""
+        if self.aligner is None:
+            return {}, _given(given, text_lengths, feats_lengths)
+        require_room(text_lengths, feats_lengths)
         masks = length_mask(text_lengths), length_mask(feats_lengths)
         log_p = self.aligner(x, feats, *masks, self.prior(text_lengths, feats_lengths))
         durations = best_durations(log_p, text_lengths, feats_lengths)
@@ -223,12 +218,8 @@ class AcousticModel(AbsTTS):
         self,
         text: Tensor,
         text_lengths: Tensor,
+        who: Who = NOBODY,
         controls: Controls | None = None,
-        sids: Tensor | None = None,
-        lids: Tensor | None = None,
-        spembs: Tensor | None = None,
-        feats: Tensor | None = None,
-        feats_lengths: Tensor | None = None,
         noise_scale: float = 0.667,
         noise_scale_dur: float = 0.8,
     ) -> Spoken:
@@ -236,9 +227,8 @@ class AcousticModel(AbsTTS):
 
         Args:
             text: (B, N - 1) token ids, text_lengths: (B,).
+            who: speaks them.
             controls: of (B, N); None = as predicted.
-            sids, lids: (B,); spembs: (B, spk_embed_dim).
-            feats: (B, T', M) recordings whose style is taken, normalised; feats_lengths: (B,).
             noise_scale, noise_scale_dur: deviation of what a flow draws for the mel and for durations.
 
         Raises:
@@ -249,9 +239,8 @@ class AcousticModel(AbsTTS):
         require_context(int(text_lengths.max()), self.longest, "tokens")
         text, text_lengths = with_eos(text, text_lengths, self.eos)
         mask = length_mask(text_lengths)
-        heard = None if feats is None or feats_lengths is None else length_mask(feats_lengths)
-        x = self._encode(text, mask, sids, lids, spembs, feats, heard)
         controls = controls or read_controls(mask, 1.0, 0.0, 1.0)
+        x = self._encode(text, mask, who)
         durations = self.adaptor.durations(x, mask, controls, noise_scale_dur)
         require_context(int(durations.sum(1).max()), self.longest, "mel frames")
         frames, contours = self.adaptor.speak(x, mask, durations, controls)
@@ -262,6 +251,36 @@ class AcousticModel(AbsTTS):
                 "training diverged; take another checkpoint"
             )
         return Spoken(mel, durations.sum(1), durations, contours)
+
+    @torch.no_grad()
+    def follow(
+        self,
+        text: Tensor,
+        who: Who,
+        durations: Tensor | None,
+        pitch: Tensor | None,
+        energy: Tensor | None,
+        noise_scale: float = 0.667,
+    ) -> dict[str, Tensor]:
+        """Speak one text with a recording's timing, pitch and energy, as training has them.
+
+        Args:
+            text: (1, N - 1) token ids.
+            who: speaks it; `feats` is the recording.
+            durations: (1, N), for a model that does not align by itself.
+            pitch, energy: (1, T, 1).
+            noise_scale: deviation of what a flow draws.
+        """
+        if who.feats is None or who.heard is None:
+            raise UserError("found no feats, expected the recording's for use_teacher_forcing")
+        lengths = torch.tensor([text.shape[1]], device=text.device)
+        require_tokens(text, lengths, self.eos + 1)
+        text, lengths = with_eos(text, lengths, self.eos)
+        mask, frames = length_mask(lengths), who.heard.sum(1)
+        x = self._encode(text, mask, who)
+        found = self._timing(x, who.feats, lengths, frames, durations)[1]
+        given, _ = self.adaptor.train_on(x, mask, who.heard, found, pitch, energy)
+        return {"feat_gen": self.decoder.generate(given, noise_scale)[0], "duration": found[0]}
 
     def inference(
         self,
@@ -285,68 +304,36 @@ class AcousticModel(AbsTTS):
 
         Args:
             text: (N - 1,) token ids.
-            feats: (T', M), a recording whose style is taken, where the model has style tokens.
+            feats: (T, M), a recording, whose style is taken where the model has style tokens.
             alpha: length against the predicted one, > 1 is slower: one for all, or for each token.
-            pitch_shift: semitones, likewise.
-            energy_factor: of the amplitude, likewise.
+            pitch_shift, energy_factor: semitones, and a factor of the amplitude, likewise.
             sids, lids: (1,); spembs: (spk_embed_dim,).
             noise_scale, noise_scale_dur: see `speak`.
             durations, pitch, energy: (N,), (T, 1), (T, 1) of the text's recording, for use_teacher_forcing.
-            use_teacher_forcing: take timing, pitch and energy from the recording, whose mel is `feats` (T, M).
+            use_teacher_forcing: take timing, pitch and energy from the recording, whose mel is `feats`.
 
         Returns:
             feat_gen (T, M) normalised mel, duration (N,), pitch and energy (N,) or (T,) where predicted.
         """
-        lengths = torch.tensor([len(text)], device=text.device)
+        timing, tone, volume = (None if x is None else x[None] for x in (durations, pitch, energy))
+        who = _who(sids, lids, spembs, feats)
         if use_teacher_forcing:
-            recorded = [
-                None if x is None else x[None] for x in (feats, durations, pitch, energy, spembs)
-            ]
-            return self._follow(text[None], lengths, noise_scale, sids, lids, *recorded)
+            return self.follow(text[None], who, timing, tone, volume, noise_scale)
         mask = text.new_ones(1, len(text) + 1, dtype=torch.bool)
-        spoken = self.speak(
-            text[None],
-            lengths,
-            read_controls(mask, alpha, pitch_shift, energy_factor),
-            sids,
-            lids,
-            None if spembs is None else spembs.reshape(1, -1),
-            None if feats is None else feats[None],
-            None if feats is None else lengths.new_tensor([len(feats)]),
-            noise_scale,
-            noise_scale_dur,
-        )
+        controls = read_controls(mask, alpha, pitch_shift, energy_factor)
+        lengths = torch.tensor([len(text)], device=text.device)
+        spoken = self.speak(text[None], lengths, who, controls, noise_scale, noise_scale_dur)
         contours = {name: values[0] for name, values in spoken.contours.items()}
         return {"feat_gen": spoken.mel[0], "duration": spoken.durations[0], **contours}
 
-    @torch.no_grad()
-    def _follow(
-        self,
-        text: Tensor,
-        text_lengths: Tensor,
-        noise_scale: float,
-        sids: Tensor | None,
-        lids: Tensor | None,
-        feats: Tensor | None,
-        durations: Tensor | None,
-        pitch: Tensor | None,
-        energy: Tensor | None,
-        spembs: Tensor | None,
-    ) -> dict[str, Tensor]:
-        """`inference` with a recording's timing, pitch and energy, as training has them; a batch of one."""
-        if feats is None:
-            raise UserError("found no feats, expected the recording's for use_teacher_forcing")
-        text, text_lengths = with_eos(text, text_lengths, self.eos)
-        frames = text_lengths.new_tensor([feats.shape[1]])
-        mask, mel_mask = length_mask(text_lengths), length_mask(frames)
-        x = self._encode(text, mask, sids, lids, spembs, feats, mel_mask)
-        if self.aligner is not None:
-            require_room(text_lengths, frames)
-            found = self._align(x, feats, text_lengths, frames)[1]
-        else:
-            found = _given(durations, text_lengths, frames)
-        given, _ = self.adaptor.train_on(x, mask, mel_mask, found, pitch, energy)
-        return {"feat_gen": self.decoder.generate(given, noise_scale)[0], "duration": found[0]}
+
+def _who(
+    sids: Tensor | None, lids: Tensor | None, spembs: Tensor | None, feats: Tensor | None
+) -> Who:
+    """Of a batch of one: numbers (1,), an embedding (E,), a recording (T, M)."""
+    heard = None if feats is None else feats.new_ones(1, len(feats), dtype=torch.bool)
+    spembs = None if spembs is None else spembs.reshape(1, -1)
+    return Who(sids, lids, spembs, None if feats is None else feats[None], heard)
 
 
 def _given(durations: Tensor | None, text_lengths: Tensor, feats_lengths: Tensor) -> Tensor:

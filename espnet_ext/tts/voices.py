@@ -5,6 +5,7 @@ Letters in shapes: B batch, T mel frames, M mel bins, D width.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -14,6 +15,24 @@ from torch.nn import functional as F
 from espnet_ext.errors import UserError
 from espnet_ext.tts.inputs import known_numbers
 from espnet_ext.tts.masks import time_means
+
+
+@dataclass(frozen=True)
+class Who:
+    """Who speaks the utterances of a batch, and in which language.
+
+    Attributes:
+        sids, lids: (B,) or (B, 1), speakers' and languages' numbers.
+        spembs: (B, E), outside speaker embeddings.
+        feats: (B, T, M), recordings whose style is taken, normalised.
+        heard: (B, T), true for the frames of these.
+    """
+
+    sids: Tensor | None = None
+    lids: Tensor | None = None
+    spembs: Tensor | None = None
+    feats: Tensor | None = None
+    heard: Tensor | None = None
 
 
 class StyleTokens(nn.Module):
@@ -63,29 +82,25 @@ class Voices(nn.Module):
         self.outside = nn.Linear(embedding, width) if embedding else None
         self.style = StyleTokens(mels, width) if style else None
 
-    def forward(
-        self,
-        sids: Tensor | None,
-        spembs: Tensor | None,
-        feats: Tensor | None,
-        mask: Tensor | None,
-    ) -> Tensor | None:
-        """Numbers (B,) or (B, 1), embeddings (B, E), a recording (B, T, M) with its mask (B, T) -> (B, 1, D) or None.
+    def forward(self, who: Who) -> Tensor | None:
+        """(B, 1, D), or None where there is one voice.
 
         Raises:
             UserError: if what the model was trained with is not given, or of another kind.
         """
         found: list[Tensor] = []
         if self.speaker is not None:
-            found.append(self.speaker(known_numbers(sids, self.speaker.num_embeddings, "sids")))
+            known = known_numbers(who.sids, self.speaker.num_embeddings, "sids")
+            found.append(self.speaker(known))
         if self.outside is not None:
-            found.append(self.outside(F.normalize(_embeddings(spembs, self.outside.in_features))))
+            given = _embeddings(who.spembs, self.outside.in_features)
+            found.append(self.outside(F.normalize(given)))
         if self.style is not None:
-            if feats is None or mask is None:
+            if who.feats is None or who.heard is None:
                 raise UserError(
                     "found no recording, expected one whose style is to be taken: give `speech`"
                 )
-            found.append(self.style(feats, mask))
+            found.append(self.style(who.feats, who.heard))
         return torch.stack(found).sum(0)[:, None] if found else None
 
 

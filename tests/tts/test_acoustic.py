@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from espnet_ext.errors import UserError
+from espnet_ext.tts.voices import Who
 
 BY_FRAME = {"pitch": {"level": "frame"}, "energy": {"level": "frame"}}
 MANY = {"spks": 3, "langs": 2, "spk_embed_dim": 4, "use_gst": True}
@@ -76,14 +77,13 @@ def test_several_at_once_are_as_each_alone(acoustic, kind):
     texts = [torch.tensor([2, 3, 4, 5, 2]), torch.tensor([6]), torch.tensor([3, 3, 7])]
     lengths = torch.tensor([5, 1, 3])
     given = {"feats": torch.randn(3, 12, 6), **voices(KINDS[kind])} if "voices" in kind else {}
-    heard = {"feats_lengths": torch.tensor([12, 9, 5])} if given else {}
-    together = speaker.speak(
-        torch.nn.utils.rnn.pad_sequence(texts, batch_first=True), lengths, **given, **heard
-    )
+    heard = torch.arange(12) < torch.tensor([[12], [9], [5]])
+    padded = torch.nn.utils.rnn.pad_sequence(texts, batch_first=True)
+    together = speaker.speak(padded, lengths, Who(**given, heard=heard))
     for row, text in enumerate(texts):
         own = {name: value[row] for name, value in given.items()}
         if own:
-            own["feats"] = own["feats"][: int(heard["feats_lengths"][row])]
+            own["feats"] = own["feats"][heard[row]]
         alone = speaker.inference(text, **own)
         frames = int(together.frames[row])
         assert torch.equal(alone["duration"], together.durations[row, : len(text) + 1])
