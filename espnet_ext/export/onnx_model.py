@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from espnet_ext.errors import UserError
 from espnet_ext.export.onnx_graph import OPSET, Graph, quantise, write_graph
 from espnet_ext.export.pack import TASKS, find_weights
 from espnet_ext.files import write_json
@@ -97,7 +96,16 @@ def _read_asr(folder: Path, weights: str | None) -> Read:
 
 
 def _read_tts(folder: Path, weights: str | None) -> Read:
-    raise UserError("task tts: not yet")
+    from espnet_ext.audio.features import features_of_model
+    from espnet_ext.bridge.load import load_model
+    from espnet_ext.export.onnx_tts import tts_graphs
+
+    path = find_weights(folder, TASKS["tts"].preferred, weights)
+    model, config = load_model("tts", folder / "config.yaml", path)
+    graphs, facts = tts_graphs(model)
+    text, files = _text(config)
+    front = vars(features_of_model(config))
+    return graphs, {**facts, "features": front, **text}, files
 
 
 def _read_vocoder(folder: Path, weights: str | None) -> Read:

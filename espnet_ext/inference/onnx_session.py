@@ -102,9 +102,7 @@ def read_manifest(folder: str | Path, task: str) -> dict[str, Any]:
     return found  # type: ignore[no-any-return]
 
 
-def open_graph(
-    folder: str | Path, name: str, precision: str = "fp32", threads: int | None = None
-) -> Session:
+def graph_path(folder: str | Path, name: str, precision: str = "fp32") -> Path:
     """A folder's graph in a precision of `ENDINGS`, or in fp32 where it has no other.
 
     Raises:
@@ -113,4 +111,11 @@ def open_graph(
     if precision not in ENDINGS:
         raise UserError(f"precision: found {precision!r}, expected one of {', '.join(ENDINGS)}")
     path = Path(folder) / (name + ENDINGS[precision])
-    return Session(path if path.is_file() else Path(folder) / f"{name}.onnx", threads)
+    return path if path.is_file() else Path(folder) / f"{name}.onnx"
+
+
+def open_graph(
+    folder: str | Path, name: str, precision: str = "fp32", threads: int | None = None
+) -> Session:
+    """The same, ready to run."""
+    return Session(graph_path(folder, name, precision), threads)

@@ -10,12 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from espnet_ext.bridge.batched import batch_search, candidates_of
+from espnet_ext.bridge.search import Others, require_parts, weights_of
 from espnet_ext.errors import UserError
 from espnet_ext.inference.onnx_decoder import OnnxDecoderScorer
-from espnet_ext.inference.onnx_session import MANIFEST, Session, open_graph, read_manifest
+from espnet_ext.inference.onnx_session import Session, graph_path, open_graph, read_manifest
 from espnet_ext.inference.onnx_text import text_of
-from espnet_ext.inference.speech2text import DecodeOptions, Speech2Text
+from espnet_ext.inference.options import DecodeOptions
+from espnet_ext.inference.speech2text import Speech2Text
 from espnet_ext.search.beam import BatchSearch, SearchOptions
+from espnet_ext.search.rescore import RescoreSearch
 
 
 class OnnxModel:
@@ -38,6 +42,9 @@ class OnnxModel:
         stft = SimpleNamespace(n_fft=facts["n_fft"])
         self.frontend = SimpleNamespace(stft=stft, multichannel=False)
         self.ctc = OnnxCtc(self.graphs["ctc"]) if "ctc" in self.graphs else None
+        self.decoder: OnnxDecoderScorer | None = None
+        if "decoder" in self.graphs:
+            self.decoder = OnnxDecoderScorer(self.graphs["memory"], self.graphs["decoder"])
 
     def encode(self, speech: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(B, S) and (B,), all of one length -> (B, T, D) and (B,)."""
@@ -81,15 +88,11 @@ class OnnxSpeech2Text(Speech2Text):
         folder = Path(folder)
         facts = read_manifest(folder, "asr")
         self.options, self.device, self.config = options or DecodeOptions(), "cpu", facts
-        self.rate, self.pipeline = facts["rate"], text_of(facts, folder)
-        missing = {"frontend", "decoder"} - set(facts["graphs"])
-        if missing:
-            raise UserError(
-                f"{folder}: found a model without {' and '.join(sorted(missing))}, expected one that hears "
-                "waveforms and has an attention decoder"
-            )
+        self.rate, self.pipeline, self.dtype = facts["rate"], text_of(facts, folder), torch.float32
+        if "frontend" not in facts["graphs"]:
+            raise UserError(f"{folder}: found a model of features, expected one that hears sound")
         self.model = OnnxModel(folder, facts, precision, threads)
-        self.files = [folder / MANIFEST, *sorted(folder.glob("*.onnx"))]
+        self.files = [graph_path(folder, name, precision) for name in facts["graphs"]]
         self.search = None
         self.batched = _search(self.model, self.options)
 
@@ -99,20 +102,32 @@ class OnnxSpeech2Text(Speech2Text):
         return cls(folder, **more)
 
 
-def _search(model: OnnxModel, options: DecodeOptions) -> BatchSearch:
+def _search(model: OnnxModel, options: DecodeOptions) -> Any:
     """Our search around the graphs."""
-    size = len(model.token_list)
-    share = options.ctc_weight if model.ctc is not None else 0.0
+    for name in ("boost", "coverage_weight"):
+        if getattr(options, name):
+            raise UserError(f"{name}: found {getattr(options, name)!r}, which ONNX models lack")
+    require_parts(model, options)
+    if options.method in ("ctc_greedy", "ctc_prefix"):
+        return batch_search(model, Others(), options)
+    joint = _joint(model, options)
+    if options.method == "ctc_rescore":
+        return RescoreSearch(joint, candidates_of(model, options))
+    return joint
+
+
+def _joint(model: OnnxModel, options: DecodeOptions) -> BatchSearch:
+    size, weights = len(model.token_list), weights_of(options)
     beam = min(options.beam_size, size)
     how = SearchOptions(
         beam_size=beam,
-        pre_beam=size if share == 1.0 else int(options.pre_beam_ratio * beam),
+        pre_beam=size if weights["ctc"] == 1.0 else int(options.pre_beam_ratio * beam),
         maxlenratio=options.maxlenratio,
         minlenratio=options.minlenratio,
         normalize_length=options.normalize_length,
+        length_alpha=options.length_alpha,
         nbest=options.nbest,
     )
-    scorer = OnnxDecoderScorer(model.graphs["memory"], model.graphs["decoder"])
-    weights = {"decoder": 1.0 - share, "ctc": share, "length_bonus": options.penalty}
     log_probs = model.ctc.log_softmax if model.ctc is not None else lambda x: x
-    return BatchSearch({"decoder": scorer}, weights, log_probs, model.eos, how)
+    assert model.decoder is not None
+    return BatchSearch({"decoder": model.decoder}, weights, log_probs, model.eos, how)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from espnet_ext.audio.features import Features
-from espnet_ext.inference.onnx_session import MANIFEST, open_graph, read_manifest
+from espnet_ext.inference.onnx_session import graph_path, open_graph, read_manifest
 from espnet_ext.inference.shares import run_key
 from espnet_ext.inference.vocoder import Vocoder
 
@@ -42,8 +42,7 @@ class OnnxVocoder(Vocoder):
     @cached_property
     def identity(self) -> str:
         """What its speech depends on besides the spectrogram: a hash of the files."""
-        files = [self.folder / MANIFEST, *sorted(self.folder.glob("*.onnx"))]
-        return run_key(files, self.precision)
+        return run_key([graph_path(self.folder, "vocoder", self.precision)])
 
     def __call__(self, mel: Tensor) -> Tensor:
         """Log-mel spectrogram (F, M) as `features` computes it -> waveform (F * hop,), float32."""

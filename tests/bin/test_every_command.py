@@ -78,6 +78,8 @@ MISSING = {
     "vocode": ["data", "set", "--model_dir", "no", "--output_dir", "out"],
     "vocoder_import": ["no", "--output_dir", "out"],
     "score_vocoder": ["--ref", "no", "--hyp", "no"],
+    "export_onnx": ["--task", "asr", "--model_dir", "no", "--output_dir", "out"],
+    "stream": ["no.wav", "--model_dir", "no"],
     "tts_synthesize": ["data", "set", "--model-dir", "no", "--output-dir", "out"],
 }
 

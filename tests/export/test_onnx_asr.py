@@ -204,6 +204,19 @@ def test_the_engine_finds_what_torch_finds(trained):
     assert small.many(given[2:])[1][0].text
 
 
+@pytest.mark.parametrize("method", ["attention", "ctc_greedy", "ctc_prefix", "ctc_rescore"])
+def test_other_ways_to_search_find_the_same(trained, method):
+    folder, graphs, _ = trained
+    options = DecodeOptions(beam_size=3, lm_weight=0.0, maxlenratio=0.5, method=method)
+    sound = 0.1 * np.random.default_rng(1).standard_normal(8000).astype(np.float32)
+    expected = Speech2Text.from_dir(folder, options=options)(sound)
+    found = OnnxSpeech2Text(graphs, options, threads=1)(sound)
+    assert found.text == expected.text and len(found.tokens) == len(expected.tokens)
+    assert found[0].score == pytest.approx(expected[0].score, abs=1e-3)
+    with pytest.raises(UserError, match=r"coverage_weight: found 0\.5, which ONNX models lack"):
+        OnnxSpeech2Text(graphs, DecodeOptions(coverage_weight=0.5))
+
+
 def test_what_an_engine_cannot_read(trained, tmp_path):
     _, graphs, _ = trained
     with pytest.raises(UserError, match=r"onnx.json: no such file, expected a folder"):

@@ -1,0 +1,213 @@
+"""How fast exported models compute on the CPU: torch beside ONNX Runtime, in float and in INT8, in one process.
+
+The encoder is a Conformer of 12 blocks of width 256; vocoders are HiFi-GAN V1 and Vocos at their papers' sizes. Weights
+are made up. The versions take turns, who begins changing each time; the medians are given, and how many times as fast
+as torch in fp32 each is. "Off" is the mean absolute difference from torch in fp32, as a share of the mean absolute
+value. INT8 is dynamic and of matrix products only; HiFi-GAN has none. Writes a section of RESULTS.md and prints it.
+
+Usage: python benchmarks/export.py [--runs 7] [--threads 2] [--seconds 10] [--batch 1]
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+RATE, HOP, BANDS = 22050, 256, 80
+
+
+@dataclass
+class Version:
+    """One way to compute a model.
+
+    Attributes:
+        name: as in the table.
+        run: its output for the example.
+        off: how far it is from the first version.
+        spent: seconds of each turn.
+    """
+
+    name: str
+    run: Callable[[], Any]
+    off: float = 0.0
+    spent: list[float] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """The median."""
+        return statistics.median(self.spent)
+
+
+def graph_versions(graph: Any, threads: int, name: str) -> list[Version]:
+    """ONNX Runtime's, in fp32 and, where there is something to quantise, in INT8; graphs live in memory by then."""
+    from espnet_ext.export.onnx_graph import quantise, write_graph
+    from espnet_ext.inference.onnx_session import Session
+
+    given = {key: tensor.numpy() for key, tensor in graph.inputs.items()}
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        plain, small = Path(folder) / f"{graph.name}.onnx", Path(folder) / "small.onnx"
+        write_graph(graph, Path(folder))
+        whole = Session(plain, threads)
+        found.append(Version(f"{name}, fp32", lambda: whole(**given)[0]))
+        if quantise(plain, small):
+            rough = Session(small, threads)
+            found.append(Version(f"{name}, INT8", lambda: rough(**given)[0]))
+    return found
+
+
+def torch_versions(module: Any, inputs: Sequence[Any], int8: bool) -> list[Version]:
+    """Torch's: fp32, bf16 where products are taken in it, and INT8 of its linear layers."""
+    import torch
+
+    def first(found: Any) -> Any:
+        return (found[0] if isinstance(found, tuple) else found).float().numpy()
+
+    def half() -> Any:
+        with torch.autocast("cpu", torch.bfloat16):
+            return first(module(*inputs))
+
+    found = [
+        Version("torch, fp32", lambda: first(module(*inputs))),
+        Version("torch, bf16", half),
+    ]
+    if int8:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            quantised = torch.ao.quantization.quantize_dynamic(
+                copy.deepcopy(module), {torch.nn.Linear}, dtype=torch.qint8
+            )
+        found.append(Version("torch, INT8 of linear layers", lambda: first(quantised(*inputs))))
+    return found
+
+
+def encoder(args: argparse.Namespace) -> list[Version]:
+    """The recogniser's."""
+    import torch
+
+    from benchmarks.train_step import encoders
+    from espnet_ext.asr.encoder import CnnConformerEncoder
+    from espnet_ext.export.onnx_asr import encoder_graph
+
+    torch.manual_seed(0)
+    made = CnnConformerEncoder(BANDS, **encoders(0.0)["ours"]).eval()
+    parts = {"preencoder": None, "encoder": made, "postencoder": None, "ctc": None}
+    graph = encoder_graph(SimpleNamespace(**parts), BANDS)
+    frames = int(args.seconds * 100)
+    feats, lengths = torch.randn(args.batch, frames, BANDS), torch.full((args.batch,), frames)
+    inputs = {"feats": feats, "lengths": lengths}
+    found = torch_versions(made, (feats, lengths), int8=True)
+    return found + graph_versions(_with(graph, inputs), args.threads, "ONNX Runtime")
+
+
+def _with(graph: Any, inputs: dict[str, Any]) -> Any:
+    from dataclasses import replace
+
+    return replace(graph, inputs=inputs)
+
+
+def vocoder(made: Any, args: argparse.Namespace, int8: bool) -> list[Version]:
+    """A generator behind the normalisation that it has in a `VocoderModel`."""
+    import torch
+
+    from espnet_ext.audio.features import Features
+    from espnet_ext.export.onnx_vocoder import vocoder_graph
+    from espnet_ext.vocoder.fast import quicken
+    from espnet_ext.vocoder.norm import remove_weight_norm
+
+    torch.manual_seed(0)
+    generator = made().eval()
+    for name, parameter in generator.named_parameters():
+        if name.endswith("weight_g"):  # loud enough to see a difference
+            parameter.data.fill_(1.0)
+    remove_weight_norm(generator)
+    mel = torch.randn(args.batch, int(args.seconds * RATE / HOP), BANDS)
+    found = torch_versions(quicken(copy.deepcopy(generator)), (mel.transpose(1, 2),), int8)
+    front = Features(kind="logmel", fs=RATE, n_fft=1024, hop_length=HOP, n_mels=BANDS)
+    parts = {"mean": torch.zeros(BANDS), "std": torch.ones(BANDS), "features": front}
+    graph, _ = vocoder_graph(SimpleNamespace(generator=generator, **parts))
+    return found + graph_versions(_with(graph, {"mel": mel}), args.threads, "ONNX Runtime")
+
+
+def models(args: argparse.Namespace) -> dict[str, Callable[[], list[Version]]]:
+    """Those that are measured, by name."""
+    from espnet_ext.vocoder.hifigan import HiFiGAN
+    from espnet_ext.vocoder.vocos import Vocos
+
+    return {
+        "encoder, 12 blocks of 256": lambda: encoder(args),
+        "HiFi-GAN V1": lambda: vocoder(HiFiGAN, args, int8=False),
+        "Vocos": lambda: vocoder(Vocos, args, int8=True),
+    }
+
+
+def race(versions: list[Version], runs: int) -> None:
+    """Take turns, after one each that warms up and tells how far it is off."""
+    import numpy as np
+    import torch
+
+    with torch.inference_mode():
+        exact = np.squeeze(versions[0].run())
+        for version in versions:
+            found = np.squeeze(version.run())
+            version.off = float(np.abs(found - exact).mean() / np.abs(exact).mean())
+        for number in range(runs):
+            for version in versions if number % 2 else versions[::-1]:
+                started = time.perf_counter()
+                version.run()
+                version.spent.append(time.perf_counter() - started)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    argv = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of speech")
+    parser.add_argument("--batch", type=int, default=1, help="utterances at once")
+    parser.add_argument("--only", default="", help="models whose names begin so")
+    args = parser.parse_args(argv)
+    import torch
+
+    from benchmarks.results import origin, write_section
+    from espnet_ext.inference.onnx_session import require
+
+    torch.set_num_threads(args.threads)
+    lines = [
+        "## Exported models",
+        "",
+        f"{args.batch} x {args.seconds:g} s of speech, {args.threads} threads, medians of {args.runs} turns, "
+        f"onnxruntime {require('onnxruntime').__version__}.",
+        "",
+        "| model | computed by | s | times as fast as torch, fp32 | off |",
+        "|---|---|---|---|---|",
+    ]
+    for name, make in models(args).items():
+        if name.startswith(args.only):
+            versions = make()
+            race(versions, args.runs)
+            first = versions[0].seconds
+            lines += [
+                f"| {name} | {v.name} | {v.seconds:.3f} | {first / v.seconds:.2f} | {v.off:.1e} |"
+                for v in versions
+            ]
+    text = "\n".join([*lines, "", *origin("export", argv)])
+    write_section(ROOT / "benchmarks/RESULTS.md", "export", text)
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,313 @@
+"""Recognition while somebody speaks: sound in pieces of any length, words as they are said, sentences at pauses.
+
+The encoder works chunk by chunk and remembers what attention and convolutions look back to, so that it gives what the
+offline encoder gives under the mask of the chunks. CTC prefix beam search goes along; at a pause, or when the sentence
+gets long, the attention decoder chooses among its prefixes, CTC's best path gives the times, and a new sentence begins.
+
+Letters in shapes: T samples, F feature frames, M mel bins, S encoder frames, D width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from espnet_ext.errors import UserError
+from espnet_ext.inference.confidence import Platt, described
+from espnet_ext.inference.results import NOTHING, Hypothesis, Piece
+from espnet_ext.inference.streaming_features import FeatureStream
+from espnet_ext.inference.streaming_partials import Shown
+from espnet_ext.inference.streaming_search import Heard, PrefixBeam, rescored
+from espnet_ext.search.align import align
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """How to listen; times are in seconds.
+
+    Attributes:
+        chunk: what the encoder works on at a time, rounded to its frames.
+        left: chunks before its own that a frame attends to; None = as in training.
+        beam: prefixes that CTC follows, >= 1.
+        ctc_weight: share of CTC in the choice among them at the end of a sentence; 1 = no decoder.
+        margin: prefixes that are so much less likely than the best have no say in what is shown, >= 0.
+        pause: after so much silence the last word is shown as well.
+        silence: after so much of it a sentence ends; 0 = never by itself.
+        longest: a sentence that is longer ends at the next pause, or at 1.5 times that; 0 = never.
+
+    Raises:
+        UserError: for a value out of its range.
+    """
+
+    chunk: float = 0.32
+    left: int | None = None
+    beam: int = 8
+    ctc_weight: float = 0.5
+    margin: float = 4.0
+    pause: float = 0.24
+    silence: float = 0.8
+    longest: float = 20.0
+
+    def __post_init__(self) -> None:
+        least = {"chunk": 0.01, "beam": 1, "left": 0}
+        for name, value in vars(self).items():
+            low = least.get(name, 0)
+            if value is not None and not value >= low:
+                raise UserError(f"{name}: found {value!r}, expected a number from {low}")
+        if self.ctc_weight > 1:
+            raise UserError(f"ctc_weight: found {self.ctc_weight}, expected a number from 0 to 1")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What is known of a sentence at a time.
+
+    Attributes:
+        heard: seconds of sound that had come when this was known.
+        start: where the sentence begins in the sound.
+        words: so far; with times and confidences when it is final.
+        final: whether the sentence is over.
+        hypothesis: all about it when it is over; None before.
+    """
+
+    heard: float
+    start: float
+    words: tuple[str, ...]
+    final: bool = False
+    hypothesis: Hypothesis | None = None
+
+    @property
+    def text(self) -> str:
+        """The words, as a person reads them."""
+        return " ".join(self.words) if self.hypothesis is None else self.hypothesis.text
+
+
+class StreamingSpeech2Text:
+    """Recognises streams with a model that was trained in chunks (encoder_conf: {chunk: {...}}).
+
+    Args:
+        model: an ESPnetASRModel on the CPU, in evaluation.
+        pipeline: its text side.
+        rate: of the sound, Hz.
+        options: how to listen.
+
+    Raises:
+        UserError: if the model cannot listen to streams.
+    """
+
+    def __init__(
+        self, model: Any, pipeline: Any, rate: int, options: StreamOptions | None = None
+    ) -> None:
+        _check(model)
+        self.model, self.pipeline, self.rate = model, pipeline, rate
+        self.options = options or StreamOptions()
+        hop = model.frontend.stft.hop_length
+        self.frame = model.encoder.subsampling.factor * hop / rate  # seconds of an encoder frame
+        self.chunk = max(1, round(self.options.chunk / self.frame))
+        wants = ("interctc_use_conditioning", "ctc_trim")
+        self.wants_ctc = any(getattr(model.encoder, name, False) for name in wants)
+
+    @classmethod
+    def from_dir(
+        cls,
+        model_dir: str | Path,
+        weights: str = "valid.acc.ave.pth",
+        options: StreamOptions | None = None,
+    ) -> StreamingSpeech2Text:
+        """Use what the training stages left in `exp/...`."""
+        from espnet_ext.bridge.load import load_model, text_pipeline
+        from espnet_ext.bridge.tasks import sampling_rate
+
+        folder = Path(model_dir)
+        model, config = load_model("asr", folder / "config.yaml", folder / weights)
+        return cls(model, text_pipeline(config), sampling_rate("asr", config) or 16000, options)
+
+    def start(self) -> Listener:
+        """Somebody who listens to one stream from its beginning."""
+        return Listener(self)
+
+    def __call__(self, samples: np.ndarray, piece: float = 0.1) -> list[Said]:
+        """All that is known of a signal (T,) as it comes in pieces of so many seconds."""
+        listener, step = self.start(), max(1, round(piece * self.rate))
+        found: list[Said] = []
+        for begin in range(0, len(samples), step):
+            found += listener.feed(samples[begin : begin + step])
+        return found + listener.end()
+
+
+def _check(model: Any) -> None:
+    encoder = model.encoder
+    if not getattr(encoder, "can_stream", False) or encoder.chunks is None:
+        raise UserError(
+            f"encoder: found {type(encoder).__name__} that was not trained in chunks, expected encoder_conf: "
+            "{chunk: {sizes: [8, 16, 32]}} of espnet_ext.asr.encoder:CnnConformerEncoder in training"
+        )
+    for name in ("preencoder", "postencoder"):
+        if getattr(model, name, None) is not None:
+            raise UserError(f"{name}: found one, expected none for a stream")
+    if not hasattr(model.ctc, "log_softmax"):
+        raise UserError("found a model without CTC, expected one for a stream: ctc_weight > 0")
+
+
+class Sentence:
+    """What is kept of the sentence that is being said.
+
+    Args:
+        engine: who listens.
+        begin: encoder frames of the stream before it.
+    """
+
+    def __init__(self, engine: StreamingSpeech2Text, begin: int) -> None:
+        options, encoder = engine.options, engine.model.encoder
+        self.begin = begin
+        self.stream = encoder.start_stream(engine.chunk, options.left)
+        self.beam = PrefixBeam(options.beam)
+        self.shown = Shown(engine.pipeline.text, options.margin)
+        self.encoded: list[Tensor] = []  # (S, D) of each chunk
+        self.log_probs: list[Tensor] = []  # (S, V) of each chunk
+        self.quiet = 0  # frames of blank at the end
+
+    @property
+    def frames(self) -> int:
+        """S of all chunks."""
+        return sum(map(len, self.encoded))
+
+    def add(self, encoded: Tensor, log_probs: Tensor) -> None:
+        """A chunk (S, D), (S, V)."""
+        self.encoded.append(encoded)
+        self.log_probs.append(log_probs)
+        self.beam.feed(log_probs.numpy())
+        spoken = log_probs.argmax(dim=-1).nonzero()
+        last = int(spoken[-1]) + 1 if len(spoken) else 0
+        self.quiet = len(log_probs) - last + (0 if last else self.quiet)
+
+
+class Listener:
+    """Listens to one stream.
+
+    Args:
+        engine: with the model.
+    """
+
+    def __init__(self, engine: StreamingSpeech2Text) -> None:
+        self.engine, self.options = engine, engine.options
+        self.features = FeatureStream(engine.model.frontend, engine.model.normalize)
+        self.waiting = torch.zeros(0, 0)  # features of a chunk that is not complete, (F, M)
+        self.frames = 0  # encoder frames so far
+        self.sentence = Sentence(engine, 0)
+        self.ended = False
+
+    def feed(self, samples: np.ndarray) -> list[Said]:
+        """What is known anew with the next samples (T,), float in [-1, 1] or integers.
+
+        Raises:
+            UserError: for samples of another form or that are no numbers, or after the end.
+        """
+        return self._hear(self._checked(samples), last=False)
+
+    def end(self) -> list[Said]:
+        """What is known when nothing follows; the last of it, if there is any, is final."""
+        found = self._hear(torch.zeros(0), last=True)
+        self.ended = True
+        return found + self._close()
+
+    # -- how it is done --------------------------------------------------------------------------------------------
+
+    def _checked(self, samples: np.ndarray) -> Tensor:
+        samples = np.asarray(samples)
+        if samples.ndim != 1:
+            raise UserError(f"found samples of shape {samples.shape}, expected (T,): one channel")
+        if np.issubdtype(samples.dtype, np.integer):
+            samples = samples / (np.iinfo(samples.dtype).max + 1.0)
+        if self.ended or not np.isfinite(samples).all():
+            what = "samples after the end" if self.ended else "samples that are no numbers"
+            raise UserError(f"found {what}, expected those of a stream: begin another one")
+        return torch.from_numpy(samples.astype(np.float32))
+
+    def _hear(self, samples: Tensor, last: bool) -> list[Said]:
+        feats = self.features.feed(samples, last)
+        self.waiting = torch.cat((self.waiting, feats)) if len(self.waiting) else feats
+        size = self.engine.chunk * self.engine.model.encoder.subsampling.factor
+        found: list[Said] = []
+        while len(self.waiting) >= size or (last and len(self.waiting)):
+            chunk, self.waiting = self.waiting[:size], self.waiting[size:]
+            found += self._chunk(chunk)
+        return found
+
+    def _chunk(self, feats: Tensor) -> list[Said]:
+        """One chunk of features (F, M)."""
+        self._encode(feats)
+        sentence, frame = self.sentence, self.engine.frame
+        before = sentence.shown.words
+        quiet = sentence.quiet * frame
+        words = sentence.shown.update(sentence.beam.best(), quiet >= self.options.pause)
+        found = [] if words == before else [self._said(words)]
+        return found + self._close() if self._is_over(sentence, quiet) else found
+
+    @torch.no_grad()
+    def _encode(self, feats: Tensor) -> None:
+        sentence, model = self.sentence, self.engine.model
+        more = {"ctc": model.ctc} if self.engine.wants_ctc else {}
+        encoded, sentence.stream = model.encoder.forward_chunk(feats[None], sentence.stream, **more)
+        sentence.add(encoded[0], model.ctc.log_softmax(encoded)[0].float())
+        self.frames += encoded.shape[1]
+
+    def _is_over(self, sentence: Sentence, quiet: float) -> bool:
+        options, seconds = self.options, sentence.frames * self.engine.frame
+        spoken = bool(sentence.beam.best()[0].tokens)
+        if (
+            options.silence
+            and quiet >= options.silence
+            and (spoken or quiet >= 4 * options.silence)
+        ):
+            return True
+        long = options.longest and seconds >= options.longest
+        return bool(long and (quiet >= options.pause or seconds >= 1.5 * options.longest))
+
+    def _said(self, words: Sequence[str], hypothesis: Hypothesis | None = None) -> Said:
+        heard = self.features.samples / self.engine.rate
+        start = self.sentence.begin * self.engine.frame
+        final = hypothesis is not None
+        return Said(round(heard, 3), round(start, 3), tuple(words), final, hypothesis)
+
+    def _close(self) -> list[Said]:
+        """The sentence is over; another one begins. Of one without words nobody hears."""
+        hypothesis = self._final(self.sentence)
+        found = self._said([word.text for word in hypothesis.words], hypothesis)
+        silent = not found.words and not self.sentence.shown.words
+        self.sentence = Sentence(self.engine, self.frames)
+        return [] if silent else [found]
+
+    def _final(self, sentence: Sentence) -> Hypothesis:
+        heard = sentence.beam.best()
+        if not sentence.encoded or not heard[0].tokens:
+            return NOTHING
+        model, encoded = self.engine.model, torch.cat(sentence.encoded)
+        if model.decoder is not None and self.options.ctc_weight < 1:
+            heard = rescored(model.decoder, encoded, heard, model.eos, self.options.ctc_weight)
+        nbest = [self._hypothesis(one) for one in heard]
+        path = align([torch.cat(sentence.log_probs)], [nbest[0].token_ids])[0]
+        frame, text_of = self.engine.frame, self.engine.pipeline.text
+        found = described(nbest, path, frame, text_of, Platt())
+        start = sentence.begin * frame
+        return replace(found, words=_later(found.words, start), pieces=_later(found.pieces, start))
+
+    def _hypothesis(self, heard: Heard) -> Hypothesis:
+        names, text = self.engine.model.token_list, self.engine.pipeline.text(heard.tokens)
+        tokens = tuple(names[token] for token in heard.tokens)
+        return Hypothesis(text, tokens, heard.tokens, heard.score)
+
+
+def _later(pieces: Sequence[Piece], start: float) -> tuple[Piece, ...]:
+    """With times from the beginning of the stream."""
+
+    def moved(time: float | None) -> float | None:
+        return None if time is None else round(time + start, 3)
+
+    return tuple(replace(p, start=moved(p.start), end=moved(p.end)) for p in pieces)

@@ -1,0 +1,87 @@
+"""The command stream, with a model that nobody taught: lines with times, and figures."""
+
+import re
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import yaml
+
+from espnet_ext.bin import stream
+from espnet_ext.bin.command import call
+from espnet_ext.bridge.tasks import TASKS
+from espnet_ext.inference.results import Hypothesis, Piece
+from espnet_ext.inference.streaming import Said
+from espnet_ext.inference.streaming_show import Reply, delays, stability, summary
+
+CONFIG = {
+    "token_list": ["<blank>", "<unk>", "<space>", *"abcde", "<sos/eos>"],
+    "token_type": "char",
+    "frontend_conf": {"fs": 8000, "n_fft": 256, "win_length": 256, "hop_length": 80, "n_mels": 20},
+    "normalize": None,
+    "encoder": "espnet_ext.asr.encoder:CnnConformerEncoder",
+    "encoder_conf": {
+        "output_size": 16,
+        "num_blocks": 1,
+        "attention_heads": 2,
+        "linear_units": 16,
+        "kernel": 5,
+        "channels": 4,
+        "chunk": {"left": 2},
+    },
+    "decoder": "transformer",
+    "decoder_conf": {"attention_heads": 2, "linear_units": 16, "num_blocks": 1},
+    "model_conf": {"ctc_weight": 0.5},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("asr")
+    torch.manual_seed(0)
+    model = TASKS["asr"].build({**TASKS["asr"].defaults, **CONFIG})
+    with torch.no_grad():
+        model.ctc.ctc_lo.bias[0] -= 5  # so that it says something
+    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    torch.save(model.state_dict(), folder / "valid.acc.ave.pth")
+    noise = 0.1 * np.random.default_rng(0).standard_normal((32000, 2))
+    soundfile.write(folder / "a.wav", noise, 16000)
+    return folder
+
+
+def test_a_recording_is_listened_to(folder, capsys):
+    given = [str(folder / "a.wav"), "--model_dir", str(folder), "--piece", "0.25"]
+    assert call(stream.main, given) == 0
+    *lines, last = capsys.readouterr().out.splitlines()
+    times = [float(re.fullmatch(r" *([\d.]+) s +(\.\.\.|==) .*", line)[1]) for line in lines]
+    assert times and times == sorted(times) and times[-1] == 2.0 and "==" in lines[-1]
+    assert last.startswith("# 2.00 s of sound in ") and "shown words changed later" in last
+
+
+def test_what_is_no_piece(folder, capsys):
+    given = [str(folder / "a.wav"), "--model_dir", str(folder), "--piece", "0"]
+    assert call(stream.main, given) == 1
+    assert "piece: found 0.0, expected seconds above 0" in capsys.readouterr().err
+
+
+def said(heard, words, final=False):
+    pieces = tuple(Piece(word, number, number + 0.5, 1.0) for number, word in enumerate(words))
+    hypothesis = Hypothesis(" ".join(words), (), (), 0.0, words=pieces) if final else None
+    return Said(heard, 0.0, tuple(words), final, hypothesis)
+
+
+def test_delays_and_stability_are_those_of_words_that_stay():
+    replies = [
+        Reply(1.0, 0.1, (said(1.0, ["a"]),)),
+        Reply(2.0, 0.1, (said(2.0, ["a", "x"]),)),
+        Reply(3.0, 0.2, (said(3.0, ["a", "b"]),)),
+        Reply(4.0, 0.3, (said(4.0, ["a", "b", "c"], final=True),)),
+    ]
+    # ends at 0.5, 1.5, 2.5; shown for good at 1, 3 and 4, each after some work
+    assert delays(replies) == pytest.approx([0.6, 1.7, 1.8])
+    assert stability([one for reply in replies for one in reply.said]) == (1, 3)
+    assert summary(replies, 4.0) == (
+        "# 4.00 s of sound in 0.70 s (real-time factor 0.175), words after 1.70 s (median), 1 of 3 shown words "
+        "changed later"
+    )
