@@ -23,12 +23,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=Path,
         help="model of the training transcripts, e.g. exp/lm_y: it is taken away by ilm_weight (density ratio)",
     )
-    add("--config", type=Path, help="YAML with beam_size, ctc_weight, lm_weight, ...")
+    add(
+        "--config", type=Path, help="YAML with beam_size, ctc_weight, lm_weight, method, boost, ..."
+    )
     add(
         "--output_dir",
         type=Path,
         required=True,
-        help="receives SET/{text,token,score,rtf}, and nbest if nbest > 1",
+        help="receives SET/{text,token,score,confidence,detail,rtf}, and nbest if nbest > 1",
     )
     add("--job", type=jobs, default=(1, 1), metavar="JOB/N", help="do this share only")
     add("--device", default="cpu", help="cpu, cuda, cuda:1 ...")

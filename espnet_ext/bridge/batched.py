@@ -16,7 +16,7 @@ from espnet_ext.lm.cached import CachedLM
 from espnet_ext.search import scorers
 from espnet_ext.search.beam import BatchSearch, SearchOptions
 from espnet_ext.search.boost import BoostScorer, phrase_table
-from espnet_ext.search.ctc_decode import CtcSearch, greedy, prefix_search
+from espnet_ext.search.ctc_decode import UNLIKELY, CtcSearch, greedy, prefix_search
 from espnet_ext.search.history import Found
 from espnet_ext.search.rescore import RescoreSearch
 
@@ -113,7 +113,7 @@ def _ctc_search(asr: Any, options: Any) -> CtcSearch:
     number = candidates_of(asr, options)
 
     def decode(x: Tensor) -> list[Found]:
-        return prefix_search(x, options.beam_size, number, asr.eos)
+        return prefix_search(x, options.beam_size, number, asr.eos, UNLIKELY)
 
     return CtcSearch(asr.ctc.log_softmax, decode, options)
 

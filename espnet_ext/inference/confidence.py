@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from typing import Any
 
 import numpy as np
 
@@ -105,29 +106,29 @@ def described(
     best = hypotheses[0]
     if not best.tokens:
         return best
-    number = word_numbers(best.token_ids, text_of)
-    words = best.text.split()
+    number, words = word_numbers(best.token_ids, text_of), best.text.split()
     members = [[k for k, w in enumerate(number) if w == wanted] for wanted in range(len(words))]
     times: list[Times] = [(None, None)] * len(number)
     if path is None:
-        agreed = agreement(hypotheses)
-        raw = [agreed[min(w, len(words) - 1)] if words else 0.0 for w in number]
-        by_word = agreed
+        by_word = agreement(hypotheses)
+        raw = [by_word[min(w, len(words) - 1)] if words else 0.0 for w in number]
     else:
         times = [(float(a), float(b)) for a, b in np.round(path.spans * seconds_a_frame, 3)]
         raw = path.peaks.tolist()
         by_word = [math.prod(raw[k] for k in group) for group in members]
-    pieces = [
-        Piece(token, when[0], when[1], sure)
-        for token, when, sure in zip(best.tokens, times, platt(raw), strict=True)
-    ]
     spans = [(times[g[0]][0], times[g[-1]][1]) if g else (None, None) for g in members]
-    named = zip(words, spans, platt(by_word), strict=True)
     return replace(
         best,
-        words=tuple(Piece(word, when[0], when[1], sure) for word, when, sure in named),
-        pieces=tuple(pieces),
+        words=_joined(words, spans, platt(by_word)),
+        pieces=_joined(best.tokens, times, platt(raw)),
     )
+
+
+def _joined(
+    texts: Sequence[str], times: Sequence[Any], confidences: Sequence[float]
+) -> tuple[Piece, ...]:
+    every = zip(texts, times, confidences, strict=True)
+    return tuple(Piece(text, start, end, sure) for text, (start, end), sure in every)
 
 
 def agreement(hypotheses: Sequence[Hypothesis]) -> list[float]:

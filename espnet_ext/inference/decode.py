@@ -54,22 +54,10 @@ def decode_sets(
     for name in sets:
         every = sorted(read_table(data / name / "wav.scp").items())
         share = Share(output / name, run_key([], recogniser.identity, every), job, jobs)
-        entries = share_of(every, job, jobs)
-        shown = progress(entries, len(entries), f"decode {name}")
-        sounds = (sound_or_error(entry, utt=utt) for utt, entry in shown)
-        tables: dict[str, dict[str, str]] = {table: {} for table in _TABLES}
-        utts = iter([utt for utt, _ in entries])
-        for window in windows(sounds):
-            _warn_of_rate(recogniser, name, window[0].rate, first=not tables["text"])
-            started = time.monotonic()
-            found = recogniser.together(window)
-            spent = time.monotonic() - started
-            seconds = sum(max(len(s.samples), 1) / (s.rate or 16000) for s in window)
-            for one in found:
-                broken += [one.error] if one.error else []
-                _note(tables, next(utts), one, spent / seconds, recogniser.options.nbest > 1)
+        tables, errors = _decoded(recogniser, name, share_of(every, job, jobs))
         share.write(tables)
         write_text(output / name / "hardware", _machine(recogniser, jobs) + "\n")
+        broken += errors
     if broken:
         raise UserError(
             f"found {len(broken)} utterances that cannot be read (they are written empty, the others as recognised); "
@@ -77,13 +65,34 @@ def decode_sets(
         )
 
 
+Tables = dict[str, dict[str, str]]
+
+
+def _decoded(
+    recogniser: Speech2Text, name: str, entries: Sequence[tuple[str, str]]
+) -> tuple[Tables, list[str]]:
+    """The tables of some utterances of a set, and what is wrong with those that cannot be read."""
+    shown = progress(entries, len(entries), f"decode {name}")
+    sounds = (sound_or_error(entry, utt=utt) for utt, entry in shown)
+    tables: Tables = {table: {} for table in _TABLES}
+    utts, errors = iter([utt for utt, _ in entries]), list[str]()
+    for window in windows(sounds):
+        _warn_of_rate(recogniser, name, window[0].rate, first=not tables["text"])
+        started = time.monotonic()
+        found = recogniser.together(window)
+        spent = time.monotonic() - started
+        seconds = sum(max(len(s.samples), 1) / (s.rate or 16000) for s in window)
+        for one in found:
+            errors += [one.error] if one.error else []
+            _note(tables, next(utts), one, spent / seconds, recogniser.options.nbest > 1)
+    return tables, errors
+
+
 #: What is written of each utterance, and `nbest`.
 _TABLES = ("text", "token", "score", "confidence", "detail", "rtf")
 
 
-def _note(
-    tables: dict[str, dict[str, str]], utt: str, found: Recognition, rtf: float, lists: bool
-) -> None:
+def _note(tables: Tables, utt: str, found: Recognition, rtf: float, lists: bool) -> None:
     """Put one utterance into the tables; `lists`: with all of its hypotheses."""
     best = found[0]
     line = {

@@ -120,8 +120,7 @@ class Speech2Text:
 
         Args:
             name: see pretrained.find_model: a folder, a zip, a name of the model zoo or of Hugging Face.
-            device, dtype: see the class.
-            beam: beam_size.
+            device, dtype, beam: see the class, and beam_size.
             lm: whether to use the language model and n-gram that come with it, or the folder of another language model.
             cache: where archives are unpacked to.
             options: how to search.

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from espnet_ext.search.ctc import BLANK
@@ -60,7 +61,8 @@ def align(log_probs: Sequence[Tensor], sentences: Sequence[Sequence[int]]) -> li
     shape = len(states), max(lengths), max(map(len, states))
     heard = np.full(shape, NEG, dtype=np.float64)
     for row, (x, wanted) in enumerate(zip(log_probs, states, strict=True)):
-        heard[row, : len(x), : len(wanted)] = x.float().cpu().numpy()[:, wanted]
+        asked = torch.as_tensor(wanted, device=x.device)
+        heard[row, : len(x), : len(wanted)] = x.index_select(1, asked).float().cpu().numpy()
     score, back = _viterbi(heard, _may_skip(states, shape[2]))
     return [
         _path(score[length - 1, row], back[:length, row], heard[row], len(wanted))

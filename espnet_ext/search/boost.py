@@ -83,19 +83,8 @@ def phrase_table(
     column = torch.tensor([_BEGINS if b else _WITHIN for b in begins])
     column[eos] = _END
     column[tokens] = torch.arange(len(tokens)) + _END + 1
-    follow = torch.zeros(len(children), len(tokens) + _END + 1, dtype=torch.int64)
-    fail = [0] * len(children)
-    waiting = deque([0])
-    while waiting:
-        node = waiting.popleft()
-        if node:
-            follow[node] = follow[fail[node]]
-            done[node] = max(done[node], done[fail[node]])
-        for token, child in children[node].items():
-            place = int(column[token])
-            fail[child] = int(follow[node, place]) if node else 0
-            follow[node, place] = child
-            waiting.append(child)
+    places = [{int(column[t]): child for t, child in own.items()} for own in children]
+    follow = _linked(places, done, len(tokens) + _END + 1)
     first = 0
     for token in before:
         first = int(follow[first, column[token]])
@@ -103,6 +92,29 @@ def phrase_table(
     tables = (column, starts, follow, torch.tensor(depth), torch.tensor(done))
     column, starts, follow, depths, ends = (x.to(device) for x in tables)
     return Phrases(column, starts, follow, depths, ends, first, max(depth))
+
+
+def _linked(children: Sequence[dict[int, int]], done: list[int], columns: int) -> Tensor:
+    """The node behind each node and column (N, C); `done` learns of phrases that end inside others.
+
+    Args:
+        children: of each node, by column.
+        done: length of the phrase that ends at each node.
+        columns: C.
+    """
+    follow = torch.zeros(len(children), columns, dtype=torch.int64)
+    fail = [0] * len(children)
+    waiting = deque([0])
+    while waiting:
+        node = waiting.popleft()
+        if node:
+            follow[node] = follow[fail[node]]
+            done[node] = max(done[node], done[fail[node]])
+        for place, child in children[node].items():
+            fail[child] = int(follow[node, place]) if node else 0
+            follow[node, place] = child
+            waiting.append(child)
+    return follow
 
 
 @dataclass(frozen=True)

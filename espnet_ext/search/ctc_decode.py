@@ -17,6 +17,8 @@ from espnet_ext.search.ctc import BLANK
 from espnet_ext.search.history import Found
 
 NEG = -math.inf
+#: Log-probability of a token in a frame below which a search need not go on with it (one in 160,000).
+UNLIKELY = -12.0
 Prefix = tuple[int, ...]
 
 
@@ -35,7 +37,9 @@ def _added(a: float, b: float) -> float:
     return a if b == NEG else a + math.log1p(math.exp(b - a))
 
 
-def prefix_search(log_probs: Tensor, beam: int, candidates: int, eos: int) -> list[Found]:
+def prefix_search(
+    log_probs: Tensor, beam: int, candidates: int, eos: int, least: float = NEG
+) -> list[Found]:
     """The likeliest texts, each with the sum of all ways to say it, best first.
 
     Frame by frame (Hannun et al. 2014, "First-pass large vocabulary continuous speech recognition using bi-directional
@@ -46,14 +50,19 @@ def prefix_search(log_probs: Tensor, beam: int, candidates: int, eos: int) -> li
         beam: prefixes kept at each frame.
         candidates: likeliest tokens of each frame that a prefix goes on with.
         eos: number of <sos/eos>, which is never said.
+        least: log-probability from which on a token is gone on with at all: in most frames, few are.
     """
     spoken = log_probs.double().clone()
     spoken[:, [BLANK, eos]] = NEG
     number = min(candidates, spoken.shape[1])
-    rows, tokens = log_probs.double().tolist(), spoken.topk(number, dim=1).indices.tolist()
+    rows, likeliest = log_probs.double().tolist(), spoken.topk(number, dim=1)
+    tokens = [
+        [t for t, score in zip(*pair, strict=True) if score > least]
+        for pair in zip(likeliest.indices.tolist(), likeliest.values.tolist(), strict=True)
+    ]
     held: dict[Prefix, tuple[float, float]] = {(): (0.0, NEG)}  # ends in blank, in its last token
     for row, likely in zip(rows, tokens, strict=True):
-        after = _one_frame(held, row, [t for t in likely if t not in (BLANK, eos)])
+        after = _one_frame(held, row, likely)
         best = sorted(after.items(), key=lambda item: -_added(*item[1]))[:beam]
         held = {prefix: (blank, token) for prefix, (blank, token) in best}
     return [Found(p, s, {"ctc": s}) for p, s in ((p, _added(*ends)) for p, ends in held.items())]

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from espnet_ext.search.beam import BatchSearch
-from espnet_ext.search.ctc_decode import prefix_search, score_texts
+from espnet_ext.search.ctc_decode import UNLIKELY, prefix_search, score_texts
 from espnet_ext.search.history import Found, levelled
 
 Texts = Sequence[Sequence[tuple[int, ...]]]
@@ -33,13 +33,8 @@ class RescoreSearch:
     def __call__(self, encoded: Sequence[Tensor]) -> list[list[Found]]:
         """Hypotheses of each utterance (T, D), best first."""
         heard = [self.joint.log_probs(x[None])[0] for x in encoded]
-        texts = [
-            [
-                f.tokens
-                for f in prefix_search(x, self.options.beam_size, self.candidates, self.joint.eos)
-            ]
-            for x in heard
-        ]
+        how = (self.options.beam_size, self.candidates, self.joint.eos, UNLIKELY)
+        texts = [[f.tokens for f in prefix_search(x, *how)] for x in heard]
         parts = scored(self.joint, encoded, texts)
         return [
             self._ranked(own, part, score_texts(x, own))

@@ -159,3 +159,23 @@ def test_a_model_without_ctc_or_without_decoder(tiny, tmp_path):
     assert batch_search(model, Others(), replace(OPTIONS, method="ctc_prefix")) is not None
     with pytest.raises(UserError, match=r"without attention decoder.*method: ctc_prefix"):
         batch_search(model, Others(), OPTIONS)
+
+
+def test_an_utterance_that_cannot_be_read_takes_no_other_along(tiny, engine, tmp_path):
+    """All others are written; the command ends with the error."""
+    from espnet_ext.datadir import read_table
+    from espnet_ext.inference.decode import decode_sets
+
+    data = tmp_path / "data/valid"
+    data.mkdir(parents=True)
+    scp = (tiny.valid / "wav.scp").read_text()
+    decode_sets(engine(), tiny.valid.parent, ["valid"], tmp_path / "whole", 1, 1)
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    (data / "wav.scp").write_text(f"utt-broken {tmp_path}/broken.wav\n{scp}")
+    with pytest.raises(UserError, match=r"found 1 utterances that cannot be read.*utt-broken"):
+        decode_sets(engine(), data.parent, ["valid"], tmp_path / "part", 1, 1)
+    for table in ("text", "token"):
+        whole, part = (
+            read_table(tmp_path / name / "valid" / table, empty=True) for name in ("whole", "part")
+        )
+        assert part.pop("utt-broken") == "" and part == whole
