@@ -26,8 +26,11 @@ from espnet_ext.tts.alignment import (
     token_means,
 )
 from espnet_ext.tts.blocks import Stack
+from espnet_ext.tts.duration import whole_frames
 from espnet_ext.tts.inputs import known_numbers, require_room, with_eos
 from espnet_ext.tts.masks import masked_mean
+
+LONGEST = 6.0  # log(1 + frames) of a token, whatever is predicted: 400 frames
 
 
 class VariancePredictor(nn.Module):
@@ -309,7 +312,8 @@ class AlignedFastSpeech(AbsTTS):
 
     def _speak(self, x: Tensor, mask: Tensor, alpha: float) -> dict[str, Tensor]:
         """`inference` with what is predicted; x (1, N, D), mask (1, N)."""
-        durations = (alpha * self.duration(x, mask).expm1()).round().long().clamp(min=1)
+        lengths = self.duration(x, mask).clamp(max=LONGEST).expm1().clamp(min=1.0)
+        durations = whole_frames(alpha * lengths, mask)
         pitch = None if self.pitch is None else self.pitch(x, mask)
         energy = None if self.energy is None else self.energy(x, mask)
         path = hard_path(durations, int(durations.sum()))
