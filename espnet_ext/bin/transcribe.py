@@ -93,7 +93,8 @@ def transcripts(
         except UserError:  # said when its turn comes
             lengths.append(0.0)
     total = max(round(sum(lengths)), 1)
-    shown, at = progress(range(total), total, "transcribe (seconds)"), 0
+    shown = progress(range(total), total, "transcribe (seconds)")
+    at = next(shown) + 1  # its clock runs from here
 
     def watched() -> Iterator:  # type: ignore[type-arg]
         nonlocal at

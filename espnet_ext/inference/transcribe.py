@@ -41,7 +41,7 @@ class Cutting:
     vad: Vad | None = field(default_factory=lambda: Vad(pad=0.2))
     longest: float = 25.0
     shortest: float = 0.2
-    together: float = 240.0
+    together: float = 120.0
 
     def __post_init__(self) -> None:
         if not 1.0 <= self.longest <= 60.0:
