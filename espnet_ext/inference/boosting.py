@@ -9,14 +9,14 @@ from espnet_ext.errors import UserError
 from espnet_ext.text.subwords import CONTINUED
 from espnet_ext.text.tokens import SPACE, TextPipeline
 
-_PIECE = "\N{LOWER ONE EIGHTH BLOCK}"  # sentencepiece's sign of the beginning of a word
+PIECE = "\N{LOWER ONE EIGHTH BLOCK}"  # sentencepiece's sign of the beginning of a word
 _UNSPACED = 0x2E80  # from here on scripts are written without spaces, emoji apart
 
 
 def _begins(token: str, token_type: str) -> bool:
     """Whether a token begins a word, and so ends the one before."""
     if token_type == "bpe":
-        return token.startswith(_PIECE) or ord(token[0]) >= _UNSPACED
+        return token.startswith(PIECE) or ord(token[0]) >= _UNSPACED
     if token_type == "char":
         return token == SPACE or (len(token) == 1 and ord(token) >= _UNSPACED)
     return not token.startswith(CONTINUED)

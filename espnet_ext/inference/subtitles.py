@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from espnet_ext.inference.boosting import PIECE
 from espnet_ext.inference.results import Piece
 from espnet_ext.inference.transcribe import Segment, Transcript
 
@@ -67,7 +69,7 @@ def _ctm(found: Transcript) -> str:
     name = Path(found.name).stem.replace(" ", "_")
     rows = []
     for segment in found.segments:
-        for start, end, word in _timed(segment):
+        for start, end, word in _timed(segment, segment.words):
             rows.append(
                 f"{name} 1 {start:.2f} {end - start:.2f} {word.text} {word.confidence:.4f}\n"
             )
@@ -78,8 +80,7 @@ def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)
 
 
-def _timed(segment: Segment) -> Iterator[tuple[float, float, Piece]]:
-    words = segment.words
+def _timed(segment: Segment, words: Sequence[Piece]) -> Iterator[tuple[float, float, Piece]]:
     share = (segment.end - segment.start) / max(len(words), 1)
     for number, word in enumerate(words):
         start, end = word.start, word.end
@@ -101,23 +102,34 @@ def _cues(segments: Sequence[Segment]) -> Iterator[Cue]:
 
 
 def _of_segment(segment: Segment) -> Iterator[Cue]:
+    between, units = _units(segment)
     held: list[str] = []
     first = last = 0.0
-    for start, end, word in _timed(segment):
-        too_long = held and (
-            len(" ".join([*held, word.text])) > _CHARACTERS or end - first > _SECONDS
-        )
-        if too_long:
-            yield first, last, " ".join(held)
+    for start, end, unit in _timed(segment, units):
+        whole = between.join([*held, unit.text])
+        if held and (len(whole) > _CHARACTERS or end - first > _SECONDS):
+            yield first, last, between.join(held)
             held = []
         first, last = (first if held else start), end
-        held.append(word.text)
+        held.append(unit.text)
     if held:
-        yield first, last, " ".join(held)
+        yield first, last, between.join(held)
+
+
+def _units(segment: Segment) -> tuple[str, Sequence[Piece]]:
+    """What subtitles are parted between, and what stands there: words, or tokens of a script without spaces."""
+    words, pieces = segment.words, segment.pieces
+    if len(words) == 1 and len(words[0].text) > _LINE and pieces:
+        shown = [replace(p, text=p.text.removeprefix(PIECE)) for p in pieces]
+        if "".join(p.text for p in shown) == words[0].text:
+            return "", shown
+    return " ", words
 
 
 def _lines(text: str) -> str:
     """One line, or two of about the same length."""
+    if len(text) > _LINE and " " not in text and not text.isascii():
+        return text[: len(text) // 2] + "\n" + text[len(text) // 2 :]
     if len(text) <= _LINE or " " not in text:
         return text
     places = [k for k, letter in enumerate(text) if letter == " "]

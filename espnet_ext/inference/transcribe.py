@@ -68,11 +68,19 @@ class Segment:
     @property
     def words(self) -> tuple[Piece, ...]:
         """With times from the recording's beginning."""
+        return self._placed(self.found.words)
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The tokens, likewise."""
+        return self._placed(self.found.tokens)
+
+    def _placed(self, pieces: Sequence[Piece]) -> tuple[Piece, ...]:
         return tuple(
-            word
-            if word.start is None or word.end is None
-            else replace(word, start=self.start + word.start, end=self.start + word.end)
-            for word in self.found.words
+            piece
+            if piece.start is None or piece.end is None
+            else replace(piece, start=self.start + piece.start, end=self.start + piece.end)
+            for piece in pieces
         )
 
 

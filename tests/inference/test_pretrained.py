@@ -138,4 +138,8 @@ def test_files_and_lists_and_arrays(tiny, packed, tmp_path):
     with pytest.raises(UserError, match=r"nowhere\.wav"):
         recognise("nowhere.wav")
     assert recognise([]) == []
+    (piece,) = recognise.transcribe(name)
+    assert piece.text == one.text.strip() and piece.start == 0.0
+    with pytest.raises(UserError, match="broken"):
+        list(recognise.transcribe(tmp_path / "broken.flac"))
     assert [f.text for f in recognise.stream(iter([name, samples]))] == [one.text] * 2

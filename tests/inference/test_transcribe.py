@@ -176,3 +176,14 @@ def test_every_word_stands_in_every_form(words, timed, start):
 def test_nothing_said(form):
     found = written(Transcript("a.wav", 3.0), form)
     assert found == {"json": found, "vtt": "WEBVTT\n\n"}.get(form, "")
+
+
+def test_a_script_without_spaces_is_parted_between_its_characters():
+    text = "字" * 200
+    pieces = tuple(Piece("字", 0.2 * k, 0.2 * k + 0.1, 0.9) for k in range(200))
+    word = (Piece(text, 0.0, 39.9, 0.5),)
+    found = Recognition((Hypothesis(text, (), (), -1.0, {}, word, pieces),), 40.0)
+    cues = written(Transcript("a.wav", 50.0, (Segment(5.0, 45.0, found),)), "srt").split("\n\n")
+    assert len(cues) > 5 and "".join(cues).count("字") == 200
+    assert cues[0].split("\n")[1].startswith("00:00:05,000 --> ")
+    assert all(len(line) <= 42 for cue in cues for line in cue.split("\n"))
