@@ -52,7 +52,7 @@ def sounds(args: argparse.Namespace, rate: int) -> Iterator[tuple[Any, str]]:
 
     if args.data is None:
         random = np.random.default_rng(0)
-        for _ in range(3):
+        for _ in range(min(args.limit, 3)):
             yield (0.05 * random.standard_normal(10 * rate)).astype(np.float32), ""
         return
     from espnet_ext.audio.read import load
@@ -138,6 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--piece", type=float, default=0.1, help="seconds that come at a time")
     parser.add_argument("--silence", type=float, default=0.8, help="seconds that end a sentence")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/RESULTS.md")
     args = parser.parse_args(argv)
     if (args.model_dir is None) != (args.data is None):
         parser.error("found one of --model_dir and --data, expected both or none")
@@ -167,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         *origin("streaming", argv),
     ]
     name = "streaming" if args.data else "streaming-speed"
-    write_section(ROOT / "benchmarks/RESULTS.md", name, "\n".join(lines))
+    write_section(args.output, name, "\n".join(lines))
     print("\n".join(lines))
     return 0
 

@@ -59,7 +59,7 @@ def made(folder, **more):
     model = TASKS["tts"].build({**TASKS["tts"].defaults, **found})
     with torch.no_grad():
         model.tts.duration.out.bias.fill_(1.5)  # some frames a token
-        model.tts.duration.out.weight *= 3
+        model.tts.duration.out.weight *= 1.3
     (folder / "config.yaml").write_text(yaml.safe_dump(found))
     torch.save(model.state_dict(), folder / "valid.loss.ave.pth")
     return export_onnx("tts", folder, folder / "graphs")
