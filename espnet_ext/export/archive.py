@@ -56,12 +56,12 @@ class Contents:
 
 
 def archive_name(path: Path) -> str:
-    """The name of a file in the archive."""
+    """The name of a file in the archive: with its folder, as the configurations of two models are called the same."""
     whole = Path.cwd() / path
     try:  # not resolved: a link such as valid.acc.ave.pth keeps its name
         return PurePosixPath(*_normal(whole).relative_to(Path.cwd()).parts).as_posix()
     except ValueError:
-        return f"external/{path.name}"
+        return f"external/{whole.parent.name}/{path.name}"
 
 
 def _normal(path: Path) -> Path:

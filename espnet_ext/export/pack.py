@@ -125,6 +125,10 @@ def add_model(contents: Contents, task: Task, directory: Path, weights: str | No
     model = contents.add(find_weights(directory, task.preferred, weights))
     change = {value: contents.add(value) for _, value in referred_files(config)}
     name = archive_name(path)
+    if name in contents.texts:
+        raise UserError(
+            f"{path}: another model's configuration is {name} in the archive, too; rename a folder"
+        )
     contents.files[task.model] = model
     contents.yaml_files[task.config] = name
     contents.texts[name] = yaml.safe_dump(map_strings(config, change), sort_keys=False)

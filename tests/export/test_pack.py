@@ -66,9 +66,26 @@ def check(found, out):
     assert config["some_conf"]["text"] == "no file" and config["some_conf"]["number"] == 3
 
 
+def test_two_models_from_elsewhere_keep_their_own_configurations(recipe, monkeypatch):
+    """Past bug: outside the recipe's directory the language model's config.yaml took the recogniser's place."""
+    (recipe / "other").mkdir()
+    for path in recipe.glob("exp/*/config.yaml"):
+        config = yaml.safe_load(path.read_text())
+        path.write_text(yaml.safe_dump({"token_list": config["token_list"]}))
+    monkeypatch.chdir(recipe / "other")
+    pack("asr", recipe / "exp/asr", "asr.zip", lm_dir=recipe / "exp/lm")
+    found = unpack("asr.zip", "out")
+    tokens = [
+        len(yaml.safe_load(Path(found[key]).read_text())["token_list"])
+        for key in ("asr_train_config", "lm_train_config")
+    ]
+    assert tokens == [5, 1]
+
+
 def test_ours_reads_ours(recipe):
     names = pack("asr", "exp/asr", "exp/asr.zip", lm_dir="exp/lm")
-    assert "exp/asr/RESULTS.md" in names and "external/far.txt" in names
+    assert "exp/asr/RESULTS.md" in names
+    assert any(n.startswith("external/") and n.endswith("/far.txt") for n in names)
     assert not any("wav.scp" in name or "checkpoint" in name for name in names)
     found = unpack("exp/asr.zip", "out")
     check(found, "out")
