@@ -3,7 +3,8 @@
 The encoder is a Conformer of 12 blocks of width 256; vocoders are HiFi-GAN V1 and Vocos at their papers' sizes. Weights
 are made up. The versions take turns, who begins changing each time; the medians are given, and how many times as fast
 as torch in fp32 each is. "Off" is the mean absolute difference from torch in fp32, as a share of the mean absolute
-value. Processor seconds hardly see what else the machine does. INT8 is dynamic and of matrix products only; HiFi-GAN has none. Writes a section of RESULTS.md and prints it.
+value. Processor seconds hardly see what else the machine does. INT8 is dynamic and of matrix products only; HiFi-GAN
+has none. Writes a section of RESULTS.md and prints it.
 
 Usage: python benchmarks/export.py [--runs 7] [--threads 2] [--seconds 10] [--batch 1]
 """

@@ -97,8 +97,8 @@ def _trace(graph: Graph, module: nn.Module, path: Path) -> None:
     except Exception as error:  # whatever an exporter may raise
         kind = type(error).__name__
         raise UserError(
-            f"{graph.name}: found a part that ONNX opset {OPSET} cannot say ({kind}: {_first_line(error)}), expected "
-            "one of those in README.md; keep this model in torch"
+            f"{graph.name}: found a part that ONNX opset {OPSET} cannot say ({kind}: {_first_line(error)}), expected a "
+            "model that traces; keep this one in torch"
         ) from error
 
 

@@ -1,8 +1,8 @@
 """An acoustic model as two ONNX graphs: tokens to what is spoken how long, and from there to the mel spectrogram.
 
-Between the two somebody says which token each frame speaks, so that durations can be changed, and neither graph has a
-size that depends on numbers. Letters in shapes: B batch, N tokens (with the final <sos/eos>), T mel frames, M mel bins,
-D width.
+Between the two somebody rounds durations and says which token each frame speaks, so that they can be changed, and
+neither graph has a size that depends on numbers. Letters in shapes: B batch, N tokens (with the final <sos/eos>), T mel
+frames, M mel bins, D width.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from espnet_ext.errors import UserError
 from espnet_ext.export.onnx_graph import Graph
-from espnet_ext.tts.aligned_fastspeech import AlignedFastSpeech
+from espnet_ext.tts.aligned_fastspeech import LONGEST, AlignedFastSpeech
 
 #: Inputs that choose a voice: of the model's part, whether they are numbers of one.
 VOICES = {"sids": ("speaker", True), "lids": ("language", True), "spembs": ("voice", False)}
@@ -34,16 +34,15 @@ class ReadText(nn.Module):
         super().__init__()
         self.tts, self.voices = tts, voices
 
-    def forward(
-        self, tokens: Tensor, lengths: Tensor, alpha: Tensor, *voices: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """(B, N) with <sos/eos>, (B,), (1,) and voices (B,) or (B, E) -> (B, N, D), frames (B, N)."""
+    def forward(self, tokens: Tensor, lengths: Tensor, *voices: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, N) with <sos/eos>, (B,) and voices (B,) or (B, E) -> (B, N, D), frames of each token (B, N), real."""
         tts, mask = self.tts, _there(lengths, tokens)
         x = tts.encoder(tts.embed(tokens), mask)
         for name, given in zip(self.voices, voices, strict=True):
             part = getattr(tts, VOICES[name][0])
             x = x + part(given if VOICES[name][1] else F.normalize(given))[:, None]
-        frames = (alpha * (tts.duration(x, mask).exp() - 1)).round().long().clamp(min=1) * mask
+        # ONNX has no expm1
+        frames = (tts.duration(x, mask).clamp(max=LONGEST).exp() - 1).clamp(min=1.0) * mask
         pitch = None if tts.pitch is None else tts.pitch(x, mask)
         energy = None if tts.energy is None else tts.energy(x, mask)
         return tts._adapt(x, pitch, energy), frames
@@ -96,10 +95,10 @@ def tts_graphs(model: Any) -> tuple[list[Graph], Mapping[str, Any]]:
 def _text(tts: AlignedFastSpeech, voices: list[str]) -> Graph:
     given = [_text_example(tts, voices, *size) for size in ((2, 7), (1, 12), (3, 4))]
     free = {0: "batch", 1: "tokens"}
-    axes: dict[str, dict[int, str]] = dict.fromkeys(("tokens", "encoded", "durations"), free)
+    axes: dict[str, dict[int, str]] = dict.fromkeys(("tokens", "encoded", "frames"), free)
     axes |= {name: {0: "batch"} for name in ("lengths", *voices)}
     module = ReadText(tts, voices)
-    return Graph("text", module, given[0], ["encoded", "durations"], axes, given[1:])
+    return Graph("text", module, given[0], ["encoded", "frames"], axes, given[1:])
 
 
 def _text_example(
@@ -109,7 +108,6 @@ def _text_example(
     given = {
         "tokens": torch.randint(1, tts.eos + 1, (batch, tokens), generator=drawn),
         "lengths": torch.arange(tokens, tokens - batch, -1),
-        "alpha": torch.tensor([1.1]),
     }
     for name in voices:
         part, number = getattr(tts, VOICES[name][0]), VOICES[name][1]

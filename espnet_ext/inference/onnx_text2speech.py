@@ -16,6 +16,7 @@ from espnet_ext.inference.onnx_session import graph_path, open_graph, read_manif
 from espnet_ext.inference.onnx_text import text_of
 from espnet_ext.inference.text2speech import SynthesisOptions, Text2Speech
 from espnet_ext.inference.vocoder import Vocoder, griffin_lim
+from espnet_ext.tts.duration import whole_frames
 
 
 class OnnxAcoustic:
@@ -50,20 +51,18 @@ class OnnxAcoustic:
         """As the model's: token ids (N - 1,) -> feat_gen_denorm (T, M), duration (N,)."""
         tokens = np.append(text.numpy(), self.eos)[None]
         given = {"tokens": tokens, "lengths": np.array([tokens.shape[1]])}
-        given["alpha"] = np.array([alpha], dtype=np.float32)
         for name, value in (("sids", sids), ("lids", lids), ("spembs", spembs)):
             if name in self.voices:
                 if value is None:
                     raise UserError(f"found no {name}, expected them: the model has several voices")
                 row = value.numpy().reshape(1, -1)
                 given[name] = row if name == "spembs" else row[:, 0]
-        encoded, durations = self.text(**given)
-        places = np.repeat(np.arange(tokens.shape[1]), durations[0])[None]
+        encoded, frames = self.text(**given)
+        lengths = alpha * torch.from_numpy(frames)
+        durations = whole_frames(lengths, torch.ones_like(lengths, dtype=torch.bool))[0]
+        places = np.repeat(np.arange(tokens.shape[1]), durations.numpy())[None]
         (mel,) = self.mel(encoded=encoded, places=places)
-        return {
-            "feat_gen_denorm": torch.from_numpy(mel[0]),
-            "duration": torch.from_numpy(durations[0]),
-        }
+        return {"feat_gen_denorm": torch.from_numpy(mel[0]), "duration": durations}
 
 
 class OnnxText2Speech(Text2Speech):

@@ -22,11 +22,13 @@ class Reply:
         heard: seconds of sound with the piece.
         spent: seconds of work that it took.
         said: what is known anew.
+        busy: processor seconds of the work.
     """
 
     heard: float
     spent: float
     said: tuple[Said, ...]
+    busy: float = 0.0
 
 
 def played(
@@ -46,9 +48,10 @@ def played(
         heard = min(begin + step, len(samples)) / engine.rate
         if pace:
             time.sleep(max(0.0, begun + heard / pace - time.monotonic()))
-        started = time.perf_counter()
+        started, busy = time.perf_counter(), time.process_time()
         said = listener.feed(some) if len(some) else listener.end()
-        yield Reply(heard, time.perf_counter() - started, tuple(said))
+        spent, busy = time.perf_counter() - started, time.process_time() - busy
+        yield Reply(heard, spent, tuple(said), busy)
         if not len(some):
             return
 
