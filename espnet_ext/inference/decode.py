@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -72,20 +72,29 @@ def _decoded(
     recogniser: Speech2Text, name: str, entries: Sequence[tuple[str, str]]
 ) -> tuple[Tables, list[str]]:
     """The tables of some utterances of a set, and what is wrong with those that cannot be read."""
-    shown = progress(entries, len(entries), f"decode {name}")
-    sounds = (sound_or_error(entry, utt=utt) for utt, entry in shown)
     tables: Tables = {table: {} for table in _TABLES}
-    utts, errors = iter([utt for utt, _ in entries]), list[str]()
-    for window in windows(sounds):
-        _warn_of_rate(recogniser, name, window[0].rate, first=not tables["text"])
+    errors: list[str] = []
+    found = _recognised(recogniser, name, entries)
+    for utt, one, rtf in progress(found, len(entries), f"decode {name}"):
+        errors += [one.error] if one.error else []
+        _note(tables, utt, one, rtf, recogniser.options.nbest > 1)
+    return tables, errors
+
+
+def _recognised(
+    recogniser: Speech2Text, name: str, entries: Sequence[tuple[str, str]]
+) -> Iterator[tuple[str, Recognition, float]]:
+    """(utterance, what was recognised, real-time factor), many recognised at once."""
+    sounds = (sound_or_error(entry, utt=utt) for utt, entry in entries)
+    utts = iter([utt for utt, _ in entries])
+    for number, window in enumerate(windows(sounds)):
+        _warn_of_rate(recogniser, name, window[0].rate, first=not number)
         started = time.monotonic()
         found = recogniser.together(window)
         spent = time.monotonic() - started
         seconds = sum(max(len(s.samples), 1) / (s.rate or 16000) for s in window)
         for one in found:
-            errors += [one.error] if one.error else []
-            _note(tables, next(utts), one, spent / seconds, recogniser.options.nbest > 1)
-    return tables, errors
+            yield next(utts), one, spent / seconds
 
 
 #: What is written of each utterance, and `nbest`.
