@@ -56,11 +56,22 @@ TRAINING: Config = {
 
 @cache
 def _loader() -> Any:
-    """PyYAML's safe loader, to which 1e-3 is a number as it is to everybody else (YAML 1.1 wants 1.0e-3)."""
+    """PyYAML's safe loader, to which 1e-3 is a number as it is to everybody else (YAML 1.1 wants 1.0e-3).
+
+    A key that stands twice in a mapping is an error: PyYAML's own loader forgets the first without a word.
+    """
     import yaml
 
     class Loader(yaml.SafeLoader):
-        pass
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+            seen: set[str] = set()
+            for key, _ in node.value:
+                if isinstance(key, yaml.ScalarNode):
+                    if key.value in seen:
+                        told = f"found the key {key.value!r} twice, expected it once: join the two"
+                        raise yaml.constructor.ConstructorError(None, None, told, key.start_mark)
+                    seen.add(key.value)
+            return super().construct_mapping(node, deep)
 
     number = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))

@@ -43,6 +43,16 @@ def test_what_is_not_a_mapping_is_one_line(tmp_path, text):
     assert "\n" not in str(error.value)
 
 
+def test_a_key_that_stands_twice_is_named_with_its_line(tmp_path):
+    (tmp_path / "x.yaml").write_text("a_conf: {b: 1}\nseed: 0\na_conf: {c: 2}\n")
+    with pytest.raises(UserError, match=r"'a_conf' twice.*line 3"):
+        load_yaml(tmp_path / "x.yaml")
+    with pytest.raises(UserError, match=r"--set.*'b' twice"):
+        parse_overrides(["a={b: 1, b: 2}"])
+    (tmp_path / "x.yaml").write_text("a: &a {b: 1}\nc: {<<: *a, b: 2}\nd: {b: 3}\n")
+    assert load_yaml(tmp_path / "x.yaml")["c"] == {"b": 2}
+
+
 def test_an_empty_file_changes_nothing_and_a_missing_one_is_said(tmp_path):
     (tmp_path / "x.yaml").write_text("# nothing\n")
     assert load_yaml(tmp_path / "x.yaml") == {}
