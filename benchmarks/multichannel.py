@@ -52,14 +52,31 @@ class Bench:
     Args:
         work: the directory.
         start: a trained an4/asr1: holds data/token_list and exp.
+        settings: what the files depend on; with others they are another directory's.
+
+    Raises:
+        SystemExit: if `start` is not trained, or the directory is for other settings.
     """
 
-    def __init__(self, work: Path, start: Path) -> None:
+    def __init__(self, work: Path, start: Path, settings: dict[str, Any]) -> None:
         self.work, self.start = work, start
-        (models,) = [p.parent for p in start.glob("exp/asr_train_asr_*/valid.acc.ave.pth")]
-        (self.lm,) = [p.parent for p in start.glob("exp/lm_train_lm_*/valid.loss.ave.pth")]
-        (self.tokens,) = [p for p in (start / "data/token_list").iterdir() if p.is_dir()]
-        self.clean_model = models
+        self.clean_model = self.only("exp/asr_train_asr_*/valid.acc.ave.pth")
+        self.lm = self.only("exp/lm_train_lm_*/valid.loss.ave.pth")
+        self.tokens = self.only("data/token_list/*/tokens.txt")
+        note, wanted = work / "settings.json", json.dumps(settings)
+        if note.exists() and (found := note.read_text().strip()) != wanted:
+            raise SystemExit(f"multichannel: error: {work}: found {found}, expected {wanted}")
+        note.write_text(wanted + "\n")
+
+    def only(self, pattern: str) -> Path:
+        """The folder of the one such file of a trained an4/asr1."""
+        found = sorted(self.start.glob(pattern))
+        if len(found) != 1:
+            raise SystemExit(
+                f"multichannel: error: {self.start}: found {len(found)} of {pattern}, expected 1: run "
+                "egs2/an4/asr1/run.sh, or name a trained one by --start"
+            )
+        return found[0].parent
 
     def call(self, command: str, *arguments: object) -> None:
         """Run a command of espnet_ext, in this process: starting one takes longer than some of them do."""
@@ -217,7 +234,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     args.work.mkdir(parents=True, exist_ok=True)
     noise, an4 = (os.path.abspath(path) for path in (args.noise, args.an4))
-    bench = Bench(args.work.resolve(), args.start.resolve())
+    settings = {"start": str(args.start.resolve()), "epochs": args.epochs, "seeds": args.seeds}
+    bench = Bench(args.work.resolve(), args.start.resolve(), settings)
     os.chdir(bench.work)
     tests = bench.prepare(an4, noise, args.seeds)
     begin = f"init_param=[{bench.clean_model}/valid.acc.ave.pth]"

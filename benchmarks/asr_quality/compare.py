@@ -6,6 +6,7 @@ and have as many parameters within 5 %. Stock's is trained by its own `espnet2.b
 weight that is best for each on dev. Every training goes on where it was stopped: the same command again.
 
 Usage: AN4=<corpus> python benchmarks/asr_quality/compare.py --work <folder> [--epochs 20] [--seeds 3] [--jobs 2]
+With `--stock stock_default.yaml --sides stock` (in another work folder) stock's newer recipe is trained.
 """
 
 from __future__ import annotations
@@ -62,6 +63,20 @@ def call(work: Path, command: str, log: str = "prepare") -> None:
     if code:
         end = path.read_text(encoding="utf-8").splitlines()[-15:]
         raise SystemExit("\n".join([*end, f"compare: error: {command.split()[0]} failed: {path}"]))
+
+
+def claim(work: Path, settings: dict[str, Any]) -> None:
+    """A work folder is for one choice of these: what lies there would be taken for the result of another.
+
+    Raises:
+        SystemExit: if it was for another.
+    """
+    note, wanted = work / "settings.json", json.dumps(settings)
+    if note.exists() and (found := note.read_text().strip()) != wanted:
+        raise SystemExit(
+            f"compare: error: {work}: found {found}, expected {wanted}: another --work"
+        )
+    note.write_text(wanted + "\n")
 
 
 def prepare(work: Path, corpus: Path, nbpe: int) -> None:
@@ -230,14 +245,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--sides", nargs="+", choices=[*CONFIGS], default=[*CONFIGS], help="train only these"
     )
+    parser.add_argument(
+        "--stock", type=Path, default=CONFIGS["stock"], help="stock's YAML; same front end"
+    )
     args = parser.parse_args(argv)
+    if min(args.epochs, args.seeds, args.jobs) < 1 or not args.stock.is_file():
+        parser.error("expected --epochs, --seeds and --jobs from 1 on, and a file for --stock")
     if "AN4" not in os.environ:
         raise SystemExit(
             "compare: error: found no AN4, expected the corpus' folder: AN4=<dir> python ..."
         )
     from benchmarks.results import write_section
 
+    CONFIGS["stock"] = args.stock.resolve()
     args.work.mkdir(parents=True, exist_ok=True)
+    claim(args.work, {"epochs": args.epochs, "nbpe": args.nbpe, "stock": args.stock.name})
     prepare(args.work, Path(os.environ["AN4"]), args.nbpe)
     runs = [Training(side, seed) for seed in range(args.seeds) for side in args.sides]
     with ThreadPoolExecutor(args.jobs) as pool:
