@@ -163,7 +163,7 @@ def whole_frames(lengths: Tensor, mask: Tensor) -> Tensor:
 
     Example:
         >>> whole_frames(torch.full((1, 4), 1.25), torch.ones(1, 4, dtype=torch.bool)).tolist()
-        [[1, 1, 2, 1]]
+        [[1, 2, 1, 1]]
     """
     ends = (lengths * mask).double().cumsum(1)
     rounded = (ends + 0.5).floor().long().clamp(min=1)
