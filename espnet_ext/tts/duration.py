@@ -166,5 +166,6 @@ def whole_frames(lengths: Tensor, mask: Tensor) -> Tensor:
         [[1, 2, 1, 1]]
     """
     ends = (lengths * mask).double().cumsum(1)
-    rounded = (ends + 0.5).floor().long().clamp(min=1)
+    rounded = (ends + 0.5).floor().long()
+    rounded = rounded.where(rounded[:, -1:] > 0, rounded.clamp(min=1))
     return torch.diff(rounded, dim=1, prepend=torch.zeros_like(rounded[:, :1])) * mask
