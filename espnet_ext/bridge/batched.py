@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,21 +87,36 @@ def batch_search(asr: Any, others: Others, options: Any, boost: Boost | None = N
     Raises:
         UserError: if the model lacks what is asked for, or the decoder is unknown where its attention is asked for.
     """
-    require_parts(asr, options)
-    if options.method in ("ctc_greedy", "ctc_prefix"):
-        return _ctc_search(asr, options)
-    joint = _joint(asr, others, options, boost)
-    if joint is None and options.ours_alone:
+    found = search_by_method(asr, options, lambda: _joint(asr, others, options, boost))
+    if found is None and options.ours_alone:
         raise UserError(
             f"found {', '.join(options.ours_alone)}, expected none of it: only ESPnet's own search knows this decoder "
             "or language model, and that has no such option"
         )
-    if joint is not None and options.method == "ctc_rescore":
-        return RescoreSearch(joint, candidates_of(asr, options))
-    return joint
+    return found
 
 
-def candidates_of(asr: Any, options: Any) -> int:
+def search_by_method(asr: Any, options: Any, joint: Callable[[], BatchSearch | None]) -> Any:
+    """The search that `options.method` names; None if it needs the joint one and there is none.
+
+    Args:
+        asr: whatever has a token list, `eos`, and `ctc` and `decoder` or None.
+        options: see `inference.options.DecodeOptions`.
+        joint: makes the joint search, see `joint_search`.
+
+    Raises:
+        UserError: if the model lacks what is asked for.
+    """
+    require_parts(asr, options)
+    if options.method in ("ctc_greedy", "ctc_prefix"):
+        return _ctc_search(asr, options)
+    found = joint()
+    if found is not None and options.method == "ctc_rescore":
+        return RescoreSearch(found, _candidates(asr, options))
+    return found
+
+
+def _candidates(asr: Any, options: Any) -> int:
     """Tokens that CTC scores after each hypothesis, or in each frame."""
     size = len(asr.token_list)
     return min(size, max(int(options.pre_beam_ratio * min(options.beam_size, size)), 2))
@@ -110,7 +125,7 @@ def candidates_of(asr: Any, options: Any) -> int:
 def _ctc_search(asr: Any, options: Any) -> CtcSearch:
     if options.method == "ctc_greedy":
         return CtcSearch(asr.ctc.log_softmax, lambda x: [greedy(x)], options)
-    number = candidates_of(asr, options)
+    number = _candidates(asr, options)
 
     def decode(x: Tensor) -> list[Found]:
         return prefix_search(x, options.beam_size, number, asr.eos, UNLIKELY)
@@ -127,7 +142,12 @@ def _joint(asr: Any, others: Others, options: Any, boost: Boost | None) -> Batch
         raise UserError(
             "coverage_weight: found ctc_weight: 1, expected less: coverage is the decoder's"
         )
-    size = len(asr.token_list)
+    return joint_search(asr, {n: s for n, s in found.items() if s is not None}, options)
+
+
+def joint_search(asr: Any, known: Mapping[str, scorers.Scorer], options: Any) -> BatchSearch:
+    """CTC and scorers together, by the names of their weights."""
+    size, weights = len(asr.token_list), weights_of(options)
     beam = min(options.beam_size, size)
     how = SearchOptions(
         beam_size=beam,
@@ -138,6 +158,5 @@ def _joint(asr: Any, others: Others, options: Any, boost: Boost | None) -> Batch
         length_alpha=options.length_alpha,
         nbest=options.nbest,
     )
-    known = {name: scorer for name, scorer in found.items() if scorer is not None}
     hears = hasattr(asr.ctc, "log_softmax")
     return BatchSearch(known, weights, asr.ctc.log_softmax if hears else lambda x: x, asr.eos, how)

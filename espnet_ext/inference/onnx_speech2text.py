@@ -10,16 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from espnet_ext.bridge.batched import batch_search, candidates_of
-from espnet_ext.bridge.search import Others, require_parts, weights_of
+from espnet_ext.bridge.batched import joint_search, search_by_method
 from espnet_ext.errors import UserError
 from espnet_ext.inference.onnx_decoder import OnnxDecoderScorer
 from espnet_ext.inference.onnx_session import Session, graph_path, open_graph, read_manifest
 from espnet_ext.inference.onnx_text import text_of
 from espnet_ext.inference.options import DecodeOptions
 from espnet_ext.inference.speech2text import Speech2Text
-from espnet_ext.search.beam import BatchSearch, SearchOptions
-from espnet_ext.search.rescore import RescoreSearch
+from espnet_ext.search.beam import BatchSearch
 
 
 class OnnxModel:
@@ -107,27 +105,9 @@ def _search(model: OnnxModel, options: DecodeOptions) -> Any:
     for name in ("boost", "coverage_weight"):
         if getattr(options, name):
             raise UserError(f"{name}: found {getattr(options, name)!r}, which ONNX models lack")
-    require_parts(model, options)
-    if options.method in ("ctc_greedy", "ctc_prefix"):
-        return batch_search(model, Others(), options)
-    joint = _joint(model, options)
-    if options.method == "ctc_rescore":
-        return RescoreSearch(joint, candidates_of(model, options))
-    return joint
+    return search_by_method(model, options, lambda: _joint(model, options))
 
 
 def _joint(model: OnnxModel, options: DecodeOptions) -> BatchSearch:
-    size, weights = len(model.token_list), weights_of(options)
-    beam = min(options.beam_size, size)
-    how = SearchOptions(
-        beam_size=beam,
-        pre_beam=size if weights["ctc"] == 1.0 else int(options.pre_beam_ratio * beam),
-        maxlenratio=options.maxlenratio,
-        minlenratio=options.minlenratio,
-        normalize_length=options.normalize_length,
-        length_alpha=options.length_alpha,
-        nbest=options.nbest,
-    )
-    log_probs = model.ctc.log_softmax if model.ctc is not None else lambda x: x
     assert model.decoder is not None
-    return BatchSearch({"decoder": model.decoder}, weights, log_probs, model.eos, how)
+    return joint_search(model, {"decoder": model.decoder}, options)
