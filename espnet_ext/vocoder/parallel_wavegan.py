@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from espnet_ext.errors import UserError
+from espnet_ext.vocoder.gated import residual, sum_of_skips
 from espnet_ext.vocoder.norm import weight_norm
 
 
@@ -67,17 +68,13 @@ class Gated(nn.Module):
 
     def __init__(self, channels: int, gate: int, skip: int, mel: int, dilation: int) -> None:
         super().__init__()
-        self.channels, self.skip = channels, skip
         self.conv = weight_norm(nn.Conv1d(channels, gate, 3, padding=dilation, dilation=dilation))
         self.conv1x1_aux = weight_norm(nn.Conv1d(mel, gate, 1, bias=False))
         self.conv1x1_out = weight_norm(nn.Conv1d(gate // 2, channels + skip, 1))
 
     def forward(self, x: Tensor, mel: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, T), (B, M, T) -> (B, C, T) for the next one, (B, skip, T) for the sum."""
-        shape, gate = (self.conv(x) + self.conv1x1_aux(mel)).chunk(2, dim=1)
-        found = self.conv1x1_out(torch.tanh(shape) * torch.sigmoid(gate))
-        y, skipped = found.split([self.channels, self.skip], dim=1)
-        return (x + y) * math.sqrt(0.5), skipped
+        return residual(x, self.conv(x) + self.conv1x1_aux(mel), self.conv1x1_out)
 
 
 class ParallelWaveGAN(nn.Module):
@@ -133,11 +130,7 @@ class ParallelWaveGAN(nn.Module):
         """(B, M, F), noise (B, 1, T) (None = drawn) -> (B, 1, T)."""
         mel_now = self.upsample_net(mel)
         x = self.first_conv(self._noise(mel_now) if noise is None else noise)
-        total = torch.zeros((), device=x.device)
-        for layer in self.conv_layers:
-            x, skipped = layer(x, mel_now)
-            total = total + skipped
-        x = total * math.sqrt(1.0 / len(self.conv_layers))
+        x = sum_of_skips(self.conv_layers, x, mel_now)
         for layer in self.last_conv_layers:
             x = layer(x)
         return x

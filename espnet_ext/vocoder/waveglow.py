@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from espnet_ext.errors import UserError
+from espnet_ext.vocoder.gated import through_gate
 from espnet_ext.vocoder.norm import weight_norm
 
 
@@ -74,8 +75,7 @@ class Coupling(nn.Module):
         x, given = self.start(x), self.cond(mel).chunk(len(self.convs), dim=1)
         total = torch.zeros((), device=x.device)
         for conv, out, more in zip(self.convs, self.outs, given, strict=True):
-            shape, gate = (conv(x) + more).chunk(2, dim=1)
-            y = out(torch.tanh(shape) * torch.sigmoid(gate))
+            y = out(through_gate(conv(x) + more))
             if y.shape[1] > self.width:
                 x = x + y[:, : self.width]
             total = total + y[:, -self.width :]

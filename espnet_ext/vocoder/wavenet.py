@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from espnet_ext.errors import UserError
 from espnet_ext.vocoder.distributions import distribution
+from espnet_ext.vocoder.gated import residual, sum_of_skips, through_gate
 from espnet_ext.vocoder.parallel_wavegan import ConvInUpsample
 
 _CHUNK = 1024  # samples whose conditioning is computed at once
@@ -25,19 +26,15 @@ class CausalLayer(nn.Module):
 
     def __init__(self, channels: int, gate: int, skip: int, mel: int, dilation: int) -> None:
         super().__init__()
-        self.channels, self.skip, self.dilation = channels, skip, dilation
+        self.channels, self.dilation = channels, dilation
         self.conv = nn.Conv1d(channels, gate, 2, dilation=dilation)
         self.conv1x1_aux = nn.Conv1d(mel, gate, 1, bias=False)
         self.conv1x1_out = nn.Conv1d(gate // 2, channels + skip, 1)
 
     def forward(self, x: Tensor, mel: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, T), (B, M, T) -> (B, C, T) for the next one, (B, S, T) for the sum."""
-        shape, gate = (self.conv(F.pad(x, (self.dilation, 0))) + self.conv1x1_aux(mel)).chunk(
-            2, dim=1
-        )
-        found = self.conv1x1_out(torch.tanh(shape) * torch.sigmoid(gate))
-        y, skipped = found.split([self.channels, self.skip], dim=1)
-        return (x + y) * math.sqrt(0.5), skipped
+        heard = self.conv(F.pad(x, (self.dilation, 0))) + self.conv1x1_aux(mel)
+        return residual(x, heard, self.conv1x1_out)
 
 
 class WaveNet(nn.Module):
@@ -108,11 +105,7 @@ class WaveNet(nn.Module):
     def outputs(self, heard: Tensor, mel: Tensor) -> Tensor:
         """What is said of each sample of (B, T) from those before it, mel (B, M, T) -> (B, size, T)."""
         x = self.first_conv(F.pad(heard[:, None, :-1], (1, 0)))
-        total = torch.zeros((), device=x.device)
-        for layer in self.conv_layers:
-            x, skipped = layer(x, mel)
-            total = total + skipped
-        return self.last_conv_layers(total * math.sqrt(1.0 / len(self.conv_layers)))
+        return self.last_conv_layers(sum_of_skips(self.conv_layers, x, mel))
 
     def loss(self, mel: Tensor, wave: Tensor) -> Tensor:
         """Mean negative log-likelihood of a sample in nats; mel (B, M, F), wave (B, T)."""
@@ -175,9 +168,7 @@ class Sampler:
             h = torch.addmm(given[number], queues[number][slot], self.past[number])
             h = h.addmm_(x, self.now[number])
             queues[number][slot] = x
-            shape, gate = h.chunk(2, dim=1)
-            y = shape.tanh() * gate.sigmoid()
-            y = torch.addmm(_bias(layer.conv1x1_out), y, self.out[number])
+            y = torch.addmm(_bias(layer.conv1x1_out), through_gate(h), self.out[number])
             total = total + y[:, layer.channels :]
             x = (x + y[:, : layer.channels]) * math.sqrt(0.5)
         assert isinstance(total, Tensor)
