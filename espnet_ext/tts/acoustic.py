@@ -19,19 +19,12 @@ from torch.nn import functional as F
 from espnet_ext.asr.blocks import length_mask
 from espnet_ext.errors import UserError
 from espnet_ext.tts.adaptor import Adaptor
-from espnet_ext.tts.alignment import (
-    Aligner,
-    Prior,
-    best_durations,
-    binarise_loss,
-    forward_sum_loss,
-    hard_path,
-)
+from espnet_ext.tts.alignment import Aligner, Prior, align
 from espnet_ext.tts.contour import ContourOptions
 from espnet_ext.tts.controls import Control, Controls, read_controls
 from espnet_ext.tts.decoder import DecoderOptions, make_decoder
 from espnet_ext.tts.duration import DurationOptions
-from espnet_ext.tts.inputs import require_context, require_room, require_tokens, with_eos
+from espnet_ext.tts.inputs import require_context, require_tokens, with_eos
 from espnet_ext.tts.options import read_options
 from espnet_ext.tts.text_encoder import EncoderOptions, TextEncoder
 from espnet_ext.tts.voices import Voices, Who
@@ -194,22 +187,13 @@ class AcousticModel(AbsTTS):
         """Losses of the alignment, and durations (B, N) by it; or those that came with the data."""
         if self.aligner is None:
             return {}, _given(given, text_lengths, feats_lengths)
-        require_room(text_lengths, feats_lengths)
-        masks = length_mask(text_lengths), length_mask(feats_lengths)
-        log_p = self.aligner(x, feats, *masks, self.prior(text_lengths, feats_lengths))
-        durations = best_durations(log_p, text_lengths, feats_lengths)
-        path = hard_path(durations, feats.shape[1])
-        self.aligner.attn = path
+        found = align(self.aligner, self.prior, x, feats, text_lengths, feats_lengths)
         if self.training:
             self.updates += 1
         options = self.alignment
-        losses = {
-            "forward_sum": options.weight * forward_sum_loss(log_p, text_lengths, feats_lengths),
-            "binarise": options.binarise_weight * binarise_loss(log_p, path),
-        }
-        if int(self.updates) < options.binarise_after:
-            losses["binarise"] = log_p.new_zeros(())
-        return losses, durations
+        formed = int(self.updates) >= options.binarise_after
+        weights = (options.weight, options.binarise_weight)
+        return found.losses(text_lengths, feats_lengths, *weights, formed), found.durations
 
     # -- synthesis -------------------------------------------------------------------------------------------
 

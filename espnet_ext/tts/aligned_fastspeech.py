@@ -16,18 +16,10 @@ from torch.nn import functional as F
 from espnet_ext.asr.blocks import length_mask
 from espnet_ext.asr.dropout import ByteDropout
 from espnet_ext.errors import UserError
-from espnet_ext.tts.alignment import (
-    Aligner,
-    Prior,
-    best_durations,
-    binarise_loss,
-    forward_sum_loss,
-    hard_path,
-    token_means,
-)
+from espnet_ext.tts.alignment import Aligner, Alignment, Prior, align, hard_path, token_means
 from espnet_ext.tts.blocks import Stack
 from espnet_ext.tts.duration import whole_frames
-from espnet_ext.tts.inputs import known_numbers, require_room, with_eos
+from espnet_ext.tts.inputs import known_numbers, with_eos
 from espnet_ext.tts.masks import masked_mean
 
 LONGEST = 6.0  # log(1 + frames) of a token, whatever is predicted: 400 frames
@@ -193,21 +185,18 @@ class AlignedFastSpeech(AbsTTS):
         """
         text, text_lengths = with_eos(text, text_lengths, self.eos)
         feats = feats[:, : int(feats_lengths.max())]
-        require_room(text_lengths, feats_lengths)
         text_mask, mel_mask = length_mask(text_lengths), length_mask(feats_lengths)
         x = self._encode(text, text_mask, sids, lids, spembs)
-        log_p = self.aligner(x, feats, text_mask, mel_mask, self.prior(text_lengths, feats_lengths))
-        durations = best_durations(log_p, text_lengths, feats_lengths)
-        path = hard_path(durations, feats.shape[1])
-        self.aligner.attn = path
-        targets = self._targets(pitch, energy, path)
-        stats = self._variance_losses(x, durations, targets, text_mask)
+        found = align(self.aligner, self.prior, x, feats, text_lengths, feats_lengths)
+        targets = self._targets(pitch, energy, found.path)
+        stats = self._variance_losses(x, found.durations, targets, text_mask)
         x = self._adapt(x, targets.get("pitch"), targets.get("energy"))
-        stats["mel"] = masked_mean((self._decode(x, path, mel_mask) - feats).abs(), mel_mask)
-        stats |= self._alignment_losses(log_p, path, text_lengths, feats_lengths)
+        mel = self._decode(x, found.path, mel_mask)
+        stats["mel"] = masked_mean((mel - feats).abs(), mel_mask)
+        stats |= self._alignment_losses(found, text_lengths, feats_lengths)
         loss = torch.stack(list(stats.values())).sum()
-        found = {name: value.detach() for name, value in {"loss": loss, **stats}.items()}
-        return loss, found, torch.tensor(len(text), device=loss.device)
+        watched = {name: value.detach() for name, value in {"loss": loss, **stats}.items()}
+        return loss, watched, torch.tensor(len(text), device=loss.device)
 
     def _targets(
         self, pitch: Tensor | None, energy: Tensor | None, path: Tensor
@@ -237,21 +226,14 @@ class AlignedFastSpeech(AbsTTS):
         return losses
 
     def _alignment_losses(
-        self, log_p: Tensor, path: Tensor, text_lengths: Tensor, feats_lengths: Tensor
+        self, found: Alignment, text_lengths: Tensor, feats_lengths: Tensor
     ) -> dict[str, Tensor]:
-        forward_sum = forward_sum_loss(log_p, text_lengths, feats_lengths)
-        return {
-            "forward_sum": self.align_weight * forward_sum,
-            "binarise": self._binarise_loss(log_p, path),
-        }
-
-    def _binarise_loss(self, log_p: Tensor, path: Tensor) -> Tensor:
-        """Counts the updates; 0 until the soft alignment has formed."""
+        """Counts the updates."""
         if self.training:
             self.updates += 1
-        if int(self.updates) < self.binarise_after:
-            return log_p.new_zeros(())
-        return self.binarise_weight * binarise_loss(log_p, path)
+        formed = int(self.updates) >= self.binarise_after
+        weights = (self.align_weight, self.binarise_weight)
+        return found.losses(text_lengths, feats_lengths, *weights, formed)
 
     # -- synthesis -------------------------------------------------------------------------------------------
 
@@ -300,15 +282,12 @@ class AlignedFastSpeech(AbsTTS):
         if feats is None:
             raise UserError("found no feats, expected the recording's for use_teacher_forcing")
         tokens, frames = mask.sum(1), mask.new_full((1,), len(feats), dtype=torch.int64)
-        require_room(tokens, frames)
-        mel_mask = length_mask(frames)
-        log_p = self.aligner(x, feats[None], mask, mel_mask, self.prior(tokens, frames))
-        durations = best_durations(log_p, tokens, frames)
-        path = hard_path(durations, len(feats))
+        found = align(self.aligner, self.prior, x, feats[None], tokens, frames)
         tracks = [None if track is None else track[None] for track in (pitch, energy)]
-        given = self._targets(tracks[0], tracks[1], path)
+        given = self._targets(tracks[0], tracks[1], found.path)
         x = self._adapt(x, given.get("pitch"), given.get("energy"))
-        return {"feat_gen": self._decode(x, path, mel_mask)[0], "duration": durations[0]}
+        mel = self._decode(x, found.path, length_mask(frames))
+        return {"feat_gen": mel[0], "duration": found.durations[0]}
 
     def _speak(self, x: Tensor, mask: Tensor, alpha: float) -> dict[str, Tensor]:
         """`inference` with what is predicted; x (1, N, D), mask (1, N)."""

@@ -5,10 +5,15 @@ Letters in shapes: B batch, N tokens, T mel frames, D width.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from espnet_ext.asr.blocks import length_mask
+from espnet_ext.tts.inputs import require_room
 
 
 class Aligner(nn.Module):
@@ -168,6 +173,60 @@ def hard_path(durations: Tensor, frames: int) -> Tensor:
     ends = durations.cumsum(1)
     t = torch.arange(frames, device=durations.device)[None, :, None]
     return ((t < ends[:, None]) & (t >= (ends - durations)[:, None])).float()
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """What was found of a batch.
+
+    Attributes:
+        log_p: (B, T, N), soft.
+        durations: (B, N) int64, of the most likely path.
+        path: (B, T, N) of 0 and 1, that path.
+    """
+
+    log_p: Tensor
+    durations: Tensor
+    path: Tensor
+
+    def losses(
+        self,
+        text_lengths: Tensor,
+        mel_lengths: Tensor,
+        weight: float,
+        binarise_weight: float,
+        binarise: bool,
+    ) -> dict[str, Tensor]:
+        """What the aligner learns from; `binarise`: whether the soft alignment has formed, else that part is 0."""
+        forward_sum = forward_sum_loss(self.log_p, text_lengths, mel_lengths)
+        hard = binarise_loss(self.log_p, self.path) if binarise else self.log_p.new_zeros(())
+        return {
+            "forward_sum": weight * forward_sum,
+            "binarise": binarise_weight * hard,
+        }
+
+
+def align(
+    aligner: Aligner,
+    prior: Prior,
+    text: Tensor,
+    mel: Tensor,
+    text_lengths: Tensor,
+    mel_lengths: Tensor,
+) -> Alignment:
+    """Align encoded tokens (B, N, D') with log-mel (B, T, M), both as long as their longest.
+
+    The aligner keeps the path for pictures.
+
+    Raises:
+        UserError: for an utterance with more tokens than frames.
+    """
+    require_room(text_lengths, mel_lengths)
+    masks = length_mask(text_lengths), length_mask(mel_lengths)
+    log_p = aligner(text, mel, *masks, prior(text_lengths, mel_lengths))
+    durations = best_durations(log_p, text_lengths, mel_lengths)
+    aligner.attn = hard_path(durations, mel.shape[1])
+    return Alignment(log_p, durations, aligner.attn)
 
 
 def token_means(values: Tensor, path: Tensor) -> Tensor:
