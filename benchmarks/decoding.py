@@ -82,7 +82,7 @@ def stock_recogniser(args: argparse.Namespace) -> Callable[[list[Any]], list[str
     return lambda speeches: [words(speech) for speech in speeches]
 
 
-def our_recogniser(args: argparse.Namespace, search: str = "batch") -> Any:
+def our_recogniser(args: argparse.Namespace) -> Any:
     """Ours."""
     from espnet_ext.inference.speech2text import DecodeOptions, Speech2Text
 
@@ -90,7 +90,6 @@ def our_recogniser(args: argparse.Namespace, search: str = "batch") -> Any:
         beam_size=args.beam,
         ctc_weight=args.ctc_weight,
         lm_weight=args.lm_weight if args.lm_dir else 0.0,
-        search=search,
     )
     return Speech2Text.from_dir(
         args.model_dir, args.model, args.lm_dir, args.lm_model, options=options

@@ -102,7 +102,7 @@ class Bench:
         self.call("format_audio", "speeds", "many", "train")
         self.call("speed_perturb", "--factors", CLEAN_SPEEDS, "clean/train", "clean_speeds/train")
         self.call("format_audio", "clean_speeds", "spoken", "train")
-        self.call("combine_data", "mixed/train", "many/train", "spoken/train")
+        self.call("combine_data", "many/mixed", "many/train", "spoken/train")
         self.call("format_audio", "noisy", "many", "dev")
         return tests
 
@@ -112,12 +112,11 @@ class Bench:
             self.call("beamform", f"{data}/{name}", f"beamformed/{name}")
 
     def train(self, name: str, data: str, epochs: int, *changes: str) -> Path:
-        """Go on from other weights with egs2/an4/asr1's configuration."""
+        """Go on from other weights with egs2/an4/asr1's configuration; beside the training set lies its dev."""
         out = self.work / "exp" / name
         values = [f"max_epoch={epochs}", "specaug_conf.begin=0", "model_conf.ctc_weight=0.4"]
         values += ["checkpoint_minutes=2", *changes]
-        valid = "beamformed/dev" if data == "beamformed" else "many/dev"
-        places = ("--train", f"{data}/train", "--valid", valid, "--tokens", self.tokens)
+        places = ("--train", data, "--valid", f"{Path(data).parent}/dev", "--tokens", self.tokens)
         config = RECIPE / "conf/train_asr.yaml"
         self.call("asr_train", "--config", config, *places, "--output_dir", out, "--set", *values)
         return out
@@ -240,11 +239,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     tests = bench.prepare(an4, noise, args.seeds)
     begin = f"init_param=[{bench.clean_model}/valid.acc.ave.pth]"
     heard = (f"preprocessor={ONE_CHANNEL}", "optim_conf.lr=0.0005")
-    single = bench.train("one", "mixed", 2 * args.epochs, begin, *heard)
+    single = bench.train("one", "many/mixed", 2 * args.epochs, begin, *heard)
     weights, rate = f"{single}/valid.acc.ave.pth", "optim_conf.lr=0.0003"
     begin = f"init_param=[{weights},{bench.masks(noise)}]"
     front = (f"frontend={FRONTEND}", f"frontend_conf={JOINT}")
-    joint = bench.train("joint", "many", args.epochs, begin, rate, *front)
+    joint = bench.train("joint", "many/train", args.epochs, begin, rate, *front)
     bench.beamform("noisy", tests)
     scores = {
         "clean": bench.score(bench.clean_model, "one", tests),
@@ -254,7 +253,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.control:
         bench.beamform("many", ["train", "dev"])
         begin = f"init_param=[{weights}]"
-        model = bench.train("retrained", "beamformed", args.epochs, begin, rate)
+        model = bench.train("retrained", "beamformed/train", args.epochs, begin, rate)
         scores["retrained"] = bench.score(model, "beamformed", tests)
     scores["joint"] = bench.score(joint, "noisy", tests)
     return report(scores, gains(bench, noise, joint), argv)
