@@ -47,12 +47,12 @@ def resampled(blocks: Iterable[np.ndarray], found: float, wanted: float) -> Iter
 
 
 def as_float(samples: np.ndarray) -> np.ndarray:
-    """int16 to float32 in [-1, 1); float32 as it is."""
+    """Integers, such as int16, to float32 in [-1, 1); anything else as it is."""
     import numpy as np
 
-    if samples.dtype.kind == "f":
+    if samples.dtype.kind not in "iu":
         return samples
-    return samples.astype(np.float32) / np.float32(32768)
+    return samples.astype(np.float32) / np.float32(np.iinfo(samples.dtype).max + 1.0)
 
 
 def change_speed(samples: np.ndarray, factor: float) -> np.ndarray:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from espnet_ext.audio.read import read
-from espnet_ext.audio.resample import resample
+from espnet_ext.audio.resample import as_float, resample
 from espnet_ext.errors import UserError
 
 #: A file (or what stands in wav.scp), or samples (T,) or (T, C).
@@ -65,10 +65,7 @@ def sound_or_error(given: Given, rate: int | None = None, utt: str = "") -> Soun
 
 def as_heard(sound: Sound, rate: int | None, channels: bool) -> np.ndarray:
     """(T,) float32 at a model's rate (None: any); (T, C) where the model hears several channels."""
-    samples = sound.samples
-    if np.issubdtype(samples.dtype, np.integer):
-        samples = samples / (np.iinfo(samples.dtype).max + 1.0)
-    samples = samples.astype(np.float32, copy=False)
+    samples = as_float(sound.samples).astype(np.float32, copy=False)
     if samples.ndim == 2 and not channels:
         samples = samples.mean(axis=1)
     if sound.rate is None or rate is None or sound.rate == rate or not len(samples):

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from espnet_ext.audio.resample import as_float
 from espnet_ext.errors import UserError
 from espnet_ext.inference.confidence import Platt, described
 from espnet_ext.inference.results import NOTHING, Hypothesis, Piece
@@ -223,8 +224,7 @@ class Listener:
         samples = np.asarray(samples)
         if samples.ndim != 1:
             raise UserError(f"found samples of shape {samples.shape}, expected (T,): one channel")
-        if np.issubdtype(samples.dtype, np.integer):
-            samples = samples / (np.iinfo(samples.dtype).max + 1.0)
+        samples = as_float(samples)
         if self.ended or not np.isfinite(samples).all():
             what = "samples after the end" if self.ended else "samples that are no numbers"
             raise UserError(f"found {what}, expected those of a stream: begin another one")

@@ -5,7 +5,6 @@ Letters in shapes: S encoder frames, V vocabulary, D width, N hypotheses, L toke
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-BLANK = 0
-NEVER = -math.inf
-Prefix = tuple[int, ...]
+from espnet_ext.search.ctc import BLANK
+from espnet_ext.search.ctc_decode import NOTHING_SAID, UNLIKELY, Prefix, added, advance
 
 
 @dataclass(frozen=True)
@@ -33,15 +31,8 @@ class Heard:
     score: float
 
 
-def _plus(a: float, b: float) -> float:
-    """log(exp a + exp b)."""
-    if a < b:
-        a, b = b, a
-    return a if b == NEVER else a + math.log1p(math.exp(b - a))
-
-
 class PrefixBeam:
-    """CTC prefix beam search (Hannun et al. 2014, algorithm 1, without language model).
+    """CTC prefix beam search that goes on from frame to frame; see search.ctc_decode.prefix_search.
 
     Args:
         beam: prefixes kept after a frame.
@@ -49,44 +40,22 @@ class PrefixBeam:
         least: log-probability of a token below which it is not tried.
     """
 
-    def __init__(self, beam: int = 8, candidates: int = 8, least: float = -12.0) -> None:
+    def __init__(self, beam: int = 8, candidates: int = 8, least: float = UNLIKELY) -> None:
         self.beam, self.candidates, self.least = beam, candidates, least
-        #: prefix -> log-probability of it, ending in blank, and ending in its last token
-        self.prefixes: dict[Prefix, tuple[float, float]] = {(): (0.0, NEVER)}
+        self.prefixes = dict(NOTHING_SAID)
 
     def feed(self, log_probs: np.ndarray) -> None:
         """The next frames (S, V)."""
         for frame in log_probs:
-            self._step(frame)
-
-    def _step(self, frame: np.ndarray) -> None:
-        number = min(self.candidates, len(frame))
-        likely = np.argpartition(-frame, number - 1)[:number].tolist()
-        tokens = [(t, float(frame[t])) for t in likely if t != BLANK and frame[t] > self.least]
-        blank = float(frame[BLANK])
-        found: dict[Prefix, list[float]] = {}
-        for prefix, (in_blank, in_token) in self.prefixes.items():
-            whole = _plus(in_blank, in_token)
-            _add(found, prefix, 0, whole + blank)
-            if prefix:
-                _add(found, prefix, 1, in_token + float(frame[prefix[-1]]))
-            for token, score in tokens:
-                before = in_blank if prefix and prefix[-1] == token else whole
-                _add(found, (*prefix, token), 1, before + score)
-        ranked = sorted(found.items(), key=lambda item: -_plus(*item[1]))[: self.beam]
-        self.prefixes = {prefix: (pair[0], pair[1]) for prefix, pair in ranked}
+            number = min(self.candidates, len(frame))
+            likely = np.argpartition(-frame, number - 1)[:number].tolist()
+            tokens = [t for t in likely if t != BLANK and frame[t] > self.least]
+            self.prefixes = advance(self.prefixes, frame.tolist(), tokens, self.beam)
 
     def best(self) -> list[Heard]:
         """The prefixes, most likely first."""
-        found = (Heard(prefix, _plus(*pair)) for prefix, pair in self.prefixes.items())
+        found = (Heard(prefix, added(*pair)) for prefix, pair in self.prefixes.items())
         return sorted(found, key=lambda heard: -heard.score)
-
-
-def _add(found: dict[Prefix, list[float]], prefix: Prefix, place: int, score: float) -> None:
-    if score == NEVER:
-        return
-    pair = found.setdefault(prefix, [NEVER, NEVER])
-    pair[place] = _plus(pair[place], score)
 
 
 def agreed(heard: Sequence[Heard], margin: float) -> Prefix:

@@ -20,6 +20,9 @@ NEG = -math.inf
 #: Log-probability of a token in a frame below which a search need not go on with it (one in 160,000).
 UNLIKELY = -12.0
 Prefix = tuple[int, ...]
+#: Prefix -> log-probability of it, ending in blank, and ending in its last token.
+Held = dict[Prefix, tuple[float, float]]
+NOTHING_SAID: Held = {(): (0.0, NEG)}
 
 
 def greedy(log_probs: Tensor) -> Found:
@@ -30,7 +33,7 @@ def greedy(log_probs: Tensor) -> Found:
     return Found(tokens, score, {"ctc": score})
 
 
-def _added(a: float, b: float) -> float:
+def added(a: float, b: float) -> float:
     """log(exp a + exp b)."""
     if a < b:
         a, b = b, a
@@ -60,29 +63,35 @@ def prefix_search(
         [t for t, score in zip(*pair, strict=True) if score > least]
         for pair in zip(likeliest.indices.tolist(), likeliest.values.tolist(), strict=True)
     ]
-    held: dict[Prefix, tuple[float, float]] = {(): (0.0, NEG)}  # ends in blank, in its last token
+    held = dict(NOTHING_SAID)
     for row, likely in zip(rows, tokens, strict=True):
-        after = _one_frame(held, row, likely)
-        best = sorted(after.items(), key=lambda item: -_added(*item[1]))[:beam]
-        held = {prefix: (blank, token) for prefix, (blank, token) in best}
-    return [Found(p, s, {"ctc": s}) for p, s in ((p, _added(*ends)) for p, ends in held.items())]
+        held = advance(held, row, likely, beam)
+    return [Found(p, s, {"ctc": s}) for p, s in ((p, added(*ends)) for p, ends in held.items())]
 
 
-def _one_frame(
-    held: dict[Prefix, tuple[float, float]], row: Sequence[float], likely: Sequence[int]
-) -> dict[Prefix, list[float]]:
+def advance(held: Held, row: Sequence[float], likely: Sequence[int], beam: int) -> Held:
+    """The `beam` likeliest prefixes after one more frame, best first.
+
+    Args:
+        held: after the frames before; at first NOTHING_SAID.
+        row: the frame's log-probabilities, (V,).
+        likely: tokens that a prefix goes on with.
+        beam: how many are kept.
+    """
     after: dict[Prefix, list[float]] = {}
     for prefix, (blank, token) in held.items():
-        whole = _added(blank, token)
+        whole = added(blank, token)
         same = after.setdefault(prefix, [NEG, NEG])
-        same[0] = _added(same[0], whole + row[BLANK])
+        same[0] = added(same[0], whole + row[BLANK])
         last = prefix[-1] if prefix else -1
         if prefix:
-            same[1] = _added(same[1], token + row[last])
+            same[1] = added(same[1], token + row[last])
         for t in likely:
             longer = after.setdefault((*prefix, t), [NEG, NEG])
-            longer[1] = _added(longer[1], (blank if t == last else whole) + row[t])
-    return {prefix: ends for prefix, ends in after.items() if max(ends) > NEG}
+            longer[1] = added(longer[1], (blank if t == last else whole) + row[t])
+    there = [(prefix, ends) for prefix, ends in after.items() if max(ends) > NEG]
+    best = sorted(there, key=lambda item: -added(*item[1]))[:beam]
+    return {prefix: (blank, token) for prefix, (blank, token) in best}
 
 
 def score_texts(log_probs: Tensor, texts: Sequence[Prefix]) -> list[float]:
