@@ -75,9 +75,8 @@ def load(folder: Path, fingerprint: str) -> dict[str, Any] | None:
             return dict(state)
         set_aside(folder, "was trained with another configuration, code or data")
         return None
-    if (
-        there
-    ):  # the next two checkpoints would be written over what somebody may yet be able to read
+    if there:
+        # the next two checkpoints would be written over what somebody may yet be able to read
         set_aside(folder, "has no checkpoint that can be read")
     return None
 
