@@ -1,12 +1,17 @@
 """Decoding a test set: our batched search beside ESPnet's own, same weights, same audio, same options.
 
 Stock ESPnet (`espnet2.bin.asr_inference.Speech2Text`) recognises one utterance after the other, here in two ways: one
-process of `--threads` threads, and its fairest, as many processes of one thread, which share the utterances. Ours is
-one process of `--threads` threads. All hold the audio in memory and have recognised something before the clock
-starts; they take turns, `--runs` times, and the medians are given. Also: the encoder alone, the seconds that a single
-utterance takes, the peak of memory, and how many 1-best hypotheses are the same.
+process of one or two threads, and its fairest, two processes of one thread which share the utterances. Ours is
+one process. All hold the audio in memory and have recognised something before the clock starts.
 
-Usage: python benchmarks/decoding.py --model_dir DIR --data DIR [--lm_dir DIR] [--limit 500] [--runs 3] [--threads 2]
+Without and with a language model: (1) all utterances once, stock its fairest way and ours with two threads: which
+1-best hypotheses are the same, word error rates, memory; of those that differ, both sides' scorers say which is the
+better one. (2) an even choice of --subset utterances, --runs times, everybody in turn, with one and with two threads:
+medians of the time, of the encoder alone, and of what one utterance takes. With a GPU (--device cuda), ours with
+batches of several sizes beside stock.
+
+Usage: python benchmarks/decoding.py --model_dir DIR --data DIR [DIR ...] [--lm_dir DIR] [--limit 500] [--runs 3]
+(from the folder that the paths in the model's config.yaml are relative to). About 25 minutes on two quiet cores.
 """
 
 from __future__ import annotations
@@ -14,350 +19,329 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-#: Utterances that are timed one by one.
-SINGLE = 20
-#: Asked for: times one stock process, times stock's fairest, share of the same hypotheses, of stock's time for one.
-WANTED = {
-    "process": 9.0,
-    "fairest": 6.0,
-    "same": 0.995,
-    "latency": 0.25,
-    "encoder": 1.2,
-    "memory": 1.5,
-}
-
-
-# -- in a process of its own ----------------------------------------------------------------------------------------
-
-
-def sounds(data: Path, limit: int, share: int, shares: int) -> dict[str, Any]:
-    """Every `shares`-th utterance of a data directory, longest first as both sides like it best."""
-    from espnet_ext.audio.read import read
-    from espnet_ext.datadir import read_table
-
-    entries = list(read_table(data / "wav.scp").items())[:limit]
-    found = {utt: read(entry, utt)[0][:, 0].astype("float32") for utt, entry in entries}
-    ordered = sorted(found, key=lambda utt: -len(found[utt]))
-    return {utt: found[utt] for utt in ordered[share::shares]}
-
-
-def stock_recogniser(args: argparse.Namespace) -> Callable[[list[Any]], list[str]]:
-    """ESPnet's, one utterance a call."""
-    import espnet_ext  # noqa: F401  (stock may build classes that a YAML names)
-    from espnet_ext.bridge.imports import espnet2
-
-    lm = {}
-    if args.lm_dir:
-        lm = {
-            "lm_train_config": f"{args.lm_dir}/config.yaml",
-            "lm_file": f"{args.lm_dir}/{args.lm_model}",
-        }
-    recogniser = espnet2("bin.asr_inference").Speech2Text(
-        asr_train_config=f"{args.model_dir}/config.yaml",
-        asr_model_file=f"{args.model_dir}/{args.model}",
-        beam_size=args.beam,
-        ctc_weight=args.ctc_weight,
-        lm_weight=args.lm_weight if args.lm_dir else 0.0,
-        **lm,
-    )
-
-    def words(speech: Any) -> str:
-        found = recogniser(
-            speech
-        )  # with what the intermediate CTC says beside it, where there is one
-        return str((found[0] if isinstance(found, tuple) else found)[0][0] or "")
-
-    return lambda speeches: [words(speech) for speech in speeches]
-
-
-def our_recogniser(args: argparse.Namespace) -> Any:
-    """Ours."""
-    from espnet_ext.inference.speech2text import DecodeOptions, Speech2Text
-
-    options = DecodeOptions(
-        beam_size=args.beam,
-        ctc_weight=args.ctc_weight,
-        lm_weight=args.lm_weight if args.lm_dir else 0.0,
-    )
-    return Speech2Text.from_dir(
-        args.model_dir, args.model, args.lm_dir, args.lm_model, options=options
-    )
-
-
-def recogniser(args: argparse.Namespace) -> Callable[[list[Any]], list[str]]:
-    """(utterances) -> their words, for one of the sides."""
-    if args.side == "stock":
-        return stock_recogniser(args)
-    ours = our_recogniser(args)
-    if args.side == "encoder":
-        return lambda speeches: [encoded(ours.model, speech) for speech in speeches]
-    return lambda speeches: [found[0].text for found in ours.many(speeches)]
-
-
-def encoded(model: Any, speech: Any) -> str:
-    """The encoder and nothing else; how many frames it makes."""
-    import torch
-
-    with torch.inference_mode():
-        return str(
-            int(model.encode(torch.from_numpy(speech)[None], torch.tensor([len(speech)]))[1])
-        )
-
-
-def work(args: argparse.Namespace) -> None:
-    """What a side's process does: once for each line that it reads, a line of JSON."""
-    import torch
-
-    torch.set_num_threads(args.threads)
-    own = sounds(args.data, args.limit, args.share, args.shares)
-    recognise = recogniser(args)
-    shortest = list(own.values())[-1]
-    recognise([shortest])
-    print("ready", flush=True)
-    for line in sys.stdin:
-        chosen = (
-            dict(list(own.items())[:: max(1, len(own) // SINGLE)]) if line == "single\n" else own
-        )
-        print(json.dumps(timed(recognise, chosen, line == "single\n")), flush=True)
-
-
-def timed(
-    recognise: Callable[[list[Any]], list[str]], own: dict[str, Any], one: bool
-) -> dict[str, Any]:
-    """Seconds, words and the peak of memory so far in MB; `one`: median seconds of one utterance."""
-    seconds, words = [], []
-    for speeches in [[s] for s in own.values()] if one else [list(own.values())]:
-        started = time.perf_counter()
-        words += recognise(speeches)
-        seconds.append(time.perf_counter() - started)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {
-        "seconds": statistics.median(seconds),
-        "words": dict(zip(own, words, strict=True)),
-        "peak": peak,
-    }
-
-
-# -- what starts them -------------------------------------------------------------------------------------------------
+PAIR, ONE, OURS, ENCODER = "stock, two processes", "stock, one process", "ours", "encoder alone"
+Rows = dict[str, dict[str, Any]]
 
 
 class Side:
-    """One or more processes that share the utterances.
+    """A process that does what it is asked; see decoding_sides."""
 
-    Args:
-        argv: the benchmark's own arguments.
-        side: stock, ours or encoder.
-        shares: processes.
-        threads: of each.
-    """
-
-    def __init__(self, argv: Sequence[str], side: str, shares: int, threads: int) -> None:
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    def __init__(self, argv: Sequence[str], side: str) -> None:
         self.log = tempfile.NamedTemporaryFile("w+", suffix=".log")  # noqa: SIM115 (closed in close)
-        self.processes = [
-            subprocess.Popen(
-                [
-                    sys.executable,
-                    __file__,
-                    *argv,
-                    "--side",
-                    side,
-                    "--share",
-                    str(share),
-                    "--shares",
-                    str(shares),
-                ]
-                + ["--threads", str(threads)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self.log,
-                text=True,
-                env=environment,
-            )
-            for share in range(shares)
-        ]
-        for process in self.processes:
-            self._line(process, "ready")
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, *argv, "--side", side],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": path},
+        )
+        self._line("ready")
 
-    def _line(self, process: subprocess.Popen[str], wanted: str = "{") -> str:
-        assert process.stdout is not None
-        for line in process.stdout:
+    def _line(self, wanted: str = "{") -> str:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
             if line.startswith(wanted):
                 return line
         self.log.seek(0)
         raise SystemExit("".join(self.log.readlines()[-15:]) + "decoding: error: a process ended")
 
-    def run(self, what: str = "all") -> dict[str, Any]:
-        """Seconds on the clock until the last of them is done, all words, the sum of the peaks."""
-        started = time.perf_counter()
-        for process in self.processes:
-            assert process.stdin is not None
-            process.stdin.write(what + "\n")
-            process.stdin.flush()
-        found = [json.loads(self._line(process)) for process in self.processes]
-        spent = time.perf_counter() - started
-        return {
-            "seconds": found[0]["seconds"] if what == "single" else spent,
-            "words": {utt: words for part in found for utt, words in part["words"].items()},
-            "peak": sum(part["peak"] for part in found),
-        }
+    def ask(self, **wanted: Any) -> None:
+        """Begin with something."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(wanted) + "\n")
+        self.process.stdin.flush()
+
+    def answer(self) -> Any:
+        """What came out."""
+        return json.loads(self._line())
 
     def close(self) -> None:
-        """End them."""
-        for process in self.processes:
-            assert process.stdin is not None
-            process.stdin.close()
-            process.wait()
+        """End it."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
         self.log.close()
 
 
-def measure(argv: Sequence[str], runs: int, threads: int) -> dict[str, dict[str, Any]]:
-    """Name of the way -> medians; all are loaded at once and take turns."""
-    ways = {
-        "stock, one process": ("stock", 1, threads),
-        "stock, a process a thread": ("stock", threads, 1),
-        "ours": ("ours", 1, threads),
-        "encoder alone": ("encoder", 1, threads),
+def run(
+    sides: Sequence[Side], threads: int, subset: int = 0, one: bool = False, batch: int = 0
+) -> dict[str, Any]:
+    """Processes share the utterances: seconds on the clock, all that was found, the sum of the peaks."""
+    started = time.perf_counter()
+    for share, side in enumerate(sides):
+        more = {"subset": subset, "threads": threads, "one": one, "batch": batch}
+        side.ask(do="recognise", share=share, shares=len(sides), **more)
+    parts = [side.answer() for side in sides]
+    return {
+        "seconds": time.perf_counter() - started,
+        "each": parts[0]["each"],
+        "found": {utt: found for part in parts for utt, found in part["found"].items()},
+        "peak": sum(part["peak"] for part in parts),
+        "audio": sum(part["audio"] for part in parts),
     }
-    if threads == 1:
-        del ways["stock, a process a thread"]
-    sides = {name: Side(argv, *way) for name, way in ways.items()}
-    found: dict[str, dict[str, Any]] = {name: {"all": [], "one": []} for name in sides}
-    for turn in range(runs):
-        for name, side in sides.items():
-            result = side.run()
-            found[name]["all"].append(result["seconds"])
-            found[name] |= {"words": result["words"], "peak": result["peak"]}
-            if name in ("stock, one process", "ours"):
-                found[name]["one"].append(side.run("single")["seconds"])
-            print(f"run {turn + 1}/{runs}: {name} {result['seconds']:.1f} s", flush=True)
-    for side in sides.values():
-        side.close()
-    for row in found.values():
-        row["seconds"] = statistics.median(row["all"])
-        row["latency"] = statistics.median(row["one"]) if row["one"] else None
-    return found
 
 
-def error_rate(words: dict[str, str], reference: dict[str, str]) -> float:
+def told(name: str, result: dict[str, Any]) -> dict[str, Any]:
+    """The result; a line about it is printed."""
+    print(f"{name}: {result['seconds']:.1f} s for {result['audio']:.0f} s of sound", flush=True)
+    return result
+
+
+def whole(sides: dict[str, list[Side]], threads: int) -> Rows:
+    """All utterances once."""
+    rows = {OURS: told(f"all, {OURS}", run(sides["ours"], threads))}
+    rows[ENCODER] = told(f"all, {ENCODER}", run(sides["encoder"], threads))
+    rows[PAIR] = told(f"all, {PAIR}", run(sides["stock"], 1))
+    return rows
+
+
+def medians(sides: dict[str, list[Side]], args: argparse.Namespace, threads: int) -> Rows:
+    """A choice of the utterances: medians of everybody's turns."""
+    ways: dict[str, tuple[list[Side], int]] = {
+        ONE: (sides["stock"][:1], threads),
+        PAIR: (sides["stock"], 1),
+        OURS: (sides["ours"], threads),
+        ENCODER: (sides["encoder"], threads),
+    }
+    turns: dict[str, list[dict[str, Any]]] = {name: [] for name in ways}
+    for turn in range(args.runs):
+        for name, (some, number) in ways.items():
+            if name == PAIR and threads == 1:
+                continue
+            result = told(
+                f"turn {turn + 1}, {threads} threads, {name}", run(some, number, args.subset)
+            )
+            if name == OURS:  # stock's are one by one already
+                result["each"] = run(some, number, args.subset, one=True)["each"]
+            turns[name].append(result)
+    return {
+        name: {**every[-1], **{k: statistics.median(r[k] for r in every) for k in ("seconds", "each")}}
+        for name, every in turns.items()
+        if every
+    }  # fmt: skip
+
+
+# -- the same hypotheses? ---------------------------------------------------------------------------------------------
+
+
+def error_rate(found: dict[str, Any], reference: dict[str, str]) -> float:
     """Percent of words that are wrong."""
     import jiwer
 
-    return 100 * jiwer.wer([reference[utt] for utt in words], [words[utt] for utt in words])
+    return 100 * jiwer.wer([reference[utt] for utt in found], [found[utt][0] for utt in found])
 
 
-def bounds(found: dict[str, dict[str, Any]]) -> Iterator[tuple[str, float, bool]]:
-    """What is asked for: in words, the figure, whether it holds."""
-    ours, one = found["ours"], found["stock, one process"]
-    fair = found.get("stock, a process a thread", one)
-    same = sum(one["words"][utt] == words for utt, words in ours["words"].items()) / len(
-        ours["words"]
+def differing(sides: dict[str, list[Side]], rows: Rows) -> Iterator[str]:
+    """A line about each utterance whose 1-best is not the same: whose scores better, as both sides see it."""
+    ours, stock = rows[OURS]["found"], rows[PAIR]["found"]
+    other = [utt for utt in ours if ours[utt][0] != stock[utt][0]]
+    if not other:
+        return
+    texts = {utt: [ours[utt][1], stock[utt][1]] for utt in other}
+    seen = []
+    for side in (sides["stock"][0], sides["ours"][0]):
+        side.ask(do="score", texts=texts)
+        seen.append(side.answer())
+    for utt in other:
+        by_stock, by_ours = seen[0][utt], seen[1][utt]
+        lead = by_stock[0] - by_stock[1]
+        better = "equal" if abs(lead) < 1e-3 else "ours" if lead > 0 else "stock's"
+        yield (
+            f"- {utt}: ours `{ours[utt][0]}`, stock `{stock[utt][0]}`; the better one: {better} (by stock's "
+            f"scorers {by_stock[0]:.3f} and {by_stock[1]:.3f}, by ours {by_ours[0]:.3f} and {by_ours[1]:.3f})"
+        )
+
+
+def same(rows: Rows) -> float:
+    """Share of utterances with the same 1-best."""
+    ours, stock = rows[OURS]["found"], rows[PAIR]["found"]
+    return sum(ours[utt][0] == stock[utt][0] for utt in ours) / len(ours)
+
+
+# -- what is written --------------------------------------------------------------------------------------------------
+
+
+def bounds(every: Rows, some: dict[int, Rows]) -> Iterator[tuple[str, float, float, bool]]:
+    """What is asked for: in words, the figure, what it should be, whether at least (or at most)."""
+    for threads, rows in some.items():
+        name, ours = f", {threads} thread{'s' * (threads > 1)}", rows[OURS]
+        if threads > 1:
+            yield f"times one stock process{name}", rows[ONE]["seconds"] / ours["seconds"], 9, True
+            yield (
+                f"times stock's fairest{name}",
+                rows[PAIR]["seconds"] / ours["seconds"],
+                6,
+                True,
+            )
+        else:
+            yield f"times stock{name}", rows[ONE]["seconds"] / ours["seconds"], 6, True
+        yield f"of stock's time for one{name}", ours["each"] / rows[ONE]["each"], 0.25, False
+        alone = rows[ENCODER]["seconds"]
+        yield f"search beside the encoder{name}", ours["seconds"] / alone - 1, 1.2, False
+    yield "times stock's fairest, all", every[PAIR]["seconds"] / every[OURS]["seconds"], 6, True
+    alone = every[ENCODER]["seconds"]
+    yield "search beside the encoder, all", every[OURS]["seconds"] / alone - 1, 1.2, False
+    yield "same 1-best", same(every), 0.995, True
+    yield (
+        "of one stock process' memory",
+        every[OURS]["peak"] / (every[PAIR]["peak"] / 2),
+        1.5,
+        False,
     )
-    for name, value, wanted, least in (
-        ("times one stock process", one["seconds"] / ours["seconds"], WANTED["process"], True),
-        ("times stock's fairest", fair["seconds"] / ours["seconds"], WANTED["fairest"], True),
-        ("same 1-best hypotheses", same, WANTED["same"], True),
-        (
-            "of stock's time for one utterance",
-            ours["latency"] / one["latency"],
-            WANTED["latency"],
-            False,
-        ),
-        (
-            "times the encoder alone",
-            ours["seconds"] / found["encoder alone"]["seconds"],
-            WANTED["encoder"],
-            False,
-        ),
-        (
-            "times the memory of one stock process",
-            ours["peak"] / one["peak"],
-            WANTED["memory"],
-            False,
-        ),
-    ):
-        held = value >= wanted if least else value <= wanted
-        yield f"{name} (asked: {'at least' if least else 'at most'} {wanted:g})", value, held
 
 
-def section(found: dict[str, dict[str, Any]], args: argparse.Namespace, argv: Sequence[str]) -> str:
-    """The text for RESULTS.md."""
-    from benchmarks.results import origin
+def table(every: Rows, some: dict[int, Rows], reference: dict[str, str]) -> list[str]:
+    """A row a way."""
+    lines = [
+        "| way | threads | utterances | s | real-time factor | s for one | WER % | peak MB |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+
+    def row(name: str, threads: str, r: dict[str, Any], one: bool, full: bool) -> str:
+        rate = f"{error_rate(r['found'], reference):.2f}" if full and name != ENCODER else ""
+        each = f"{r['each']:.3f}" if one else ""
+        peak = f"{r['peak']:.0f}" if full else ""
+        counts = f"{len(r['found'])} | {r['seconds']:.1f} | {r['seconds'] / r['audio']:.4f}"
+        return f"| {name} | {threads} | {counts} | {each} | {rate} | {peak} |"
+
+    for name, r in every.items():
+        lines.append(row(name, "1 each" if name == PAIR else "2", r, False, True))
+    for threads, rows in some.items():
+        for name, r in rows.items():
+            number = "1 each" if name == PAIR else str(threads)
+            lines.append(row(name, number, r, name in (ONE, OURS), False))
+    return lines
+
+
+def held(value: float, wanted: float, least: bool) -> bool:
+    return value >= wanted if least else value <= wanted
+
+
+def section(measured: dict[str, Any], args: argparse.Namespace, lm: bool) -> list[str]:
+    """The text about one setting."""
     from espnet_ext.datadir import read_table
 
-    reference = read_table(args.data / "text")
-    rows = []
-    for name, row in found.items():
-        rate = "" if name == "encoder alone" else f"{error_rate(row['words'], reference):.2f}"
-        one = "" if row["latency"] is None else f"{row['latency']:.3f}"
-        times = found["stock, one process"]["seconds"] / row["seconds"]
-        rows.append(
-            f"| {name} | {row['seconds']:.1f} | {times:.1f} | {one} | {rate} | {row['peak']:.0f} |"
-        )
-    count = len(found["ours"]["words"])
-    lm = f", LM {args.lm_weight:g}" if args.lm_dir else ", no LM"
-    lines = [
-        f"## Decoding{lm}, {args.threads} thread{'s' * (args.threads > 1)}",
+    every, some = measured["every"], measured["some"]
+    reference: dict[str, str] = {}
+    for folder in args.data:
+        reference |= read_table(folder / "text")
+    figures = list(bounds(every, some))
+    return [
+        f"### {f'Language model, weight {args.lm_weight:g}' if lm else 'No language model'}",
         "",
-        f"{count} utterances, beam {args.beam}, CTC weight {args.ctc_weight:g}{lm}; medians of {args.runs} turns.",
+        f"All {len(every[OURS]['found'])} utterances ({every[OURS]['audio']:.0f} s) once; {args.subset} of them "
+        f"{args.runs} times (medians).",
         "",
-        "| way | s | times stock | s for one utterance | WER % | peak MB |",
-        "|---|---|---|---|---|---|",
-        *rows,
+        *table(every, some, reference),
         "",
         *(
-            f"- {name}: {value:.3g}{'' if held else ', **not held**'}"
-            for name, value, held in bounds(found)
+            f"- {name}: {value:.3g} (asked: at {'least' if least else 'most'} {wanted:g})"
+            f"{'' if held(value, wanted, least) else ' **not held**'}"
+            for name, value, wanted, least in figures
         ),
+        f"- other 1-best hypotheses: {len(measured['other'])}",
+        *(f"  {line}" for line in measured["other"]),
         "",
     ]
-    return "\n".join([*lines, *origin("decoding", argv)])
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    argv = list(sys.argv[1:] if argv is None else argv)
+def gpu_table(sides: dict[str, list[Side]], args: argparse.Namespace) -> list[str]:
+    """Ours with batches of several sizes beside one stock process, on --device."""
+    stock = told(f"{args.device}, stock", run(sides["stock"][:1], 2, args.subset))
+    rows = ["| utterances at once | seconds of sound a second | times stock |", "|---|---|---|"]
+    rows.append(f"| 1, stock | {stock['audio'] / stock['seconds']:.0f} | 1 |")
+    speed = stock["audio"] / stock["seconds"]
+    for batch in (1, 8, 32, 128, 512):
+        found = told(f"{args.device}, {batch}", run(sides["ours"], 2, batch=batch))
+        ours = found["audio"] / found["seconds"]
+        rows.append(f"| {batch} | {ours:.0f} | {ours / speed:.1f} |")
+    return [*rows, ""]
+
+
+def setting(argv: Sequence[str], args: argparse.Namespace) -> dict[str, Any]:
+    """All of one setting, with or without a language model."""
+    names = ("stock", "stock", "ours", "encoder")
+    started = [(name, Side(argv, name)) for name in names]
+    sides = {name: [side for n, side in started if n == name] for name in names}
+    if args.device != "cpu":
+        found: dict[str, Any] = {"gpu": gpu_table(sides, args)}
+    else:
+        every = whole(sides, 2)
+        some = {threads: medians(sides, args, threads) for threads in args.threads}
+        other = list(differing(sides, every))
+        found = {"every": every, "some": some, "other": other}
+    for _, side in started:
+        side.close()
+    return found
+
+
+def without_lm(argv: Sequence[str]) -> list[str]:
+    """The same arguments without the language model."""
+    kept, skip = list[str](), False
+    for word in argv:
+        if not (skip or word.startswith("--lm_dir")):
+            kept.append(word)
+        skip = word == "--lm_dir"
+    return kept
+
+
+def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add("--model_dir", type=Path, required=True, help="a trained recogniser of ESPnet's classes")
     add("--model", default="valid.acc.ave.pth")
-    add("--data", type=Path, required=True, help="a formatted data directory")
+    add("--data", type=Path, nargs="+", required=True, help="formatted data directories")
     add("--lm_dir", type=Path, help="a language model over the same tokens")
     add("--lm_model", default="valid.loss.ave.pth")
     add("--lm_weight", type=float, default=0.3)
     add("--beam", type=int, default=10)
     add("--ctc_weight", type=float, default=0.3)
-    add("--limit", type=int, default=500, help="utterances")
-    add("--runs", type=int, default=3)
-    add("--threads", type=int, default=2)
+    add("--limit", type=int, default=500, help="utterances, the first")
+    add("--subset", type=int, default=40, help="utterances that are timed several times")
+    add("--runs", type=int, default=3, help="turns of everybody")
+    add("--threads", type=int, nargs="+", default=[1, 2])
+    add("--device", default="cpu")
+    add("--output", type=Path, default=ROOT / "benchmarks/RESULTS.md")
     add("--side", choices=["stock", "ours", "encoder"], help=argparse.SUPPRESS)
-    add("--share", type=int, default=0, help=argparse.SUPPRESS)
-    add("--shares", type=int, default=1, help=argparse.SUPPRESS)
-    args = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    argv = list(sys.argv[1:] if argv is None else argv)
+    args = arguments(argv)
     if args.side:
+        from benchmarks.decoding_sides import work
+
         work(args)
         return 0
-    from benchmarks.results import write_section
+    from benchmarks.results import origin, write_section
 
-    found = measure(argv, args.runs, args.threads)
-    text = section(found, args, argv)
-    name = f"decoding_{'lm' if args.lm_dir else 'no_lm'}_{args.threads}"
-    write_section(ROOT / "benchmarks/RESULTS.md", name, text)
+    settings = [(False, without_lm(argv)), *([(True, argv)] if args.lm_dir else [])]
+    found = {lm: setting(given, args) for lm, given in settings}
+    lines = ["## Decoding" + ("" if args.device == "cpu" else f" on {args.device}"), ""]
+    lines += [f"Beam {args.beam}, CTC weight {args.ctc_weight:g}.", ""]
+    for lm, measured in found.items():
+        lines += measured.get("gpu") or section(measured, args, lm)
+    text = "\n".join([*lines, *origin("decoding", argv)])
+    name = "decoding" if args.device == "cpu" else f"decoding_{args.device}"
+    write_section(args.output, name, text)
     print(text)
-    return 0 if all(held for *_, held in bounds(found)) else 1
+    return 1 if "**not held**" in text else 0
 
 
 if __name__ == "__main__":

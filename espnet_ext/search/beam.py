@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from espnet_ext.search import ctc
+from espnet_ext.search.bound import falls, least_scores
 from espnet_ext.search.history import Found, History, Step
 from espnet_ext.search.scorers import Scorer
 
@@ -40,6 +41,8 @@ class SearchOptions:
         normalize_length: rank by score per token.
         length_alpha: rank by score divided by a power of the length; see history.levelled.
         nbest: hypotheses returned.
+        bounded: leave out what cannot win any more (see search.bound), and go on until nothing can; else hypotheses
+            go on until stock's end detection finds them hopeless.
     """
 
     beam_size: int
@@ -49,6 +52,7 @@ class SearchOptions:
     normalize_length: bool = False
     length_alpha: float = 0.0
     nbest: int = 1
+    bounded: bool = True
 
 
 @dataclass
@@ -62,7 +66,8 @@ class _Batch:
         tokens: last token of each hypothesis, (U, W).
         score: (U, W); -inf where there is no hypothesis.
         shortest, longest: tokens that an output may have, (U,).
-        best: score of the best that has ended, (U,).
+        best: scores of the best that have ended, as many as are returned, best first, (U, N).
+        least: what a hypothesis must have more than, (U,); see search.bound.
         ended: best score of those that ended at each of the last steps, the latest last, each (U,).
     """
 
@@ -75,6 +80,7 @@ class _Batch:
     shortest: Tensor
     longest: Tensor
     best: Tensor
+    least: Tensor
     ended: list[Tensor] = field(default_factory=list)
 
 
@@ -128,6 +134,7 @@ class BatchSearch:
         self.eos, self.options = eos, options
         self.ctc_weight = weights.get("ctc", 0.0)
         self.bonus = weights.get("length_bonus", 0.0)
+        self.bounded = options.bounded and falls(self.weights, options)
 
     @property
     def names(self) -> list[str]:
@@ -142,37 +149,54 @@ class BatchSearch:
         Args:
             encoded: the encoder's output of each, (T, D), T >= 1.
         """
-        found = self._search(encoded, self.options.minlenratio)
+        found = self._search(encoded, self.options.minlenratio, self.bounded)
         ratio = self.options.minlenratio
         while ratio >= 0.1 and any(not f for f in found):  # as stock: try again, it may be shorter
             ratio = max(0.0, ratio - 0.1)
             empty = [number for number, f in enumerate(found) if not f]
-            again = self._search([encoded[number] for number in empty], ratio)
+            again = self._search([encoded[number] for number in empty], ratio, self.bounded)
             for number, f in zip(empty, again, strict=True):
                 found[number] = f
         return found
 
-    def _search(self, encoded: Sequence[Tensor], minlenratio: float) -> list[list[Found]]:
-        batch = self._begin(encoded, minlenratio)
-        history, number = History(len(encoded), self.names), 0
+    def _search(
+        self, encoded: Sequence[Tensor], minlenratio: float, guess: bool
+    ) -> list[list[Found]]:
+        """`guess`: nothing is looked at that has less than what CTC hears by itself; see search.bound."""
+        batch = self._begin(encoded, minlenratio, guess)
+        history, number, least = History(len(encoded), self.names), 0, batch.least.tolist()
         while len(batch.rows):
             chosen = self._step(batch)
             self._settle(batch, chosen, history, number)
             number += 1
-        return history.best(self.options.nbest, self.options, self.eos)
+        found = history.best(self.options.nbest, self.options, self.eos)
+        lost = [
+            n for n, f in enumerate(found) if least[n] > NEG and (not f or f[0].score < least[n])
+        ]
+        if lost:
+            again = self._search([encoded[number] for number in lost], minlenratio, False)
+            for number, f in zip(lost, again, strict=True):
+                found[number] = f
+        return found
 
     # -- the beginning -------------------------------------------------------------------------------------------
 
-    def _begin(self, encoded: Sequence[Tensor], minlenratio: float) -> _Batch:
+    def _begin(self, encoded: Sequence[Tensor], minlenratio: float, guess: bool) -> _Batch:
         device = encoded[0].device
         lengths = torch.tensor([len(x) for x in encoded], device=device)
         padded = pad_sequence(list(encoded), batch_first=True)
-        number = len(encoded)
+        number, most = len(encoded), self.options.maxlenratio
+        shortest = torch.tensor([_shortest(len(x), minlenratio) for x in encoded], device=device)
+        longest = torch.tensor([_longest(len(x), most) for x in encoded], device=device)
+        least = torch.full((number,), NEG, device=device)
         frames = state = None
         if self.ctc_weight:
             parts = [self.log_probs(x[None])[0] for x in encoded]
-            frames = ctc.table(pad_sequence(parts, batch_first=True), lengths)
+            log_probs = pad_sequence(parts, batch_first=True)
+            frames = ctc.table(log_probs, lengths)
             state = ctc.start(frames)
+            if guess and self.options.nbest == 1:
+                least = least_scores(self, (padded, lengths, log_probs), (shortest, longest))
         return _Batch(
             rows=torch.arange(number, device=device),
             states={name: s.start(padded, lengths) for name, s in self.scorers.items()},
@@ -180,11 +204,10 @@ class BatchSearch:
             ctc=state,
             tokens=torch.full((number, 1), self.eos, device=device),
             score=torch.zeros(number, 1, device=device),
-            shortest=torch.tensor([_shortest(len(x), minlenratio) for x in encoded], device=device),
-            longest=torch.tensor(
-                [_longest(len(x), self.options.maxlenratio) for x in encoded], device=device
-            ),
-            best=torch.full((number,), NEG, device=device),
+            shortest=shortest,
+            longest=longest,
+            best=torch.full((number, self.options.nbest), NEG, device=device),
+            least=least,
         )
 
     # -- a token more --------------------------------------------------------------------------------------------
@@ -272,10 +295,12 @@ class BatchSearch:
         last = number + 1 >= batch.longest
         ends = lives & ((chosen.tokens == self.eos) | last[:, None])
         counts = ends & (number >= batch.shortest)[:, None]
-        score = torch.where(counts, chosen.score, NEG).amax(dim=1)
-        batch.ended = [*batch.ended[-_LENGTHS - 1 :], score]
-        batch.best = torch.maximum(batch.best, score)
+        score = torch.where(counts, chosen.score, NEG)
+        batch.ended = [*batch.ended[-_LENGTHS - 1 :], score.amax(dim=1)]
+        batch.best = torch.cat((batch.best, score), dim=1).topk(batch.best.shape[1], dim=1).values
         goes_on = lives & ~ends
+        if self.bounded:
+            goes_on &= chosen.score > torch.maximum(batch.best[:, -1], batch.least)[:, None]
         done = last | ~goes_on.any(dim=1) | self._end_detected(batch)
         widest = max(int(goes_on[~done].sum(dim=1).amax()), 1) if not bool(done.all()) else 0
         going = goes_on.byte().argsort(dim=1, descending=True, stable=True)[:, :widest]
@@ -302,10 +327,11 @@ class BatchSearch:
 
         Stock counts <sos> and <eos> as tokens: it looks at what ended two steps ago and before.
         """
-        if self.options.maxlenratio != 0.0 or len(batch.ended) < _LENGTHS + 2:
-            return torch.zeros_like(batch.best, dtype=torch.bool)
+        best = batch.best[:, 0]
+        if self.bounded or self.options.maxlenratio != 0.0 or len(batch.ended) < _LENGTHS + 2:
+            return torch.zeros_like(best, dtype=torch.bool)
         scores = torch.stack(batch.ended[:_LENGTHS])
-        return ((scores > NEG) & (scores - batch.best < _WORSE)).all(dim=0)
+        return ((scores > NEG) & (scores - best < _WORSE)).all(dim=0)
 
     def _leave(self, batch: _Batch, rows: Tensor) -> None:
         """Only the utterances `rows` stay."""
@@ -317,7 +343,8 @@ class BatchSearch:
         if batch.frames is not None and batch.ctc is not None:
             batch.frames, batch.ctc = ctc.keep(batch.frames, batch.ctc, rows)
         batch.shortest, batch.longest = batch.shortest[rows], batch.longest[rows]
-        batch.best, batch.ended = batch.best[rows], [score[rows] for score in batch.ended]
+        batch.best, batch.least = batch.best[rows], batch.least[rows]
+        batch.ended = [score[rows] for score in batch.ended]
 
     def _go_on(self, batch: _Batch, chosen: _Chosen, going: Tensor, goes_on: Tensor) -> None:
         """The hypotheses `going` (U, W) of the chosen become those of the batch."""

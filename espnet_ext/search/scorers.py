@@ -41,6 +41,10 @@ class _Stacked:
     def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
         return stacks.step(self.stack, tokens, state)
 
+    def read(self, tokens: Tensor, state: Any) -> Tensor:
+        """Whole sentences (U, L), <sos> first -> log-probabilities of each next token (U, L, V)."""
+        return stacks.read(self.stack, tokens, state.memory)
+
     def reorder(self, state: Any, parents: Tensor) -> Any:
         return stacks.reorder(state, parents)
 

@@ -151,8 +151,8 @@ class StackState:
 
 
 def _heads(x: Tensor, utterances: int, heads: int) -> Tensor:
-    """(U W, D) -> (U, H, W, C)."""
-    return x.view(utterances, -1, heads, x.shape[-1] // heads).transpose(1, 2)
+    """(U W, D) or (U, W, D) -> (U, H, W, C)."""
+    return x.reshape(utterances, -1, heads, x.shape[-1] // heads).transpose(1, 2)
 
 
 def remember(stack: Stack, encoded: Tensor, lengths: Tensor) -> Memory:
@@ -254,6 +254,28 @@ def step(stack: Stack, tokens: Tensor, state: StackState) -> tuple[Tensor, Stack
     if state.looked is not None and looks:
         state = replace(state, looked=state.looked + torch.stack(looks).mean(dim=0))
     return found.view(*tokens.shape, -1), replace(state, ages=state.ages + 1)
+
+
+def read(stack: Stack, tokens: Tensor, memory: Memory) -> Tensor:
+    """Read whole sentences at once: (U, L), none with token 0 -> log-probabilities of each next token (U, L, V)."""
+    number, length = tokens.shape
+    ages = torch.arange(length, device=tokens.device)
+    x = stack.table[tokens]
+    if stack.positions == "sinusoids":
+        x = x + sinusoids(ages, stack.width).to(x.dtype)
+    for place, layer in enumerate(stack.layers):
+        parts = layer.inward(layer.norm(x)).chunk(3, dim=-1)
+        query, key, value = (_heads(part, number, stack.heads) for part in parts)
+        if stack.positions == "rotary":
+            table = rotary_table(length, query.shape[-1], x.device)
+            query, key = rotate(query, table), rotate(key, table)
+        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=1.0)
+        x = x + layer.out(mixed.transpose(1, 2).reshape(x.shape))
+        if layer.cross is not None:
+            x = x + _cross_attention(stack, layer.cross, x, memory, place, None)
+        inner = layer.widen(layer.feed_norm(x))
+        x = x + layer.narrow(F.silu(inner, inplace=True) if stack.silu else inner.relu_())
+    return stack.output(stack.norm(x)).float().log_softmax(dim=-1)
 
 
 def _with_columns(stack: Stack, tokens: Tensor, state: StackState) -> StackState:
