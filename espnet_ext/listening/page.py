@@ -1,0 +1,84 @@
+"""The page of a listening test: one file with sounds, style and script inside, and nothing that tells systems apart."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from espnet_ext.listening.key import KINDS, Key
+from espnet_ext.report.markup import esc
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from espnet_ext.listening.build import Options
+
+
+def page_of(key: Key, sounds: Mapping[str, np.ndarray], rate: int, options: Options) -> str:
+    """The page as text.
+
+    Args:
+        key: to the test.
+        sounds: id of a stimulus -> samples (T,), float in [-1, 1].
+        rate: Hz.
+        options: texts and addresses.
+    """
+    data = json.dumps(_data(key, options), ensure_ascii=False).replace("<", "\\u003c")
+    blocks = "\n".join(
+        f'<script type="text/plain" id="{name}">{_flac(samples, rate)}</script>'
+        for name, samples in sorted(sounds.items())
+    )
+    parts = {
+        "STYLE": _part("page.css"),
+        "SCRIPT": _part("page.js"),
+        "SOUNDS": blocks,
+        "DATA": data,  # its "<" are escaped
+        "TITLE": esc(key.title),
+    }
+    page = _part("page.html")
+    for name, text in parts.items():
+        page = page.replace(f"<!--{name}-->", text)
+    return page
+
+
+def _data(key: Key, options: Options) -> dict[str, Any]:
+    """What the script has to know; no system, no role but training, no right answer."""
+    kind = KINDS[key.kind]
+    trials = {
+        name: {
+            "stimuli": trial.stimuli,
+            "reference": trial.reference,
+            "text": trial.text,
+            "training": trial.role == "training",
+        }
+        for name, trial in key.trials.items()
+    }
+    return {
+        "test": key.test,
+        "kind": key.kind,
+        "title": key.title,
+        "question": options.question or kind.question,
+        "instructions": options.instructions,
+        "values": kind.values,
+        "labels": kind.labels,
+        "trials": trials,
+        "orders": key.orders,
+        "collector": options.collector,
+        "completion": options.completion,
+        "code": options.code,
+    }
+
+
+def _flac(samples: np.ndarray, rate: int) -> str:
+    """16-bit FLAC as base64: half the size of wav, and every current browser plays it."""
+    from espnet_ext.audio.resample import to_int16
+    from espnet_ext.audio.write import encode
+
+    return base64.b64encode(encode(to_int16(samples), rate, "flac")).decode()
+
+
+def _part(name: str) -> str:
+    return (resources.files("espnet_ext.listening") / name).read_text(encoding="utf-8")
