@@ -1,4 +1,4 @@
-"""Score synthesised speech against recordings: distortion, F0, voicing, duration."""
+"""Score synthesised speech against recordings: spectra, F0, voicing, energy, durations, PESQ, STOI."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ def get_parser() -> argparse.ArgumentParser:
     add("sets", nargs="*", help="names of the sets; all that were synthesised if none is named")
     add("--ref", required=True, help="directory of the sets' data directories, e.g. dump/raw")
     add("--hyp", required=True, help="synthesis directory, with SET/wav.scp below it")
+    durations = (
+        "directory with SET/durations, frames of each token in the recordings; REF if it has some"
+    )
+    add("--durations", metavar="DIR", help=durations)
     add("--nj", type=int, default=1, help="number of processes")
     add("--samples", type=int, default=1000, help="draws of the bootstrap intervals")
     add("--seed", type=int, default=0, help="seed of the bootstrap intervals")
@@ -31,7 +35,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     from espnet_ext.metrics.tts_report import score_set, write_results
 
     scores = [
-        score_set(Path(args.ref) / name, Path(args.hyp) / name, args.nj)
+        score_set(
+            Path(args.ref) / name,
+            Path(args.hyp) / name,
+            args.nj,
+            Path(args.durations) / name / "durations" if args.durations else None,
+        )
         for name in find_sets(args.hyp, "wav.scp", args.sets)
     ]
     source = provenance("score_tts", argv)

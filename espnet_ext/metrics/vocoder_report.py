@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from espnet_ext.datadir.tables import read_table
 from espnet_ext.errors import UserError
 from espnet_ext.files import write_json, write_text
-from espnet_ext.metrics.bootstrap import mean_interval
 from espnet_ext.metrics.provenance import Provenance
+from espnet_ext.metrics.speech_tables import MEASURES, cell, each, lines, means
 from espnet_ext.metrics.tables import markdown, match_keys
-from espnet_ext.metrics.vocoder import METRICS, VocoderScore, score_files, values
+from espnet_ext.metrics.vocoder import METRICS, VocoderScore, score_files
 from espnet_ext.progress import progress
 
 BESIDE = "griffin_lim"
-HEADER = (
-    *("dataset", "Snt", "MCD [dB]", "LSD [dB]", "mel corr."),
-    *("log F0 RMSE", "V/UV err. [%]", "PESQ", "STOI"),
-)
 Pair = tuple[str, str, str]  # utterance, entry of what was made, entry of the recording
 
 
@@ -35,28 +29,12 @@ class SetScores:
 
     def summary(self, samples: int, seed: int) -> dict[str, Any]:
         """Mean, 95 % interval and number of utterances of every metric."""
-        found: dict[str, Any] = {"sentences": len(self.utterances)}
-        for metric in METRICS:
-            known = values(list(self.utterances.values()), metric)
-            found[metric] = {
-                "mean": sum(known) / len(known) if known else None,
-                "interval_95": mean_interval(known, samples, seed=seed),
-                "utterances": len(known),
-            }
-        return found
+        scores = list(self.utterances.values())
+        return {"sentences": len(scores), **means(scores, METRICS, samples, seed)}
 
 
 def _score(pair: Pair) -> VocoderScore:
     return score_files(*pair)
-
-
-def score_pairs(pairs: Sequence[Pair], nj: int) -> Iterator[VocoderScore]:
-    """Scores in the order of the pairs, by `nj` processes."""
-    if nj <= 1 or len(pairs) <= 1:
-        yield from map(_score, pairs)
-        return
-    with ProcessPoolExecutor(min(nj, len(pairs)), get_context("spawn")) as pool:
-        yield from pool.map(_score, pairs, chunksize=max(1, min(16, len(pairs) // (4 * nj))))
 
 
 def score_sets(ref: Path, hyp: Path, sets: Sequence[str], nj: int = 1) -> list[SetScores]:
@@ -88,25 +66,10 @@ def _score_set(ref: Path, hyp: Path, name: str, nj: int) -> SetScores:
             f"{missing[0]}): run vocode to its end"
         )
     pairs = [(utt, made[utt], recorded[utt]) for utt in expected]
-    scored = progress(score_pairs(pairs, nj), len(pairs), f"score {name}")
+    scored = progress(each(_score, pairs, nj), len(pairs), f"score {name}")
     utterances = {pair[0]: score for pair, score in zip(pairs, scored, strict=True)}
-    write_text(hyp / "utterances.tsv", _lines(utterances))
+    write_text(hyp / "utterances.tsv", lines(utterances, METRICS))
     return SetScores(name, utterances)
-
-
-def _lines(utterances: dict[str, VocoderScore]) -> str:
-    rows = [["utterance", *METRICS]]
-    for name, score in utterances.items():
-        cells = score.as_dict().values()
-        rows.append([name, *("" if cell is None else f"{cell:.4f}" for cell in cells)])
-    return "".join("\t".join(row) + "\n" for row in rows)
-
-
-def _cell(metric: dict[str, Any]) -> str:
-    if metric["mean"] is None:
-        return "-"
-    low, high = metric["interval_95"]
-    return f"{metric['mean']:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def write_results(
@@ -120,10 +83,10 @@ def write_results(
     sets = {score.name: score.summary(samples, seed) for score in scores}
     write_json(directory / "scores.json", {**source.as_dict(), "task": "vocoder", "sets": sets})
     rows = [
-        (name, found["sentences"], *(_cell(found[m]) for m in METRICS))
+        (name, found["sentences"], *(cell(found[m]) for m in METRICS))
         for name, found in sets.items()
     ]
-    table = markdown(HEADER, rows)
+    table = markdown(("dataset", "Snt", *(MEASURES[m].head for m in METRICS)), rows)
     note = (
         "Means over utterances, with 95 % bootstrap intervals; see espnet_ext/metrics/vocoder.py."
     )

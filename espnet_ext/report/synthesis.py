@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from espnet_ext.metrics.speech_tables import MEASURES
 from espnet_ext.metrics.wer import align
 from espnet_ext.report.attention import tts_attention
 from espnet_ext.report.markup import esc, figure, interval, missing, note, number, section, table
@@ -15,13 +16,6 @@ from espnet_ext.report.sound import Players, load_entry
 from espnet_ext.report.sources import Experiment, table_or_empty
 from espnet_ext.report.summary import Sources
 
-_METRICS = {
-    "mcd": ("mel-cepstral distortion, dB", 2),
-    "log_f0_rmse": ("log-F0 RMSE", 3),
-    "f0_correlation": ("F0 correlation", 3),
-    "voicing_error": ("voicing errors, %", 1),
-    "duration_ratio": ("length, synthesis : recording", 3),
-}
 _SENTENCES = 5
 
 
@@ -43,17 +37,17 @@ def _scores(scores: Mapping[str, Any]) -> str:
     rows = [
         (
             esc(name),
-            text,
-            number(found[key]["mean"], digits),
-            interval(found[key].get("interval_95"), digits),
+            measure.name,
+            number(found[key]["mean"], measure.digits),
+            interval(found[key].get("interval_95"), measure.digits),
         )
         for name, found in scores.get("sets", {}).items()
-        for key, (text, digits) in _METRICS.items()
-        if key in found
+        for key, measure in MEASURES.items()
+        if (found.get(key) or {}).get("mean") is not None
     ]
     explain = (
         "Each synthesised sentence is laid upon a recording of the same sentence and compared frame by "
-        "frame; 0 would be the recording itself (for the correlation and the length: 1)."
+        "frame; the recording itself would have 0 (correlations, length and STOI: 1; PESQ: 4.6)."
     )
     return table(("set", "compared with recordings", "mean", "95 %"), rows, 2) + note(explain)
 

@@ -50,6 +50,20 @@ def test_scores_tables_and_utterances(recipe, capsys):
     assert [line.split("\t")[0] for line in lines] == ["utterance", "u0", "u1", "u2"]
 
 
+def test_durations_of_tokens(recipe, capsys):
+    made, real = recipe / "exp/tts/decode/test/durations", recipe / "teacher/test/durations"
+    made.write_text("u0 10 10\nu1 10 30\nu2 10 10 10\n")
+    real.parent.mkdir(parents=True)
+    real.write_text("u0 20 20\nu1 10 10\nu2 1 1\n")
+    assert call(main, [*RUN, "--durations", "teacher"]) == 0
+    said = capsys.readouterr()
+    assert "token dur. err. [%]" in said.out and "1 of 3 utterances have other tokens" in said.err
+    found = json.loads((recipe / "exp/tts/decode/scores.json").read_text())["sets"]["test"]
+    assert found["token_duration_error"]["mean"] == pytest.approx((0 + 50) / 2)
+    assert found["token_duration_error"]["utterances"] == 2
+    assert call(main, [*RUN, "--durations", "nowhere"]) == 1
+
+
 @pytest.mark.slow
 def test_several_processes_give_the_same(recipe):
     results = []

@@ -10,19 +10,10 @@ from hypothesis.extra.numpy import arrays
 
 from espnet_ext.errors import UserError
 from espnet_ext.metrics.dtw import distances, dtw_path
+from espnet_ext.metrics.durations import Durations
 from espnet_ext.metrics.melcep import mc2sp, parameters, sp2mc, warping
-from espnet_ext.metrics.tts import analyse, compare, compare_f0
-
-RATE = 16000
-
-
-def voice(seconds=1.0, f0=120.0, glide=0.0, seed=0):
-    """A buzz with a formant-like envelope, and a little noise: (S,) at 16 kHz."""
-    t = np.arange(int(seconds * RATE)) / RATE
-    phase = 2 * np.pi * (f0 * t + glide * t * t / 2)
-    tones = (np.exp(-(((k * f0 - 600) / 700) ** 2)) * np.sin(k * phase) for k in range(1, 30))
-    noise = np.random.default_rng(seed).normal(0, 1e-3, len(t))
-    return 0.1 * sum(tones) + noise
+from espnet_ext.metrics.tts import analyse, compare, compare_f0, f0_deviation
+from tests.metrics.voices import RATE, sentence, voice
 
 
 def freqt(cepstrum, order, alpha):
@@ -108,7 +99,58 @@ def test_speech_against_itself_is_perfect():
     pytest.importorskip("pyworld")
     score = compare(voice(), voice(), RATE)
     assert score.mcd < 1e-3 and score.log_f0_rmse == 0.0 and score.voicing_error == 0.0
-    assert score.duration_ratio == 1.0
+    assert (score.duration_ratio, score.duration_error, score.energy_error) == (1.0, 0.0, 0.0)
+    assert score.lsd == 0.0 and score.f0_deviation == 0.0
+    assert (score.mel_correlation, score.band_correlation) == pytest.approx((1.0, 1.0))
+    assert score.pesq is None or score.pesq > 4.5
+    assert score.stoi is None or score.stoi > 0.999
+    assert score.token_mcd is None and score.token_duration_error is None
+
+
+def test_half_as_loud_is_six_decibels_and_nothing_else():
+    pytest.importorskip("pyworld")
+    score = compare(sentence() * 0.5, sentence(), RATE)
+    decibels = 20 * np.log10(2)
+    assert score.energy_error == pytest.approx(decibels, abs=0.2)
+    assert 1.0 < score.lsd < decibels + 0.1  # what lies at the floor is not as far
+    assert score.mel_correlation > 0.999 and score.f0_deviation < 0.5
+    assert score.stoi is None or score.stoi > 0.99
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.15])
+def test_worlds_own_pitch_shift_is_the_deviation(factor):
+    world = pytest.importorskip("pyworld")
+    wave = voice(0.8)
+    f0, times = world.harvest(wave, RATE)
+    envelope, noise = world.cheaptrick(wave, f0, times, RATE), world.d4c(wave, f0, times, RATE)
+    same, moved = (world.synthesize(f0 * x, envelope, noise, RATE) for x in (1.0, factor))
+    score = compare(moved, same, RATE)
+    assert score.f0_deviation == pytest.approx(100 * abs(factor - 1), abs=1.0)
+    assert score.mel_correlation > 0.8 and score.duration_error == 0.0
+
+
+def test_a_slower_sentence_is_the_same_but_for_its_length():
+    pytest.importorskip("pyworld")
+    score = compare(sentence(1.5), sentence(1.2), RATE)
+    other = compare(sentence(1.5)[::-1].copy(), sentence(1.2), RATE)
+    assert score.duration_error == pytest.approx(25.0)
+    assert score.mel_correlation > 0.95 > other.mel_correlation
+    assert score.lsd < other.lsd and score.mcd < other.mcd
+    if score.stoi is not None:
+        assert score.stoi > max(0.8, other.stoi)
+
+
+def test_durations_align_as_well():
+    pytest.importorskip("pyworld")
+    made, real = sentence(1.2), sentence(1.0)
+    halves = compare(made, real, RATE, Durations((30, 30), (50, 50)))
+    # each half is said at its own place, 0.1 s longer than the recording's
+    assert halves.token_duration_error == pytest.approx(20.0)
+    assert halves.token_mel_correlation > 0.95
+    wrong = compare(made, real, RATE, Durations((10, 50), (50, 50)))
+    assert wrong.token_mel_correlation < halves.token_mel_correlation
+    assert wrong.token_mcd > halves.token_mcd > halves.mcd
+    assert compare(made, real, RATE, Durations((1,), (1, 1))).token_mcd is None
 
 
 def test_louder_is_not_a_distortion_but_another_pitch_is_an_f0_error():
@@ -146,6 +188,8 @@ def test_contours_by_hand():
     assert voicing == 25.0
     assert compare_f0(np.zeros(3), ref[:3]) == (None, None, 100.0)
     assert compare_f0(hyp[:1], ref[:1])[1] is None
+    assert f0_deviation(hyp, ref) == pytest.approx(100 / 11)
+    assert f0_deviation(np.zeros(3), ref[:3]) is None
 
 
 def test_too_short_for_an_analysis():

@@ -1,0 +1,103 @@
+"""PESQ and STOI: what listeners would say of quality and of intelligibility, by models of hearing.
+
+- pesq: ITU-T P.862.2 (wide band, 16 kHz; P.862 at 8 kHz), by the package pesq.
+- stoi: short-time objective intelligibility (Taal et al. 2011), by the package pystoi.
+
+Both compare waveforms of the same timing. `retimed` brings synthesised speech to a recording's: waveform similarity
+overlap-add (W. Verhelst and M. Roelands, "An overlap-add technique based on waveform similarity (WSOLA) for high
+quality time-scale modification of speech", ICASSP 1993) along a path of dynamic time warping.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_WINDOW, _SEARCH = 0.025, 0.005  # seconds: of a piece, and of how far another place is looked for
+
+
+def pesq(hyp: np.ndarray, ref: np.ndarray, rate: int) -> float | None:
+    """None where the package is not installed or finds no speech."""
+    try:
+        from pesq import PesqError
+        from pesq import pesq as measure
+    except ImportError:
+        return None
+    wanted = 8000 if rate < 16000 else 16000
+    pair = [_resampled(x, rate, wanted) for x in (ref, hyp)]
+    try:
+        return float(measure(wanted, *pair, "nb" if wanted == 8000 else "wb"))
+    except (PesqError, ValueError):
+        return None
+
+
+def stoi(hyp: np.ndarray, ref: np.ndarray, rate: int) -> float | None:
+    """None where the package is not installed or the utterance too short."""
+    try:
+        from pystoi import stoi as measure
+    except ImportError:
+        return None
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)  # how it says "too short"
+        try:
+            return float(measure(ref, hyp, rate))
+        except (RuntimeWarning, ValueError):
+            return None
+
+
+def _resampled(wave: np.ndarray, rate: int, wanted: int) -> Any:
+    import soxr
+
+    return wave if rate == wanted else soxr.resample(wave, rate, wanted)
+
+
+def retimed(
+    wave: np.ndarray, times: np.ndarray, every: float, length: int, rate: int
+) -> np.ndarray:
+    """A waveform with another timing and the same pitch.
+
+    Args:
+        wave: (S,).
+        times: (N,) seconds, never falling: where in `wave` lies what is to be heard at 0, `every`, 2 `every` ...
+        every: seconds.
+        length: samples of the result, L.
+        rate: Hz.
+
+    Returns:
+        (L,). A timing that is already right gives the waveform itself.
+    """
+    import numpy as np
+
+    half, reach = round(_WINDOW * rate / 2), round(_SEARCH * rate)
+    centres = np.arange(0, length + half, half)
+    wanted = np.interp(centres / rate, np.arange(len(times)) * every, times) * rate
+    places: list[int] = np.clip(np.round(wanted), 0, len(wave)).astype(int).tolist()
+    around = 2 * half + reach
+    padded = np.pad(np.asarray(wave, dtype=np.float64), around)
+    window = np.hanning(2 * half + 1)[:-1]
+    out = np.zeros(length + 2 * half)
+    goes_on = places[0] + around
+    for centre, place in zip(centres.tolist(), places, strict=True):
+        at = _alike(padded, place + around, goes_on, half, reach)
+        stop = min(centre + 2 * half, len(out))
+        out[centre:stop] += (window * padded[at - half : at + half])[: stop - centre]
+        goes_on = min(at + half, len(wave) + around)
+    return out[half : half + length]
+
+
+def _alike(wave: np.ndarray, at: int, goes_on: int, half: int, reach: int) -> int:
+    """The place within `reach` of `at` whose piece is most like that around `goes_on`; `goes_on` if it is near."""
+    import numpy as np
+
+    if abs(at - goes_on) <= reach:
+        return goes_on
+    piece = wave[goes_on - half : goes_on + half]
+    near = wave[at - reach - half : at + reach + half]
+    products = np.correlate(near, piece, "valid")
+    lengths = np.cumsum(np.concatenate([[0.0], near**2]))
+    norms = np.sqrt(lengths[2 * half :] - lengths[: -2 * half] + 1e-12)
+    return at - reach + int((products / norms).argmax())

@@ -1,0 +1,110 @@
+"""What the scoring of synthesisers and of vocoders shares: columns, means with intervals, several processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any, Protocol, TypeVar
+
+from espnet_ext.metrics.bootstrap import mean_interval
+
+T = TypeVar("T")
+S = TypeVar("S")
+
+
+class Score(Protocol):
+    """Figures of one utterance, by name; None where one is not known."""
+
+    def as_dict(self) -> dict[str, float | None]: ...
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How a figure is shown.
+
+    Attributes:
+        head: of its column.
+        name: in words, for the report.
+        digits: after the point.
+        best: "low", "high", or "one": which values are good.
+    """
+
+    head: str
+    name: str
+    digits: int
+    best: str = "low"
+
+
+MEASURES: Mapping[str, Measure] = {
+    "mcd": Measure("MCD [dB]", "mel-cepstral distortion, dB", 2),
+    "mel_correlation": Measure("mel corr.", "correlation of mel spectrograms", 3, "high"),
+    "band_correlation": Measure("band corr.", "correlation within mel bands", 3, "high"),
+    "lsd": Measure("LSD [dB]", "log-spectral distance, dB", 2),
+    "log_f0_rmse": Measure("log F0 RMSE", "log-F0 RMSE", 3),
+    "f0_deviation": Measure("F0 dev. [%]", "F0 deviation, %", 1),
+    "f0_correlation": Measure("F0 corr.", "F0 correlation", 3, "high"),
+    "voicing_error": Measure("V/UV err. [%]", "voicing errors, %", 1),
+    "energy_error": Measure("energy err. [dB]", "energy error, dB", 2),
+    "duration_ratio": Measure("duration ratio", "length, synthesis : recording", 3, "one"),
+    "duration_error": Measure("duration err. [%]", "error of the length, %", 1),
+    "pesq": Measure("PESQ", "PESQ, 1 to 4.6", 2, "high"),
+    "stoi": Measure("STOI", "STOI, 0 to 1", 3, "high"),
+    "token_duration_error": Measure("token dur. err. [%]", "error of the tokens' lengths, %", 1),
+    "token_mcd": Measure("MCD by tokens [dB]", "mel-cepstral distortion, tokens aligned, dB", 2),
+    "token_mel_correlation": Measure(
+        "mel corr. by tokens", "correlation of mel spectrograms, tokens aligned", 3, "high"
+    ),
+}
+
+
+def each(function: Callable[[S], T], arguments: Sequence[S], nj: int = 1) -> Iterator[T]:
+    """`function` of each argument, in their order, by `nj` processes."""
+    if nj <= 1 or len(arguments) <= 1:
+        yield from map(function, arguments)
+        return
+    # spawn: a forked child of a process with threads (BLAS) may hang
+    with ProcessPoolExecutor(min(nj, len(arguments)), get_context("spawn")) as pool:
+        chunk = max(1, min(16, len(arguments) // (4 * nj)))
+        yield from pool.map(function, arguments, chunksize=chunk)
+
+
+def means(
+    scores: Sequence[Score], metrics: Sequence[str], samples: int, seed: int
+) -> dict[str, Any]:
+    """Mean, 95 % interval and number of utterances of every metric."""
+    rows = [score.as_dict() for score in scores]
+    found: dict[str, Any] = {}
+    for metric in metrics:
+        known = [value for row in rows if (value := row[metric]) is not None]
+        found[metric] = {
+            "mean": sum(known) / len(known) if known else None,
+            "interval_95": mean_interval(known, samples, seed=seed),
+            "utterances": len(known),
+        }
+    return found
+
+
+def known_metrics(sets: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> list[str]:
+    """Those of which any of the summaries has a mean."""
+    return [
+        m for m in metrics if any((found.get(m) or {}).get("mean") is not None for found in sets)
+    ]
+
+
+def lines(utterances: Mapping[str, Score], metrics: Sequence[str]) -> str:
+    """A line an utterance, separated by tabs; nothing stands for what is not known."""
+    rows = [["utterance", *metrics]]
+    for name, score in utterances.items():
+        cells = score.as_dict()
+        rows.append([name, *("" if (cell := cells[m]) is None else f"{cell:.4f}" for m in metrics)])
+    return "".join("\t".join(row) + "\n" for row in rows)
+
+
+def cell(found: Mapping[str, Any] | None, digits: int = 3) -> str:
+    """A mean and its interval."""
+    if not found or found.get("mean") is None:
+        return "-"
+    low, high = found["interval_95"]
+    return f"{found['mean']:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
