@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +31,10 @@ from espnet_ext.train.state import Position
 Batch = dict[str, torch.Tensor]
 #: One turn of training on a batch: extra arguments of the model and which optimiser follows.
 Turn = tuple[dict[str, Any], int]
+#: Number of a batch in the epoch; its utterances and tensors.
+Taken = tuple[int, tuple[list[str], Batch]]
+#: The turns that are next, and on what.
+Round = tuple[list[Turn], int, tuple[list[str], Batch]]
 #: So many updates in a row may have gradients that are not finite.
 PATIENCE = 20
 
@@ -56,6 +60,7 @@ class Step:
         not_finite: batches of this update whose loss is infinite or NaN, with it.
         loss: of the last batch.
         told: parts of the model with a method `begin_update(number)`, which hear how many updates are done.
+        keeping: GANs that keep what the generator makes in a batch's first turn for the second.
     """
 
     model: torch.nn.Module
@@ -73,9 +78,12 @@ class Step:
     not_finite: list[tuple[list[str], float]] = field(default_factory=list)
     loss: float = math.nan
     told: list[Any] = field(init=False)
+    keeping: list[Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.told = [part for part in self.model.modules() if hasattr(part, "begin_update")]
+        parts = list(self.model.modules())
+        self.told = [part for part in parts if hasattr(part, "begin_update")]
+        self.keeping = [p for p in parts if getattr(p, "cache_generator_outputs", False)]
 
     def update(
         self,
@@ -108,11 +116,11 @@ class Step:
             held = list(taken)
             batch = self.processes.from_first(held[0][1][1] if held else batch)
             taken = iter(held)  # type: ignore[assignment]
-        for index, (ids, batch) in taken:
+        for turns, index, (ids, batch) in self._rounds(taken, len(mine)):
             self._sync(index, group)
             draw_from(self.seed, at.epoch, index)
             moved = self.moved(batch)
-            for extra, which in self.turns:
+            for extra, which in turns:
                 self._backward(moved, extra, which, ids, len(group), averages, at)
                 if index == mine[-1] and not self.sharded:
                     self._end(which, at, ids)
@@ -129,6 +137,20 @@ class Step:
         at.updates += 1
         if self.average is not None:
             self.average.update(at.updates)
+
+    def _rounds(self, taken: Iterable[Taken], number: int) -> Iterator[Round]:
+        """Which turns are next on which of an update's `number` batches.
+
+        Of several batches a GAN's first side takes all, and makes its step, before the second does: that one judges
+        by the same discriminators as if they were one batch. What the generator makes is then made anew.
+        """
+        several = number > 1 and len(self.turns) > 1
+        for part in self.keeping:
+            part.cache_generator_outputs = not several
+        held = list(taken) if several else taken
+        for turns in [[turn] for turn in self.turns] if several else [self.turns]:
+            for index, batch in held:
+                yield turns, index, batch
 
     def _backward(
         self,

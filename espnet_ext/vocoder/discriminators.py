@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from espnet_ext.errors import UserError
-from espnet_ext.vocoder.norm import spectral_norm, weight_norm
+from espnet_ext.vocoder.norm import estimate_spectra, spectral_norm, weight_norm
 
 Layers = list[Tensor]
 SLOPE = 0.1
@@ -185,6 +185,11 @@ class Discriminators(nn.Module):
                 raise UserError(
                     f"discriminators: {kind}: {error}; found {dict(options or {})}"
                 ) from error
+
+    def begin_update(self, number: int) -> None:
+        """The training loop says that `number` updates are done."""
+        if self.training:
+            estimate_spectra(self)
 
     def forward(self, wave: Tensor) -> list[Layers]:
         """(B, 1, T) -> layers of every discriminator."""

@@ -23,6 +23,7 @@ from espnet_ext.vocoder.losses import (
     generator_loss,
 )
 from espnet_ext.vocoder.mel import LogMel
+from espnet_ext.vocoder.turns import Turns
 
 Answer = dict[str, Any]
 
@@ -39,7 +40,7 @@ class Losses:
         adversarial: their verdict.
         f0: of a generator that is trained with F0.
         kind: of the verdict, mse or hinge.
-        discriminator_start: training batches before the discriminators come in.
+        discriminator_start: updates before the discriminators come in.
     """
 
     mel: float = 45.0
@@ -55,7 +56,56 @@ class Losses:
         check_kind(self.kind)
 
 
-class VocoderModel(nn.Module):
+class WaveLosses(nn.Module):
+    """What a generator pays for its waveform, and its discriminators for their verdicts.
+
+    Args:
+        features: of the front end; the spectrogram that is compared has its frames, and all frequencies.
+        weights: of the losses.
+    """
+
+    def __init__(self, features: Features, weights: Losses) -> None:
+        super().__init__()
+        self.weights = weights
+        whole: Mapping[str, Any] = {"fmin": None, "fmax": None, "log_base": None, "power": 1}
+        self.judge = LogMel(Features(**{**vars(features), **whole}))
+        self.spectrum = SpectrumLoss(weights.resolutions) if weights.stft else None
+
+    def generator(
+        self, made: Tensor, wave: Tensor, discriminator: Discriminators | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Weighted sum and its terms without weights; generated and recorded (B, 1, T), None = nobody judges."""
+        w = self.weights
+        terms = {
+            "mel": (self.judge.centred(made[:, 0]) - self.judge.centred(wave[:, 0])).abs().mean()
+        }
+        if self.spectrum is not None:
+            terms["stft"] = self.spectrum(made[:, 0], wave[:, 0])
+        if discriminator is not None:
+            judged = discriminator(made)
+            with torch.no_grad():
+                seen = discriminator(wave)
+            terms["feature"] = feature_loss(seen, judged)
+            terms["adversarial"] = generator_loss(judged, w.kind)
+        total = torch.stack([getattr(w, name) * term for name, term in terms.items()]).sum()
+        return total, {name: term.detach() for name, term in terms.items()}
+
+    def discriminators(
+        self, made: Tensor, wave: Tensor, discriminator: Discriminators
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Sum and its terms; generated, whose gradients are not wanted, and recorded (B, 1, T)."""
+        recorded, generated = discriminator(wave), discriminator(made.detach())
+        real, fake = discriminator_loss(recorded, generated, self.weights.kind)
+        stats = {"discriminator_real": real.detach(), "discriminator_fake": fake.detach()}
+        return real + fake, stats
+
+
+def no_verdict(discriminator: Discriminators) -> Tensor:
+    """A loss with a gradient of zero, so that every update is the same to the loop."""
+    return torch.stack([0.0 * p.flatten()[0] for p in discriminator.parameters()]).sum()
+
+
+class VocoderModel(Turns[Tensor], nn.Module):
     """What trains a generator.
 
     Args:
@@ -87,11 +137,7 @@ class VocoderModel(nn.Module):
         self.register_buffer("std", torch.ones(features.n_mels) if std is None else std)
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
         self.mel = LogMel(features)
-        whole: Mapping[str, Any] = {"fmin": None, "fmax": None, "log_base": None, "power": 1}
-        self.judge = LogMel(Features(**{**vars(features), **whole}))
-        self.spectrum = SpectrumLoss(losses.resolutions) if losses.stft else None
-        self._made: tuple[Tensor, Tensor] | None = None
-        self._f0: Tensor | None = None
+        self.pays = WaveLosses(features, losses)
 
     def normalised(self, mel: Tensor) -> Tensor:
         """(B, M, S) -> (B, M, S) with mean 0 and deviation 1."""
@@ -126,72 +172,41 @@ class VocoderModel(nn.Module):
         else:
             given = mel.transpose(1, 2)
         given = self.normalised(given)
-        self._f0 = f0
         if hasattr(self.generator, "loss"):
             loss = self.generator.loss(given, wave)  # type: ignore[operator]
             stats = {"nll": loss.detach(), "loss": loss.detach()}
         elif forward_generator:
-            loss, stats = self._generator_turn(speech, given, wave[:, None])
+            loss, stats = self._generator_turn(speech, given, wave[:, None], f0)
             stats["loss"] = loss.detach()
         else:
-            loss, stats = self._discriminator_turn(speech, given, wave[:, None])
+            loss, stats = self._discriminator_turn(speech, given, wave[:, None], f0)
         return {"loss": loss, "stats": stats, "weight": torch.tensor([float(len(speech))])}
 
-    def _started(self) -> bool:
-        start = self.losses.discriminator_start
-        return self.discriminator is not None and (not start or int(self.batches) >= start)
-
-    def _generated(self, key: Tensor, mel: Tensor, last: bool) -> Tensor:
-        """(B, 1, T) of a batch, computed once for both turns: no weight of the generator moves between them."""
-        if self._made is not None and self._made[0] is key:
-            wave = self._made[1]
-        else:
-            more = {} if self._f0 is None else {"f0": self._f0}
-            wave = self.generator(mel, **more).float()
-        self._made = None if last else (key, wave)
-        return wave
+    def _generated(self, mel: Tensor, f0: Tensor | None) -> Tensor:
+        """(B, M, S) -> (B, 1, T)."""
+        more = {} if f0 is None else {"f0": f0}
+        return self.generator(mel, **more).float()
 
     def _generator_turn(
-        self, key: Tensor, mel: Tensor, wave: Tensor
+        self, key: Tensor, mel: Tensor, wave: Tensor, f0: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        w = self.losses
-        made = self._generated(key, mel, last=True)
-        terms = {
-            "mel": (self.judge.centred(made[:, 0]) - self.judge.centred(wave[:, 0])).abs().mean()
-        }
-        weights = {"mel": w.mel}
-        if self.spectrum is not None:
-            terms["stft"], weights["stft"] = self.spectrum(made[:, 0], wave[:, 0]), w.stft
-        if self._f0 is not None:
-            terms["f0"] = self.generator.f0_loss(mel, self._f0)  # type: ignore[operator]
-            weights["f0"] = w.f0
-        if self._started() and self.discriminator is not None:
-            judged = self.discriminator(made)
-            with torch.no_grad():
-                seen = self.discriminator(wave)
-            terms["feature"], weights["feature"] = feature_loss(seen, judged), w.feature
-            terms["adversarial"] = generator_loss(judged, w.kind)
-            weights["adversarial"] = w.adversarial
-        if self.training:
-            self.batches += 1
-        loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
-        return loss, {name: term.detach() for name, term in terms.items()}
+        made = self._once(key, lambda: self._generated(mel, f0))
+        judge = self.discriminator if self._started(self.losses.discriminator_start) else None
+        loss, terms = self.pays.generator(made, wave, judge)
+        if f0 is not None:
+            read = self.generator.f0_loss(mel, f0)  # type: ignore[operator]
+            loss, terms["f0"] = loss + self.losses.f0 * read, read.detach()
+        self._count()
+        return loss, terms
 
     def _discriminator_turn(
-        self, key: Tensor, mel: Tensor, wave: Tensor
+        self, key: Tensor, mel: Tensor, wave: Tensor, f0: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         assert self.discriminator is not None
-        if not self._started():  # a gradient of zero, so that every update is the same to the loop
-            nothing = [0.0 * p.flatten()[0] for p in self.discriminator.parameters()]
-            return torch.stack(nothing).sum(), {}
-        made = self._generated(key, mel, last=False).detach()
-        real, fake = discriminator_loss(
-            self.discriminator(wave), self.discriminator(made), self.losses.kind
-        )
-        return real + fake, {
-            "discriminator_real": real.detach(),
-            "discriminator_fake": fake.detach(),
-        }
+        if not self._started(self.losses.discriminator_start):
+            return no_verdict(self.discriminator), {}
+        made = self._judged(key, lambda: self._generated(mel, f0), self.generator)
+        return self.pays.discriminators(made, wave, self.discriminator)
 
     @torch.inference_mode()
     def vocode(self, mel: Tensor) -> Tensor:
