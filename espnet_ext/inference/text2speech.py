@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,56 +16,20 @@ from espnet_ext.audio.features import features_of_model
 from espnet_ext.bridge.load import load_model, text_pipeline
 from espnet_ext.errors import UserError
 from espnet_ext.inference.griffin_lim import GriffinLim
+from espnet_ext.inference.phrases import Phrase, halves, phrases
 from espnet_ext.inference.shares import run_key
+from espnet_ext.inference.speaking import Job, can_batch, speak_batch, speakable
+from espnet_ext.inference.speech import PerToken, Speech, SynthesisOptions, joined
 from espnet_ext.inference.ssml_speech import read_plans, speak_plan
 from espnet_ext.inference.vocoder import Vocoder
 from espnet_ext.text.ssml import is_ssml
+from espnet_ext.tts.inputs import TooLong
 
-#: one value for all tokens, or one for each
-PerToken = float | Sequence[float]
-
-
-@dataclass(frozen=True)
-class SynthesisOptions:
-    """How to speak; names are those of stock ESPnet's tts_inference where it has them.
-
-    Attributes:
-        speed_control_alpha: length of the speech against the model's own, > 1 is slower.
-        pitch_shift: semitones above the model's own pitch, where the model has control of it.
-        energy_factor: of the amplitude that the voice has, where the model has control of it.
-        griffin_lim_iters: iterations where no vocoder is part of the model.
-        seed: of models that draw (VITS).
-        noise_scale, noise_scale_dur: spread of what VITS draws.
-    """
-
-    speed_control_alpha: float = 1.0
-    pitch_shift: float = 0.0
-    energy_factor: float = 1.0
-    griffin_lim_iters: int = 32
-    seed: int = 777
-    noise_scale: float = 0.667
-    noise_scale_dur: float = 0.8
-
-
-@dataclass(frozen=True)
-class Speech:
-    """One synthesised utterance.
-
-    Attributes:
-        wave: samples (T,), float32, within [-1, 1].
-        rate: Hz.
-        mel: log-mel spectrogram (frames, bins), before normalisation, or None.
-        durations: frames of each token with the final <sos/eos>, or None.
-    """
-
-    wave: np.ndarray
-    rate: int
-    mel: np.ndarray | None
-    durations: np.ndarray | None
+__all__ = ["Speech", "SynthesisOptions", "Text2Speech"]
 
 
 class Text2Speech:
-    """Speaks one text a call.
+    """Speaks a text of any length, many texts together, or a text phrase by phrase as a stream.
 
     Args:
         config, weights: config.yaml and .pth of the synthesiser.
@@ -171,10 +135,12 @@ class Text2Speech:
         known = {k: v for k, v in offered.items() if k in self._known}
         return {"use_teacher_forcing": False, **known}
 
+    # -- what one calls ----------------------------------------------------------------------------------------
+
     def __call__(self, text: str, **conditions: Any) -> Speech:
         """Speak `text`; `conditions` are sids, lids, spembs for models with several voices.
 
-        A text that begins with `<speak>` is SSML.
+        A text that begins with `<speak>` is SSML. One that is too long for the model is spoken sentence by sentence.
 
         Raises:
             UserError: if nothing of the text can be spoken, or its markup is malformed.
@@ -182,7 +148,141 @@ class Text2Speech:
         if is_ssml(text):
             plans = read_plans([("SSML", text)], words=self.has_words)
             return speak_plan(self, plans["SSML"], conditions)
-        return self.speak(self.pipeline.ids(text), text, 1.0, conditions)
+        return joined(self._spoken(self._phrases(text), text, conditions))
+
+    def stream(self, text: str, **conditions: Any) -> Iterator[Speech]:
+        """The same phrase by phrase, the first as soon as it is spoken; one after the other they are the speech.
+
+        Phrases are sentences, or parts of them where they are long; the first one is short. An SSML document comes
+        whole.
+
+        Raises:
+            UserError: see `__call__`.
+        """
+        if is_ssml(text):
+            yield self(text, **conditions)
+        else:
+            yield from self._spoken(self._phrases(text, True, True), text, conditions)
+
+    def many(
+        self,
+        texts: Sequence[str],
+        conditions: Sequence[dict[str, Any]] | None = None,
+        batch_size: int = 16,
+    ) -> list[Speech]:
+        """Speak texts together, each as it would be alone, to rounding.
+
+        Models of ours that draw nothing compute the spectrograms of a batch at once; others, and SSML, go one by one.
+
+        Args:
+            texts: any number.
+            conditions: of each.
+            batch_size: phrases that are spoken at once.
+
+        Raises:
+            UserError: see `__call__`.
+        """
+        given = conditions if conditions is not None else [{} for _ in texts]
+        if not can_batch(self.model.tts):
+            return [self(text, **who) for text, who in zip(texts, given, strict=True)]
+        plain = [number for number, text in enumerate(texts) if not is_ssml(text)]
+        jobs = [
+            Job(number, phrase, ids, given[number])
+            for number in plain
+            for phrase, ids in self._read_all(self._phrases(texts[number]), texts[number])
+        ]
+        spoken = dict(zip(map(id, jobs), self._batches(jobs, batch_size), strict=True))
+        found = {
+            number: joined(
+                self._paused((job.phrase, spoken[id(job)]) for job in jobs if job.text == number)
+            )
+            for number in plain
+        }
+        return [found[n] if n in found else self(t, **given[n]) for n, t in enumerate(texts)]
+
+    # -- how it is done ----------------------------------------------------------------------------------------
+
+    @property
+    def longest(self) -> int:
+        """Tokens that are spoken in one go."""
+        return max(1, min(self.options.longest, getattr(self.model.tts, "longest", 10**9)))
+
+    def _phrases(self, text: str, apart: bool = False, soon: bool = False) -> Iterator[Phrase]:
+        return phrases(text, lambda t: len(self.pipeline.ids(t)), self.longest, apart, soon)
+
+    def _read_all(self, found: Iterable[Phrase], text: str) -> Iterator[tuple[Phrase, list[int]]]:
+        """The phrases in which there is something to speak, and their token ids.
+
+        Raises:
+            UserError: if there is none.
+        """
+        read = False
+        for phrase in found:
+            ids = speakable(self.pipeline, phrase.text)
+            if ids:
+                read = True
+                yield phrase, ids
+        if not read:
+            raise UserError(
+                f"found nothing to speak in {text[:60]!r}: give at least one word that the model's tokens can write"
+            )
+
+    def _spoken(
+        self, found: Iterable[Phrase], text: str, conditions: dict[str, Any]
+    ) -> Iterator[Speech]:
+        """Each phrase's speech, the pause before it included."""
+
+        def one_by_one() -> Iterator[tuple[Phrase, Speech]]:
+            for phrase, ids in self._read_all(found, text):
+                yield from self._in_context(phrase, ids, conditions)
+
+        yield from self._paused(one_by_one())
+
+    def _in_context(
+        self, phrase: Phrase, ids: list[int], conditions: dict[str, Any]
+    ) -> Iterator[tuple[Phrase, Speech]]:
+        """A phrase, or its halves where its speech is longer than the model's context."""
+        try:
+            yield phrase, self.speak(ids, phrase.text, 1.0, conditions)
+        except TooLong:
+            both = halves(phrase)
+            if both is None:
+                raise
+            for half in both:
+                inside = speakable(self.pipeline, half.text)
+                if inside:
+                    yield from self._in_context(half, inside, conditions)
+
+    def _paused(self, spoken: Iterable[tuple[Phrase, Speech]]) -> Iterator[Speech]:
+        """Silence before each but the first, as long as the phrase before it asks for."""
+        silence = 0.0
+        for phrase, speech in spoken:
+            samples = round(silence * self.rate)
+            if samples:
+                quiet = np.zeros(samples, np.float32)
+                speech = replace(speech, wave=np.concatenate([quiet, speech.wave]))
+            yield speech
+            silence = self.options.pause * phrase.pause
+
+    def _batches(self, jobs: Sequence[Job], size: int) -> list[Speech]:
+        """The speech of each job; those of like length are spoken together."""
+        found: dict[int, Speech] = {}
+        order = sorted(range(len(jobs)), key=lambda n: len(jobs[n].ids))
+        for begin in range(0, len(order), max(1, size)):
+            some = order[begin : begin + max(1, size)]
+            found |= dict(zip(some, self._together([jobs[n] for n in some]), strict=True))
+        return [found[number] for number in range(len(jobs))]
+
+    @torch.no_grad()
+    def _together(self, jobs: Sequence[Job]) -> list[Speech]:
+        """The speech of a batch."""
+        try:
+            found = speak_batch(self.model, jobs, self._inference_options(), self.device)
+        except TooLong:
+            return [
+                joined(self._paused(self._in_context(j.phrase, j.ids, j.conditions))) for j in jobs
+            ]
+        return [self._speech(one) for one in found]
 
     @torch.no_grad()
     def speak(
@@ -194,7 +294,7 @@ class Text2Speech:
         semitones: PerToken = 0.0,
         loudness: PerToken = 1.0,
     ) -> Speech:
-        """Speak token ids.
+        """Speak token ids in one go.
 
         Args:
             ids: without <sos/eos>.
@@ -204,7 +304,7 @@ class Text2Speech:
             semitones, loudness: of pitch, and a factor of the amplitude, where it `has_words`.
 
         Raises:
-            UserError: if there is no token.
+            UserError: if there is no token, or the model gives no numbers.
         """
         if not ids:
             raise UserError(f"found nothing to speak in {text!r}: give at least one word")
@@ -212,12 +312,25 @@ class Text2Speech:
         tokens = torch.tensor(ids, device=self.device)
         conditions = {name: value.to(self.device) for name, value in conditions.items()}
         options = self._inference_options(rate, semitones, loudness)
-        found = self.model.inference(text=tokens, **conditions, **options)
+        return self._speech(self.model.inference(text=tokens, **conditions, **options))
+
+    def _speech(self, found: dict[str, Any]) -> Speech:
+        """What a model's `inference` gave, with its waveform.
+
+        Raises:
+            UserError: if it is no number.
+        """
         mel = found.get("feat_gen_denorm", found.get("feat_gen"))
         if self.vocoder is not None:
+            assert mel is not None
             wave = self.vocoder(mel.cpu())
         else:
             wave = found["wav"].reshape(-1).cpu()
+        if not bool(wave.isfinite().all()):
+            raise UserError(
+                "found NaN or infinity in the speech, expected numbers: the weights of the model or of the vocoder are "
+                "damaged; take another checkpoint"
+            )
         return Speech(
             np.clip(wave.numpy().astype(np.float32), -1.0, 1.0),
             self.rate,

@@ -16,11 +16,14 @@ from torch.nn import functional as F
 from espnet_ext.asr.blocks import length_mask
 from espnet_ext.asr.dropout import ByteDropout
 from espnet_ext.errors import UserError
+from espnet_ext.tts.acoustic import NOBODY, Spoken
 from espnet_ext.tts.alignment import Aligner, Alignment, Prior, align, hard_path, token_means
 from espnet_ext.tts.blocks import Stack
+from espnet_ext.tts.controls import Controls
 from espnet_ext.tts.duration import whole_frames
-from espnet_ext.tts.inputs import known_numbers, with_eos
+from espnet_ext.tts.inputs import known_numbers, require_tokens, with_eos
 from espnet_ext.tts.masks import masked_mean
+from espnet_ext.tts.voices import Who
 
 LONGEST = 6.0  # log(1 + frames) of a token, whatever is predicted: 400 frames
 
@@ -125,25 +128,19 @@ class AlignedFastSpeech(AbsTTS):
 
     # -- parts -----------------------------------------------------------------------------------------------
 
-    def _encode(
-        self,
-        text: Tensor,
-        mask: Tensor,
-        sids: Tensor | None,
-        lids: Tensor | None,
-        spembs: Tensor | None,
-    ) -> Tensor:
+    def _encode(self, text: Tensor, mask: Tensor, who: Who) -> Tensor:
         """(B, N) ids -> (B, N, D), the voice added."""
         x = self.encoder(self.embed(text), mask)
-        for module, given, name in ((self.speaker, sids, "sids"), (self.language, lids, "lids")):
+        given = ((self.speaker, who.sids, "sids"), (self.language, who.lids, "lids"))
+        for module, numbers, name in given:
             if module is not None:
-                x = x + module(known_numbers(given, module.num_embeddings, name))[:, None]
+                x = x + module(known_numbers(numbers, module.num_embeddings, name))[:, None]
         if self.voice is not None:
-            if spembs is None:
+            if who.spembs is None:
                 raise UserError(
                     f"found no spembs, expected {self.spk_embed_dim} numbers an utterance"
                 )
-            x = x + self.voice(F.normalize(spembs))[:, None]
+            x = x + self.voice(F.normalize(who.spembs))[:, None]
         return x
 
     def _adapt(self, x: Tensor, pitch: Tensor | None, energy: Tensor | None) -> Tensor:
@@ -186,7 +183,7 @@ class AlignedFastSpeech(AbsTTS):
         text, text_lengths = with_eos(text, text_lengths, self.eos)
         feats = feats[:, : int(feats_lengths.max())]
         text_mask, mel_mask = length_mask(text_lengths), length_mask(feats_lengths)
-        x = self._encode(text, text_mask, sids, lids, spembs)
+        x = self._encode(text, text_mask, Who(sids, lids, spembs))
         found = align(self.aligner, self.prior, x, feats, text_lengths, feats_lengths)
         targets = self._targets(pitch, energy, found.path)
         stats = self._variance_losses(x, found.durations, targets, text_mask)
@@ -265,10 +262,14 @@ class AlignedFastSpeech(AbsTTS):
         """
         ids, lengths = with_eos(text[None], torch.tensor([len(text)], device=text.device), self.eos)
         mask = length_mask(lengths)
-        x = self._encode(ids, mask, sids, lids, None if spembs is None else spembs[None])
+        who = Who(sids, lids, None if spembs is None else spembs.reshape(1, -1))
         if use_teacher_forcing:
+            x = self._encode(ids, mask, who)
             return self._follow(x, mask, feats, pitch, energy)
-        return self._speak(x, mask, alpha)
+        ones = torch.ones(mask.shape, device=text.device)
+        spoken = self.speak(text[None], lengths - 1, who, Controls(alpha * ones, 0 * ones, ones))
+        contours = {name: values[0] for name, values in spoken.contours.items()}
+        return {"feat_gen": spoken.mel[0], "duration": spoken.durations[0], **contours}
 
     def _follow(
         self,
@@ -289,14 +290,34 @@ class AlignedFastSpeech(AbsTTS):
         mel = self._decode(x, found.path, length_mask(frames))
         return {"feat_gen": mel[0], "duration": found.durations[0]}
 
-    def _speak(self, x: Tensor, mask: Tensor, alpha: float) -> dict[str, Tensor]:
-        """`inference` with what is predicted; x (1, N, D), mask (1, N)."""
+    @torch.no_grad()
+    def speak(
+        self,
+        text: Tensor,
+        text_lengths: Tensor,
+        who: Who = NOBODY,
+        controls: Controls | None = None,
+        **ignored: Any,
+    ) -> Spoken:
+        """Speak several texts at once; of the controls this model has that of the length.
+
+        Args:
+            text: (B, N - 1) token ids, text_lengths: (B,).
+            who: speaks them.
+            controls: of (B, N); None = as predicted.
+
+        Raises:
+            UserError: for texts without tokens or with unknown ones, or an unknown voice.
+        """
+        require_tokens(text, text_lengths, self.eos + 1)
+        text, text_lengths = with_eos(text, text_lengths, self.eos)
+        mask = length_mask(text_lengths)
+        x = self._encode(text, mask, who)
         lengths = self.duration(x, mask).clamp(max=LONGEST).expm1().clamp(min=1.0)
-        durations = whole_frames(alpha * lengths, mask)
-        pitch = None if self.pitch is None else self.pitch(x, mask)
-        energy = None if self.energy is None else self.energy(x, mask)
-        path = hard_path(durations, int(durations.sum()))
-        mel = self._decode(self._adapt(x, pitch, energy), path, path.any(-1))
-        found = {"feat_gen": mel[0], "duration": durations[0]}
-        extra = (("pitch", pitch), ("energy", energy))
-        return {**found, **{name: values[0] for name, values in extra if values is not None}}
+        durations = whole_frames(lengths if controls is None else controls.length * lengths, mask)
+        predictors = (("pitch", self.pitch), ("energy", self.energy))
+        contours = {name: p(x, mask) for name, p in predictors if p is not None}
+        path = hard_path(durations, int(durations.sum(1).max()))
+        spread = self._adapt(x, contours.get("pitch"), contours.get("energy"))
+        mel = self._decode(spread, path, path.any(-1)) * path.any(-1)[..., None]
+        return Spoken(mel, durations.sum(1), durations, contours)

@@ -56,6 +56,10 @@ def require_room(text_lengths: Tensor, mel_lengths: Tensor) -> None:
         )
 
 
+class TooLong(UserError):
+    """More than a model's context."""
+
+
 def require_context(length: int, longest: int, unit: str) -> None:
     """No more than the model has seen in training.
 
@@ -65,10 +69,10 @@ def require_context(length: int, longest: int, unit: str) -> None:
         unit: "tokens" or "mel frames".
 
     Raises:
-        UserError: if it is longer.
+        TooLong: if it is longer.
     """
     if length > longest:
-        raise UserError(
+        raise TooLong(
             f"found an utterance of {length} {unit}, expected at most {longest} (tts_conf's longest): "
             "give the text sentence by sentence; in training, filter by length"
         )

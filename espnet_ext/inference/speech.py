@@ -1,0 +1,63 @@
+"""How a synthesiser is to speak, and what it said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+#: one value for all tokens, or one for each
+PerToken = float | Sequence[float]
+
+
+@dataclass(frozen=True)
+class SynthesisOptions:
+    """How to speak; names are those of stock ESPnet's tts_inference where it has them.
+
+    Attributes:
+        speed_control_alpha: length of the speech against the model's own, > 1 is slower.
+        pitch_shift: semitones above the model's own pitch, where the model has control of it.
+        energy_factor: of the amplitude that the voice has, where the model has control of it.
+        griffin_lim_iters: iterations where no vocoder is part of the model.
+        seed: of models that draw (VITS).
+        noise_scale, noise_scale_dur: spread of what VITS draws.
+        longest: tokens that are spoken in one go, no more than the model's context; a longer text is spoken sentence by
+            sentence.
+        pause: seconds of silence after a sentence of these; half as long after a clause, twice after a paragraph.
+    """
+
+    speed_control_alpha: float = 1.0
+    pitch_shift: float = 0.0
+    energy_factor: float = 1.0
+    griffin_lim_iters: int = 32
+    seed: int = 777
+    noise_scale: float = 0.667
+    noise_scale_dur: float = 0.8
+    longest: int = 600
+    pause: float = 0.25
+
+
+@dataclass(frozen=True)
+class Speech:
+    """One synthesised utterance.
+
+    Attributes:
+        wave: samples (T,), float32, within [-1, 1].
+        rate: Hz.
+        mel: log-mel spectrogram (frames, bins), before normalisation, or None; None for speech in several pieces.
+        durations: frames of each token with the final <sos/eos>, or None; likewise.
+    """
+
+    wave: np.ndarray
+    rate: int
+    mel: np.ndarray | None
+    durations: np.ndarray | None
+
+
+def joined(pieces: Iterable[Speech]) -> Speech:
+    """Pieces one after the other; one alone stays what it is."""
+    found = list(pieces)
+    if len(found) == 1:
+        return found[0]
+    return Speech(np.concatenate([piece.wave for piece in found]), found[0].rate, None, None)
