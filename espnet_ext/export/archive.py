@@ -6,24 +6,51 @@ The form is that of espnet2/main_funcs/pack_funcs.py; stock `unpack` reads what 
 
 from __future__ import annotations
 
-import stat
+import lzma
 import sys
 import time
 import zipfile
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
 from espnet_ext.errors import UserError
+from espnet_ext.export.trust import (
+    ADVICE,
+    Limits,
+    refuse_dangerous,
+    refuse_meta,
+    refuse_oversized,
+)
 from espnet_ext.files import atomic_open, write_text
 
 META = "meta.yaml"
 OWN = "espnet_ext_files"  # a table of meta.yaml that stock ESPnet does not read
+#: What zipfile and its decompressors raise for what is broken, encrypted or of an unknown method.
+BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+    FileExistsError,
+    IsADirectoryError,
+    NotADirectoryError,
+)
 _PACKED_ALREADY = {".pth", ".npz", ".zip", ".gz", ".flac", ".png", ".jpg"}
+
+
+class BrokenArchive(UserError):
+    """An archive that is not whole: fetching it again may help."""
 
 
 @dataclass
@@ -125,72 +152,79 @@ def map_strings(value: Any, change: Mapping[str, str]) -> Any:
     return value
 
 
-def read_meta(archive: zipfile.ZipFile, path: str | Path) -> tuple[str, dict[str, Any]]:
+def read_meta(
+    archive: zipfile.ZipFile, path: str | Path, limits: Limits = Limits()
+) -> tuple[str, dict[str, Any]]:
     """Name of meta.yaml in an archive, and what it says.
 
     Raises:
-        UserError: if there is none, or it lacks `files` or `yaml_files`.
+        UserError: if there is none, it lacks `files` or `yaml_files`, or names files outside the archive.
     """
-    names = [name for name in archive.namelist() if PurePosixPath(name).name == META]
-    if not names:
+    members = [m for m in archive.infolist() if PurePosixPath(m.filename).name == META]
+    if not members:
         raise UserError(f"{path}: no {META} in it, expected a model packed by ESPnet or `pack`")
-    meta = yaml.safe_load(archive.read(names[0]))
-    for key in ("files", "yaml_files"):
-        if not isinstance(meta, dict) or not isinstance(meta.get(key), dict):
-            raise UserError(
-                f"{path}: its {names[0]} has no table {key!r}, expected one as in ESPnet's"
-            )
-    return names[0], meta
+    name, size = members[0].filename, members[0].file_size
+    if size > limits.meta:
+        raise UserError(f"{path}: its {name} has {size:,} bytes, expected a short table; {ADVICE}")
+    try:
+        meta = yaml.safe_load(archive.read(name))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: its {name} is no YAML, expected ESPnet's tables") from error
+    refuse_meta(meta, f"{path}: its {name}", ("files", "yaml_files"), OWN)
+    return name, meta
 
 
-def refuse_dangerous(members: Iterable[zipfile.ZipInfo], path: str | Path) -> None:
-    """Refuse names that would be written outside the target directory, and links.
-
-    Raises:
-        UserError: naming the first such member.
-    """
-    for member in members:
-        name = PurePosixPath(member.filename.replace("\\", "/"))
-        drive = len(name.parts[:1]) and name.parts[0].endswith(":")
-        if name.is_absolute() or ".." in name.parts or drive:
-            raise UserError(
-                f"{path}: it holds {member.filename!r}, which would be written outside the target "
-                "directory; do not trust this archive"
-            )
-        if stat.S_ISLNK(member.external_attr >> 16):
-            raise UserError(
-                f"{path}: it holds the link {member.filename!r}; do not trust this archive"
-            )
-
-
-def _open(path: str | Path) -> zipfile.ZipFile:
+@contextmanager
+def _opened(path: str | Path) -> Iterator[zipfile.ZipFile]:
+    """The archive; whatever is broken in it, and found while it is read, is a UserError."""
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file, expected a packed model")
     try:
-        return zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise UserError(
-            f"{path}: not a whole zip archive ({error}); fetch or pack it again"
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except BROKEN as error:
+        raise BrokenArchive(
+            f"{path}: not a whole zip archive ({error or type(error).__name__}), expected one as ESPnet or `pack` "
+            "writes it; fetch or pack it again"
         ) from error
 
 
-def extract(path: str | Path, out: str | Path) -> dict[str, Any]:
+def extract(path: str | Path, out: str | Path, limits: Limits = Limits()) -> dict[str, Any]:
     """Write the members of an archive below `out` as they are; returns what meta.yaml says.
 
+    Args:
+        path: the zip.
+        out: directory to write to; nothing is written there of an archive that is refused for what it says it holds.
+        limits: how much it may hold.
+
     Raises:
-        UserError: if it is no model archive, is broken, or holds dangerous names.
+        UserError: if it is no model archive, is broken (`BrokenArchive`), holds too much, or dangerous names.
     """
     out = Path(out)
-    with _open(path) as archive:
-        meta_name, meta = read_meta(archive, path)
+    with _opened(path) as archive:
+        meta_name, meta = read_meta(archive, path, limits)
+        refuse_dangerous(archive.infolist(), path)
         members = [m for m in archive.infolist() if not m.is_dir()]
-        refuse_dangerous(members, path)
+        refuse_oversized(members, path, out, limits)
         # meta.yaml last: where it is, the rest is complete
         for member in sorted(members, key=lambda m: m.filename == meta_name):
             with archive.open(member) as source, atomic_open(out / member.filename, "wb") as target:
-                while chunk := source.read(1 << 20):
-                    target.write(chunk)
+                _copy(source, target, member.file_size)
     return meta
+
+
+def _copy(source: IO[bytes], target: IO[bytes], size: int) -> None:
+    """As many bytes as a member says it has.
+
+    Raises:
+        BadZipFile: if it has more or fewer.
+    """
+    found = 0
+    while found <= size and (chunk := source.read(1 << 20)):
+        found += len(chunk)
+        target.write(chunk)
+    if found != size:
+        raise zipfile.BadZipFile(f"a member has {found} bytes or more, not {size}")
 
 
 def unpack(path: str | Path, out: str | Path, own: bool = False) -> dict[str, str]:
@@ -209,7 +243,7 @@ def unpack(path: str | Path, out: str | Path, own: bool = False) -> dict[str, st
     """
     out = Path(out)
     meta = extract(path, out)
-    with _open(path) as archive:
+    with _opened(path) as archive:
         change = {name: str(out / name) for name in archive.namelist() if not name.endswith("/")}
     for name in meta["yaml_files"].values():
         config = yaml.safe_load((out / name).read_text(encoding="utf-8"))

@@ -1,15 +1,15 @@
-"""Models by their names: folders, zips, the zoo and the hub (whose packages are replaced by what they would return)."""
+"""Models by their names: folders and zips; what lies elsewhere is in test_zoo.py."""
 
 from __future__ import annotations
 
+import pickle
 import re
-import sys
-import types
 import zipfile
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 import yaml
 
 from espnet_ext.errors import UserError
@@ -61,38 +61,42 @@ def test_half_precision_hears_much_the_same(tiny, packed, tmp_path):
         Speech2Text.from_pretrained(packed, dtype="int7", cache=tmp_path)
 
 
-def test_names_of_the_zoo_and_the_hub(tiny, packed, tmp_path, monkeypatch):
-    """The zoo gives a zip or says that the hub has it; without network the hub's cache is asked."""
-    asked = []
+class Marks:
+    """Code that a pickle runs when it is read."""
 
-    class Zoo:
-        def __init__(self, folder):
-            asked.append(folder)
+    def __init__(self, path):
+        self.path = str(path)
 
-        def get_url(self, name):
-            return "https://zenodo.org/x.zip" if name == "old/model" else "huggingface.co"
+    def __reduce__(self):
+        return open, (self.path, "w")
 
-        def download(self, name):
-            return str(packed)
 
-    def snapshot(repo_id, revision, library_name, local_files_only=False):
-        asked.append((repo_id, revision, local_files_only))
-        if not local_files_only:
-            raise ConnectionError("no network")
-        return str(tmp_path / "snapshot")
+def test_a_strangers_weights_run_no_code(tiny, packed, tmp_path):
+    mark = tmp_path / "mark"
+    pickle.loads(pickle.dumps(Marks(mark))).close()
+    assert mark.is_file()  # it would
+    mark.unlink()
+    extract(packed, tmp_path / "model")
+    (weights,) = (tmp_path / "model").rglob("valid.acc.ave.pth")
+    for form in ("torch", "plain"):
+        if form == "torch":
+            torch.save({"weight": Marks(mark)}, weights)
+        else:
+            weights.write_bytes(pickle.dumps(Marks(mark)))
+        with pytest.raises(UserError, match="not a readable weights file"):
+            Speech2Text.from_pretrained(tmp_path / "model")
+        assert not mark.exists()
 
-    extract(packed, tmp_path / "snapshot")
-    fake = types.ModuleType("espnet_model_zoo.downloader")
-    fake.ModelDownloader = Zoo  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "espnet_model_zoo.downloader", fake)
-    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
-    assert find_model("old/model", cache=tmp_path / "c")["asr_model_file"].startswith(
-        str(tmp_path / "c")
-    )
-    found = find_model("new/model@v2", cache=tmp_path / "c")
-    assert found["asr_train_config"].startswith(str(tmp_path / "snapshot"))
-    assert asked[-2:] == [("new/model", "v2", False), ("new/model", "v2", True)]
-    assert set(found) == {"asr_train_config", "asr_model_file", "lm_train_config", "lm_file"}
+
+def test_a_model_that_names_files_elsewhere(packed, tmp_path):
+    (tmp_path / "secret.pth").write_text("x")
+    for name in ("../secret.pth", str(tmp_path / "secret.pth"), 7):
+        extract(packed, tmp_path / "model")
+        meta = yaml.safe_load((tmp_path / "model/meta.yaml").read_text())
+        meta["files"]["asr_model_file"] = name
+        (tmp_path / "model/meta.yaml").write_text(yaml.safe_dump(meta))
+        with pytest.raises(UserError, match="expected a name below the model's folder"):
+            find_model(tmp_path / "model")
 
 
 def test_what_is_no_model(packed, tmp_path, monkeypatch):
