@@ -9,6 +9,7 @@ from espnet_ext.bridge.device import choose_device
 from espnet_ext.bridge.tasks import TASKS, Config
 from espnet_ext.bridge.weights import load_weights
 from espnet_ext.errors import UserError
+from espnet_ext.text.token_features import with_features
 from espnet_ext.text.tokens import TextPipeline
 
 _FILES = ("bpemodel", "token_list", "non_linguistic_symbols")
@@ -79,7 +80,7 @@ def load_model(
 
 def text_pipeline(config: Config) -> TextPipeline:
     """The text side of a trained model."""
-    return TextPipeline(
+    found = TextPipeline(
         config["token_type"],
         config["token_list"],
         bpemodel=config["bpemodel"],
@@ -87,6 +88,7 @@ def text_pipeline(config: Config) -> TextPipeline:
         cleaner=config["cleaner"],
         nlsyms=_symbols(config["non_linguistic_symbols"]),
     )
+    return with_features(found, config)
 
 
 def _symbols(given: str | list[str] | None) -> list[str]:

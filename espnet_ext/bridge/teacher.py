@@ -35,6 +35,26 @@ def teacher_forced(
     Raises:
         UserError: if the model makes no spectrograms, lacks durations, or another number of frames comes out.
     """
+    found = followed(model, text, speech, durations, **conditions)
+    mel, feats = found.get("feat_gen"), found["feats"]
+    if mel is None or mel.shape != feats.shape:
+        shape = None if mel is None else tuple(mel.shape)
+        raise UserError(
+            f"teacher forcing: found a spectrogram of shape {shape}, expected that of the recording, "
+            f"{tuple(feats.shape)}: the vocoder has to hear what it is to speak"
+        )
+    return mel if model.normalize is None else model.normalize.inverse(mel.clone()[None])[0][0]
+
+
+@torch.no_grad()
+def followed(
+    model: Any, text: Tensor, speech: Tensor, durations: Tensor | None = None, **conditions: Tensor
+) -> dict[str, Tensor]:
+    """What a model's `inference` gives for a recording and its text; see `teacher_forced`.
+
+    Returns:
+        feat_gen (F, M) normalised, duration (N + 1,) of a model that aligns by itself; feats (F, M), the recording's.
+    """
     if model.feats_extract is None:
         raise UserError(
             "teacher forcing: found no front end in the model, expected feats_extract: fbank"
@@ -47,15 +67,7 @@ def teacher_forced(
     known = inspect.signature(model.tts.inference).parameters
     wanted = {name: value for name, value in given.items() if value is not None}
     wanted = {name: value for name, value in wanted.items() if name in known or name in conditions}
-    found = model.tts.inference(text=text, **wanted, use_teacher_forcing=True)
-    mel = found.get("feat_gen")
-    if mel is None or mel.shape != feats.shape:
-        shape = None if mel is None else tuple(mel.shape)
-        raise UserError(
-            f"teacher forcing: found a spectrogram of shape {shape}, expected that of the recording, "
-            f"{tuple(feats.shape)}: the vocoder has to hear what it is to speak"
-        )
-    return mel if model.normalize is None else model.normalize.inverse(mel.clone()[None])[0][0]
+    return {**model.tts.inference(text=text, **wanted, use_teacher_forcing=True), "feats": feats}
 
 
 def _check(tts: Any, durations: Tensor | None, text: Tensor, frames: int) -> None:

@@ -31,12 +31,24 @@ BY_UTTERANCE = (
     "utt2sid",
     "utt2lid",
     "durations",
+    "spembs.scp",
+    "xvector.scp",
 )
 #: Tables that are keyed by speaker; all others that are known by utterance or recording.
-BY_SPEAKER = frozenset({"spk2utt", "spk2gender", "spk2sid", "spk2lang", "spk2accent", "spk2age"})
+BY_SPEAKER = frozenset(
+    {
+        *("spk2utt", "spk2gender", "spk2sid", "spk2lang", "spk2accent", "spk2age"),
+        *("spk_spembs.scp", "spk_xvector.scp"),
+    }
+)
 #: Tables that tell of people, who may have kept it to themselves: these may lack speakers or
-#: utterances.
-PARTIAL = frozenset({"spk2accent", "spk2age", "utt2accent", "utt2age"})
+#: utterances. So may vectors, which one table or another may have.
+PARTIAL = frozenset(
+    {
+        *("spk2accent", "spk2age", "utt2accent", "utt2age"),
+        *("spembs.scp", "xvector.scp", "spk_spembs.scp", "spk_xvector.scp"),
+    }
+)
 #: What some editors put before the first byte of UTF-8 text; read past, and reported by `check`.
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from espnet_ext.datadir import read_table
+from espnet_ext.datadir.vectors import speaker_vectors, vector
 from espnet_ext.files import atomic_open
 from espnet_ext.inference.shares import Share, run_key, share_of
 from espnet_ext.inference.ssml_speech import AUTO, read_plans, speak_plan
@@ -26,17 +27,23 @@ def _write_wave(path: Path, speech: Speech) -> None:
 
 
 def conditions_of(directory: Path) -> Conditions:
-    """Speaker and language numbers where the set has them."""
+    """Speaker and language numbers where the set has them, and what speaker embeddings are read from."""
     files = (("sids", "utt2sid"), ("lids", "utt2lid"))
-    return {
+    found = {
         name: read_table(directory / file) for name, file in files if (directory / file).is_file()
     }
+    vectors = speaker_vectors(directory)
+    return {**found, "spembs": vectors} if vectors else found
 
 
 def given_for(conditions: Conditions, utt: str) -> dict[str, Any]:
+    """One utterance's: numbers (1,), an embedding (E,) where it has one."""
     import torch
 
-    return {name: torch.tensor([int(table[utt])]) for name, table in conditions.items()}
+    numbers = {name: table for name, table in conditions.items() if name != "spembs"}
+    found = {name: torch.tensor([int(table[utt])]) for name, table in numbers.items()}
+    entry = conditions.get("spembs", {}).get(utt)
+    return found if entry is None else {**found, "spembs": torch.tensor(vector(entry))}
 
 
 def _spoken(

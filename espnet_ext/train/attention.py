@@ -54,7 +54,8 @@ def save_attention(
         if attention is not None:
             arrays[ids[0]] = attention
             arrays[f"{ids[0]}.tokens"] = np.array(
-                [pipeline.token_list[i] for i in data.tokens[index]]
+                # what a number says besides the token (text.token_features) lies above the list's length
+                [pipeline.token_list[i % len(pipeline)] for i in data.tokens[index]]
             )
     if arrays:
         with atomic_open(folder / "attention.npz", "wb") as stream:

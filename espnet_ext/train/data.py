@@ -18,6 +18,7 @@ import torch
 from espnet_ext.audio.read import read
 from espnet_ext.datadir import numbers_in, read_table
 from espnet_ext.datadir.tables import split_line
+from espnet_ext.datadir.vectors import vector
 from espnet_ext.errors import UserError
 from espnet_ext.text.tokens import TextPipeline
 
@@ -34,7 +35,7 @@ class Utterances(torch.utils.data.Dataset):  # type: ignore[type-arg]
         tokens: token ids of each, (length,) int64.
         audio: `wav.scp` values; empty for a language model.
         seconds: duration of each; empty for a language model.
-        extra: more arrays an utterance, by name: "pitch" as ark entries, "sids" as numbers.
+        extra: more arrays an utterance, by name: "pitch" as ark entries, "sids" and "durations" as numbers.
         preprocessor: a user's own change to an item, called with (id, item).
     """
 
@@ -59,7 +60,7 @@ class Utterances(torch.utils.data.Dataset):  # type: ignore[type-arg]
             samples, _ = read(self.audio[utt], utt)
             item["speech"] = samples[:, 0] if samples.shape[1] == 1 else samples
         for name, table in self.extra.items():
-            item[name] = _extra(table[utt])
+            item[name] = _extra(name, table[utt])
         if self.preprocessor is None:
             return utt, item
         with drawing_from(*self.seed, zlib.crc32(utt.encode())):
@@ -102,10 +103,12 @@ def drawing_from(*seed: int) -> Iterator[None]:
         torch.set_rng_state(before[2])
 
 
-def _extra(value: str) -> np.ndarray:
-    """A number, or the matrix at `file.ark:offset`."""
-    if value.lstrip("-").isdigit():
-        return np.array([int(value)], dtype=np.int64)
+def _extra(name: str, value: str) -> np.ndarray:
+    """Whole numbers, or the matrix at `file.ark:offset`; of speaker embeddings perhaps the mean of several."""
+    if value.lstrip("-").replace(" ", "").isdigit():
+        return np.array(value.split(), dtype=np.int64)
+    if name == "spembs":
+        return vector(value).copy()
     import kaldiio
 
     matrix = kaldiio.load_mat(value)

@@ -27,6 +27,7 @@ from espnet_ext.train.experiment import (
     read_config,
     read_split,
 )
+from espnet_ext.train.feeds import feed, wanted
 from espnet_ext.train.monitor import Averages
 from espnet_ext.train.phases import read_phases
 from espnet_ext.train.precision import keep_features_whole, set_precision
@@ -220,6 +221,8 @@ def prepare_trial(task_name: str, places: Places, device: str | None, dry: Dry) 
             if task.name == "lm"
             else read_split(places.train, "train", pipeline, None)
         )
+        if task.name != "lm":
+            feed(data, places.train[0], wanted(task.name, config))
         data.preprocessor = preprocessor(config, True)
     plan_schedules(config, _Guess() if data is None else make_sampler(config, data))
     model = new_model(task, config).to(device)

@@ -11,6 +11,7 @@ from espnet_ext.audio.read import opened
 from espnet_ext.bridge.choices import find_class
 from espnet_ext.bridge.tasks import Task, made, sampling_rate
 from espnet_ext.errors import UserError
+from espnet_ext.text.token_features import with_features
 from espnet_ext.text.tokens import TextPipeline
 from espnet_ext.train.config import (
     TRAINING,
@@ -22,6 +23,7 @@ from espnet_ext.train.config import (
     parse_overrides,
 )
 from espnet_ext.train.data import Utterances, read_data_dir, read_text
+from espnet_ext.train.feeds import feed, wanted
 from espnet_ext.train.values import KINDS, check_values
 from espnet_ext.vocoder.build import features as front_end
 from espnet_ext.vocoder.build import needs_f0
@@ -185,7 +187,9 @@ def checked_data(
     if pipeline is None:
         return read_sounds(places, config)
     pitch = config.get("pitch_extract") is not None
-    train, valid = read_data(task, places, pipeline, pitch)
+    train, valid = read_data(task, places, with_features(pipeline, config), pitch)
+    for data, where in ((train, places.train), (valid, places.valid)):
+        feed(data, where[0], wanted(task.name, config))
     check_rate(task, config, train)
     train.preprocessor = preprocessor(config, True)
     valid.preprocessor = preprocessor(config, False)

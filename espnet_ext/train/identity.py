@@ -91,10 +91,14 @@ def fingerprint(
 
 
 def _add_tables(digest: Any, utterances: Utterances) -> None:
-    """Numbers of speakers and languages; of spectrograms that a vocoder is conditioned on some of each."""
-    for name in ("sids", "lids"):
+    """Numbers of speakers, languages and frames; of vectors and of a vocoder's spectrograms some of each."""
+    for name in ("sids", "lids", "durations"):
         table = getattr(utterances, "extra", {}).get(name, {})
         digest.update("".join(f"{name} {table[utt]}\n" for utt in utterances.ids if table).encode())
+    vectors = getattr(utterances, "extra", {}).get("spembs", {})
+    if vectors:
+        entries = [entry for utt in utterances.ids for entry in vectors[utt].split("\n")]
+        digest.update(audio_digest(entries).encode())
     mels = getattr(utterances, "mels", None)
     if mels:
         digest.update(audio_digest(list(mels.values())).encode())

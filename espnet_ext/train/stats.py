@@ -24,6 +24,7 @@ from espnet_ext.text.tokens import TextPipeline
 from espnet_ext.train.config import Config
 from espnet_ext.train.data import Collate, Utterances
 from espnet_ext.train.experiment import Places, read_config, read_data
+from espnet_ext.train.feeds import DURATIONS, feed, wanted
 from espnet_ext.train.sampler import BucketSampler
 
 #: Seconds of audio in a batch. On a CPU a small one stays in the cache.
@@ -129,7 +130,10 @@ def collect_stats(task_name: str, places: Places, device: str = "cpu", processes
     pipeline = TextPipeline.from_dir(places.tokens)
     config = read_config(task, places.config, places.overrides)
     splits = dict(zip(("train", "valid"), read_data(task, places, pipeline), strict=True))
+    # pitch and energy by token need the tokens' durations; a speaker's vector changes no feature
+    timed = tuple(name for name in wanted(task.name, config) if name == DURATIONS)
     for split, data in splits.items():
+        feed(data, (places.train if split == "train" else places.valid)[0], timed)
         _write_shapes(data, places.output_dir / split, pipeline.token_type)
     if task.feats_key is None:
         return

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from espnet_ext.asr.blocks import length_mask
 from espnet_ext.errors import UserError
+from espnet_ext.tts.adapters import AdapterOptions, Adapters
 from espnet_ext.tts.adaptor import Adaptor
 from espnet_ext.tts.alignment import Aligner, Prior, align
 from espnet_ext.tts.contour import ContourOptions
@@ -83,6 +84,7 @@ class AcousticModel(AbsTTS):
         spks, langs: numbers of speakers and languages with a vector each; None = one.
         spk_embed_dim: size of outside speaker embeddings; None = none.
         use_gst: take the style of a recording (global style tokens).
+        adapters: learn new voices beside those that are there, which are frozen: AdapterOptions.
 
     Raises:
         UserError: at training, for an utterance with more tokens than frames, or longer than `longest`.
@@ -104,6 +106,7 @@ class AcousticModel(AbsTTS):
         langs: int | None = None,
         spk_embed_dim: int | None = None,
         use_gst: bool = False,
+        adapters: Conf | None = None,
     ) -> None:
         super().__init__()
         self.eos, self.longest, self.use_gst = idim - 1, longest, use_gst
@@ -128,12 +131,19 @@ class AcousticModel(AbsTTS):
         self.decoder: Any = make_decoder(
             width, odim, read_options(DecoderOptions, decoder, "decoder")
         )
+        self.adapters: Adapters | None = None
+        if adapters is not None:
+            wanted = read_options(AdapterOptions, adapters, "adapters")
+            self.adapters = Adapters(self, width, self.spks or 1, wanted)
+            self.spks = self.adapters.total
 
     def _encode(self, text: Tensor, mask: Tensor, who: Who) -> Tensor:
         """(B, N) ids -> (B, N, D), the voice added."""
+        who = who if self.adapters is None else self.adapters.listen(who)
         voice = self.voices(who)
         x = self.encoder(text, mask, who.lids)
-        return x if voice is None else x + voice
+        x = x if voice is None else x + voice
+        return x if self.adapters is None else self.adapters.colour(x)
 
     # -- training --------------------------------------------------------------------------------------------
 
@@ -163,7 +173,7 @@ class AcousticModel(AbsTTS):
         Returns:
             Loss, figures to be watched, weight (number of utterances).
         """
-        require_tokens(text, text_lengths, self.eos + 1)
+        require_tokens(text, text_lengths, self.encoder.folding.numbers)
         text, text_lengths = with_eos(text, text_lengths, self.eos)
         feats = feats[:, : int(feats_lengths.max())]
         require_context(feats.shape[1], self.longest, "mel frames")
@@ -219,7 +229,7 @@ class AcousticModel(AbsTTS):
             UserError: for texts without tokens or with unknown ones, speech longer than the context, an unknown
                 voice, or weights that give no numbers.
         """
-        require_tokens(text, text_lengths, self.eos + 1)
+        require_tokens(text, text_lengths, self.encoder.folding.numbers)
         require_context(int(text_lengths.max()), self.longest, "tokens")
         text, text_lengths = with_eos(text, text_lengths, self.eos)
         mask = length_mask(text_lengths)
@@ -258,7 +268,7 @@ class AcousticModel(AbsTTS):
         if who.feats is None or who.heard is None:
             raise UserError("found no feats, expected the recording's for use_teacher_forcing")
         lengths = torch.tensor([text.shape[1]], device=text.device)
-        require_tokens(text, lengths, self.eos + 1)
+        require_tokens(text, lengths, self.encoder.folding.numbers)
         text, lengths = with_eos(text, lengths, self.eos)
         mask, frames = length_mask(lengths), who.heard.sum(1)
         x = self._encode(text, mask, who)

@@ -113,6 +113,7 @@ def _embeddings(given: Tensor | None, size: int) -> Tensor:
     if given is None or given.shape[-1] != size:
         what = "no spembs" if given is None else f"spembs of {given.shape[-1]} numbers"
         raise UserError(
-            f"found {what}, expected {size} numbers an utterance (tts_conf's spk_embed_dim)"
+            f"found {what}, expected {size} numbers an utterance (tts_conf's spk_embed_dim; xvector.scp of the data "
+            "directory)"
         )
     return given

@@ -1,0 +1,189 @@
+"""Durations and speaker embeddings from a data directory to training, synthesis and teacher forcing."""
+
+import shutil
+
+import kaldiio
+import numpy as np
+import pytest
+import torch
+
+from espnet_ext.bin import import_durations
+from espnet_ext.datadir import read_table, validate, write_spk2utt, write_table
+from espnet_ext.datadir.vectors import speaker_vectors, vector
+from espnet_ext.errors import UserError
+from espnet_ext.inference.synthesize import conditions_of, given_for, synthesize_sets
+from espnet_ext.inference.teacher_forced import write_teacher_forced
+from espnet_ext.inference.text2speech import SynthesisOptions, Text2Speech
+from espnet_ext.train.run import train_model
+from tests.tts.conftest import SMALL
+from tests.tts.test_textgrid import long, short
+
+SMALL_MODEL = {
+    "tts": "espnet_ext.tts.acoustic:AcousticModel",
+    "tts_conf": SMALL,
+    "pitch_normalize": None,
+    "energy_normalize": None,
+    "max_epoch": 1,
+}
+
+
+def acoustic(**conf):
+    """Changes to the tiny configuration."""
+    return {**SMALL_MODEL, "tts_conf": {**SMALL, **conf}}
+
+
+NOT_LEARNED = acoustic(alignment={"learned": False})
+
+
+@pytest.fixture(scope="module")
+def folders(tiny, tmp_path_factory):
+    """The tiny corpus, with TextGrids of it in both formats."""
+    root = tmp_path_factory.mktemp("feeds")
+    for name, data in (("train", tiny.train), ("valid", tiny.valid)):
+        shutil.copytree(data, root / name)
+        seconds = read_table(data / "utt2dur")
+        for place, (utt, text) in enumerate(read_table(data / "text").items()):
+            each = (float(seconds[utt]) - 0.05) / len(text)
+            rows = [(each * i, each * (i + 1), letter) for i, letter in enumerate(text)]
+            rows.append((rows[-1][1], float(seconds[utt]), ""))
+            (root / "grids" / name).mkdir(parents=True, exist_ok=True)
+            file = root / "grids" / name / f"{utt}.TextGrid"
+            file.write_text((long, short)[place % 2]({"words": rows[-1:], "phones": rows}))
+    return root
+
+
+def run(tiny, root, *more):
+    config = root / "front.yaml"
+    if not config.is_file():
+        tiny.places("tts", root, NOT_LEARNED).config.rename(config)
+    given = ["--textgrids", root / "grids", "--tokens", tiny.tokens, "--config", config]
+    return import_durations.main([str(root), "train", "valid", *map(str, given), *more])
+
+
+def test_a_model_that_does_not_align_is_trained_on_textgrids(tiny, folders, tmp_path):
+    """From the aligner's files to a trained model, its speech and its spectrograms of recordings."""
+    where = {"train": [folders / "train"], "valid": [folders / "valid"]}
+    with pytest.raises(UserError, match=r"train/durations: no such table.*import_durations"):
+        train_model("tts", tiny.places("tts", tmp_path / "no", NOT_LEARNED, **where), "cpu")
+    assert run(tiny, folders) == 0
+    write_spk2utt(folders / "valid")
+    validate(folders / "valid")
+    table, texts = (read_table(folders / "valid" / name) for name in ("durations", "text"))
+    samples = read_table(folders / "valid/utt2num_samples")
+    for utt, numbers in table.items():
+        frames = [int(n) for n in numbers.split()]
+        assert len(frames) == len(texts[utt]) + 1 and sum(frames) == int(samples[utt]) // 80 + 1
+    train_model("tts", tiny.places("tts", tmp_path / "exp", NOT_LEARNED, **where), "cpu")
+    speaker = Text2Speech.from_dir(tmp_path / "exp", options=SynthesisOptions(griffin_lim_iters=1))
+    assert speaker.model.tts.aligner is None
+    write_teacher_forced(speaker, folders, ["valid"], tmp_path / "mels", 1, 1)
+    assert len(read_table(tmp_path / "mels/valid/mels.scp")) == 3
+    durations = folders / "train/durations"
+    durations.write_text(durations.read_text().replace("train-03 ", "train-03 4 "))
+    with pytest.raises(UserError, match="utterance train-03, expected 5 whole numbers"):
+        train_model("tts", tiny.places("tts", tmp_path / "no", NOT_LEARNED, **where), "cpu")
+
+
+def test_phones_of_another_text_are_named_or_left_out(tiny, folders, tmp_path, capsys):
+    root = tmp_path / "copy"
+    shutil.copytree(folders, root)
+    grid = root / "grids/valid/valid-01.TextGrid"
+    grid.write_text(
+        grid.read_text()
+        .replace('"a"', '"x"')
+        .replace('"b"', '"x"')
+        .replace('"c"', '"x"')
+        .replace('"d"', '"x"')
+    )
+    with pytest.raises(UserError, match="valid: utterance valid-01: found phone 'x'"):
+        run(tiny, root)
+    assert run(tiny, root, "--skip_bad") == 0
+    assert "1 left out" in capsys.readouterr().out
+    assert list(read_table(root / "valid/durations")) == ["valid-00", "valid-02"]
+
+
+def test_durations_of_a_teacher(tiny, tmp_path):
+    """As it aligns in training, with as many frames as the recording has."""
+    teacher = tiny.model("tts")
+    shutil.copytree(tiny.valid, tmp_path / "valid")
+    import_durations.main([str(tmp_path), "valid", "--teacher", str(teacher)])
+    table, samples = (read_table(tmp_path / f"valid/{n}") for n in ("durations", "utt2num_samples"))
+    model = Text2Speech.from_dir(teacher).model
+    from espnet_ext.text.tokens import TextPipeline
+    from espnet_ext.train.data import Collate, read_data_dir
+
+    data = read_data_dir(tiny.valid, TextPipeline.from_dir(tiny.tokens))
+    for index, utt in enumerate(data.ids):
+        model(**Collate(0)([data[index]])[1])
+        frames = [int(n) for n in table[utt].split()]
+        assert frames == model.tts.aligner.attn[0].sum(0).long().tolist()
+        assert sum(frames) == int(samples[utt]) // 80 + 1
+    untaught = type("NoAligner", (), {"model": type("M", (), {"tts": model.normalize})})
+    from espnet_ext.inference.durations import Teacher
+
+    with pytest.raises(UserError, match="does not align by itself"):
+        Teacher(untaught, tmp_path / "valid")
+
+
+# -- speaker embeddings -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def vectors(tiny, tmp_path):
+    """The tiny corpus with two speakers; of valid one utterance has no vector of its own."""
+    for name, data in (("train", tiny.train), ("valid", tiny.valid)):
+        shutil.copytree(data, tmp_path / name)
+        utts = sorted(read_table(data / "text"))
+        write_table(tmp_path / name / "utt2spk", dict.fromkeys(utts, name))
+        made = {u: np.full(4, number, np.float32) for number, u in enumerate(utts, 1)}
+        ark = tmp_path / f"{name}.ark"
+        kaldiio.save_ark(str(ark), made, scp=str(tmp_path / name / "xvector.scp"))
+    table = tmp_path / "valid/xvector.scp"
+    table.write_text("".join(table.read_text().splitlines(True)[:-1]))
+    return tmp_path
+
+
+def test_an_utterance_without_a_vector_has_its_speakers_mean(vectors):
+    found = speaker_vectors(vectors / "valid")
+    assert [vector(found[f"valid-{i:02d}"])[0] for i in range(3)] == [1.0, 2.0, 1.5]
+    own = read_table(vectors / "valid/xvector.scp")
+    write_table(vectors / "valid/spk_xvector.scp", {"valid": own["valid-01"]})
+    assert vector(speaker_vectors(vectors / "valid")["valid-02"])[0] == 2.0
+    given = given_for(conditions_of(vectors / "valid"), "valid-02")
+    assert torch.equal(given["spembs"], torch.full((4,), 2.0))
+    write_table(vectors / "valid/spembs.scp", own)
+    with pytest.raises(UserError, match=r"spembs\.scp and xvector\.scp, expected one"):
+        speaker_vectors(vectors / "valid")
+
+
+def test_vectors_reach_training_and_synthesis(tiny, vectors, tmp_path):
+    where = {"train": [vectors / "train"], "valid": [vectors / "valid"]}
+    conf = acoustic(spk_embed_dim=4)
+    train_model("tts", tiny.places("tts", tmp_path / "exp", conf, **where), "cpu")
+    speaker = Text2Speech.from_dir(tmp_path / "exp", options=SynthesisOptions(griffin_lim_iters=1))
+    ids = torch.tensor([3, 4, 5])
+    one, other = (speaker.model.inference(ids, spembs=v, use_teacher_forcing=False)["feat_gen"]
+                  for v in (torch.ones(4), torch.tensor([1.0, -1.0, 1.0, -1.0])))  # fmt: skip
+    assert one.shape != other.shape or not torch.allclose(one, other)
+    synthesize_sets(speaker, vectors, ["valid"], tmp_path / "made", 1, 1)
+    assert len(read_table(tmp_path / "made/valid/wav.scp")) == 3
+
+
+def test_a_model_without_vectors_is_said(tiny, tmp_path):
+    places = tiny.places("tts", tmp_path / "exp", acoustic(spk_embed_dim=4))
+    with pytest.raises(
+        UserError, match=r"no speaker embedding for utterance train-00.*xvector\.scp"
+    ):
+        train_model("tts", places, "cpu")
+
+
+def test_a_model_that_asks_for_neither_gets_neither(tiny, vectors, tmp_path, monkeypatch):
+    """VITS' forward, for one, takes no durations."""
+    from espnet_ext.train import run as training
+
+    seen = []
+    monkeypatch.setattr(training, "describe", lambda m, data, n: seen.append(set(data.extra)) or "")
+    (vectors / "train/durations").write_text("nonsense 1\n")
+    where = {"train": [vectors / "train"], "valid": [vectors / "valid"]}
+    train_model("tts", tiny.places("tts", tmp_path / "exp", acoustic(), **where), "cpu")
+    assert seen == [{"pitch"}]
