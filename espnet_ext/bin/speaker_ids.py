@@ -1,4 +1,7 @@
-"""Number the speakers of data directories: spk2sid and utt2sid. The training set's are 1, 2, ...; others 0."""
+"""Number the speakers of data directories: spk2sid and utt2sid. The training set's are 1, 2, ...; others 0.
+
+With --first 128 they are 128, 129, ...: new voices for a model that has voices 0 to 127.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ext.bin.command import Parser, run
+from espnet_ext.text.lines import count
 
 
 def number(utt2spk: dict[str, str], known: dict[str, str]) -> dict[str, str]:
@@ -22,11 +26,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("data", type=Path, help="directory of the sets, e.g. dump/raw/org")
     parser.add_argument("sets", nargs="+", metavar="SET", help="they get spk2sid and utt2sid")
     parser.add_argument("--train", required=True, help="set whose speakers are numbered")
+    what = "number of the first speaker"
+    parser.add_argument("--first", type=count(1), default=1, help=what)
     args = parser.parse_args(argv)
     from espnet_ext.datadir import read_table, write_table
 
     speakers = sorted(set(read_table(args.data / args.train / "utt2spk").values()))
-    known = {speaker: str(sid) for sid, speaker in enumerate(speakers, 1)}
+    known = {speaker: str(sid) for sid, speaker in enumerate(speakers, args.first)}
     for name in args.sets:
         utt2spk = read_table(args.data / name / "utt2spk")
         own = {speaker: known.get(speaker, "0") for speaker in set(utt2spk.values())}

@@ -22,6 +22,11 @@ from tests.recipes.checkout import REPO, Checkout, debug
 DEBUG_ASR = ("--asr_config", "conf/debug_asr.yaml", "--inference_config", "conf/debug_decode.yaml")
 DEBUG_LM = (*DEBUG_ASR, "--lm_config", "conf/debug_lm.yaml")
 DEBUG_TTS = ("--tts_config", "conf/debug_vits.yaml", "--inference_config", "conf/debug_decode.yaml")
+#: An AcousticModel in place of the form's VITS.
+ACOUSTIC = (
+    *("--tts_task", "tts", "--inference_model", "valid.mel.ave.pth"),
+    *("--tts_config", "conf/debug_tts.yaml", "--inference_config", "conf/debug_decode.yaml"),
+)
 DEBUG_VOC = ("--voc_config", "conf/debug_hifigan.yaml", "--griffin_lim", "2")
 #: A CPU, one job and one speed: for recipes that expect a GPU and many cores.
 SMALL = ("--gpu", "0", "--nj", "1")
@@ -60,6 +65,8 @@ TINY: dict[str, list[str]] = {
     ],
     "wsj/asr1": [*ONE_SPEED, *DEBUG_LM],
 }
+#: Recipes that also have a text-to-mel model.
+MEL = ("jsut/tts1", "libritts/tts1", "ljspeech/tts1", "vctk/tts1")
 
 
 def wsj(root: Path) -> dict[str, str]:
@@ -148,18 +155,31 @@ def test_a_validation_set_that_is_a_test_set_too_is_written_once(script: str):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in recipes() if "/" in name])
 def test_recipe_runs_all_its_stages(name: str, checkout: Checkout, tmp_path: Path):
+    run_all_stages(name, TINY[name], checkout, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MEL)
+def test_recipe_runs_with_its_text_to_mel_model(
+    name: str, new_checkout: Callable[[], Checkout], tmp_path: Path
+):
+    run_all_stages(name, [*TINY[name], *ACOUSTIC], new_checkout(), tmp_path)
+
+
+def run_all_stages(name: str, options: list[str], checkout: Checkout, tmp_path: Path) -> None:
+    """Run a recipe with options that make it tiny, and once more, which has nothing to do."""
     corpus, _, task = name.partition("/")
     env = CORPORA[corpus](tmp_path) if corpus in CORPORA else {}
-    said = checkout.run("--recipe", name, *TINY[name], **env)
+    said = checkout.run("--recipe", name, *options, **env)
     records = checkout.records(name)
     needed = set(STAGES[task].split())
     if "\nuse_lm=false" in (checkout.recipe(name) / "run.sh").read_text():
         needed = {stage for stage in needed if not stage.startswith("lm_")}
-    needed |= {"ngram"} if "--use_ngram" in TINY[name] else set()
+    needed |= {"ngram"} if "--use_ngram" in options else set()
     assert needed <= set(records), said
     found = [json.loads(p.read_text()) for p in checkout.recipe(name).glob("exp/*/*/scores.json")]
     assert len(found) == 1 and found[0]["sets"]
-    again = checkout.run("--recipe", name, *TINY[name], **env)
+    again = checkout.run("--recipe", name, *options, **env)
     assert again.count("up to date, skipped") == len(records)
     assert len([line for line in again.splitlines() if line.startswith("== stage")]) == len(records)
     (packed,) = checkout.recipe(name).glob("exp/*/*.zip")
