@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     Sounds = dict[tuple[str, str], np.ndarray]
 
-MOST = 12  # signals that BS.1534-3, section 5.2, allows on a page
+MOST = 12  # signals that BS.1534-3 allows on a page
 _SPOILT = "spoilt"  # a system of gold questions
 _SPOKEN = "spoken"  # a system of checks
 _NUMBERS = ("zero", "one", "two", "three", "four", "five")
@@ -180,6 +180,8 @@ def _check(options: Options) -> None:
             f"--system: found the name {taken[0]!r}, expected another: it stands for what the test adds itself; name "
             "natural speech with --reference"
         )
+    if options.listeners < 1:
+        raise UserError(f"--listeners: found {options.listeners}, expected one at least")
     mushra = options.kind == "mushra"
     needs = {
         "MUSHRA": mushra,

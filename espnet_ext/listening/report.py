@@ -155,8 +155,8 @@ def _agreement(results: Results) -> tuple[list[str], list[list[object]]]:
 
 def _read_agreement(results: Results) -> str:
     text = (
-        f"Over {results.units} sounds that two raters or more rated. 1 = all agree, 0 = chance. Kappa takes a 4 "
-        "beside a 5 for as wrong as a 1; of scales, look at ordinal or interval alpha."
+        f"Over {results.units} sounds that two raters or more rated. 1 = all agree, 0 = chance; more than 0.7 is often "
+        "asked for. Kappa takes a 4 beside a 5 for as wrong as a 1; of scales, look at ordinal or interval alpha."
     )
     return text + (
         " Of MUSHRA, kappa and nominal alpha are of bands of 20 points."
@@ -229,12 +229,17 @@ def _draw(results: Results, output: Path) -> None:
 
 
 def _means(axes: Axes, results: Results, scores: Sequence[Score]) -> None:
+    digits = 1 if results.key.kind == "mushra" else 2
     for row, score in enumerate(scores):
         low, high = score.interval or (score.mean, score.mean)
         axes.plot([low, high], [row, row], color="#1f62ad", linewidth=2.5, solid_capstyle="round")
         axes.plot([score.mean], [row], "o", color="#1f62ad", markersize=8)
         axes.annotate(
-            f"{score.mean:.2f}", (score.mean, row), (0, 9), textcoords="offset points", ha="center"
+            f"{score.mean:.{digits}f}",
+            (score.mean, row),
+            (0, 9),
+            textcoords="offset points",
+            ha="center",
         )
     kind = results.key.kind
     limits = {"mos": (0.9, 5.1), "cmos": (-3.1, 3.1), "ab": (-0.02, 1.02), "mushra": (-2, 102)}

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from espnet_ext.listening.answers import Answer, Sheet
 from espnet_ext.listening.key import KINDS, MID_ANCHOR, REFERENCE, Key
 
-HIDDEN_REFERENCE, SHARE = 90, 0.15  # BS.1534-3, section 4.1.2
-_CROWD = 0.25  # of assessors; an item on which so many take the mid anchor for good accuses nobody (the same place)
+HIDDEN_REFERENCE, SHARE = 90, 0.15  # BS.1534-3, post-screening
+_CROWD = 0.25  # of assessors; an item on which so many take the mid anchor for good accuses nobody (ibid.)
 _ENOUGH = 8  # answers before sameness tells anything
 _HURRY = 0.9  # of the time that the sounds of a page take
 _GLANCE = 0.25  # of MUSHRA's: one need not hear every version to its end
@@ -114,7 +114,7 @@ def _ratings(key: Key, sheet: Sheet, system: str) -> dict[str, float]:
 
 
 def _mushra(key: Key, sheet: Sheet, blameless: frozenset[str]) -> Iterable[str]:
-    """The post-screening of BS.1534-3, section 4.1.2."""
+    """The post-screening of BS.1534-3."""
     if key.kind != "mushra":
         return
     reference = _ratings(key, sheet, REFERENCE)

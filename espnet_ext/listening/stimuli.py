@@ -93,7 +93,7 @@ def read_all(
 
 
 def low_pass(samples: np.ndarray, rate: int, hertz: float) -> np.ndarray:
-    """Without what lies above `hertz`: the anchors of BS.1534-3, section 5.1.
+    """Without what lies above `hertz`: the anchors of BS.1534-3.
 
     A linear-phase filter (Kaiser window) without delay, flat to 0.1 dB up to `hertz` and more than 60 dB down
     500 Hz above.
@@ -116,7 +116,7 @@ def low_pass(samples: np.ndarray, rate: int, hertz: float) -> np.ndarray:
 
 
 def spoil(samples: np.ndarray, seed: int, q: float = 0.0) -> np.ndarray:
-    """With noise that follows the speech: the modulated noise reference unit of ITU-T P.810 (1996), section 2.
+    """With noise that follows the speech: the modulated noise reference unit of ITU-T P.810 (1996).
 
     Args:
         samples: (T,).

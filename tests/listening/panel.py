@@ -32,11 +32,11 @@ def speech(root: Path, system: str, utts: int = 6, rate: int = RATE, seconds: fl
     return folder
 
 
-def a_test(root: Path, kind: str, utts: int = 6, **changes: object) -> tuple[Path, Key]:
+def a_test(root: Path, kind: str, number: int = 6, **changes: object) -> tuple[Path, Key]:
     """The page and key of a test of two systems and a reference."""
     given = {
-        "systems": {name: speech(root, name, utts) for name in ("ours", "theirs")},
-        "reference": speech(root, "natural", utts),
+        "systems": {name: speech(root, name, number) for name in ("ours", "theirs")},
+        "reference": speech(root, "natural", number),
         "check_style": "text",
         "listeners": 6,
         "training": 1,
