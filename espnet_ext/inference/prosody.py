@@ -1,0 +1,196 @@
+"""Pitch and loudness as they were asked for, whatever the synthesiser made of it.
+
+A model that was told to speak higher does so as far as its training goes: one that heard a monotone voice hardly can.
+What it leaves is made up for in the waveform: the same text is spoken once more without these controls, both are
+measured, and only the difference from what was asked for is changed, each token's by itself. A model without such
+controls of its own gets all of it that way.
+
+Letters in shapes: N tokens, S samples, F frames of F0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from espnet_ext.audio.psola import shift_pitch
+from espnet_ext.errors import UserError
+
+#: seconds from frame to frame of F0
+STEP = 0.005
+#: semitones that nobody hears
+UNHEARD = 0.1
+#: frames of F0 whose median is taken, against single errors
+STEADY = 9
+#: seconds over which loudness and pitch go from one token's to the next one's
+SMOOTH = 0.02
+#: a token quieter than this share of the loudest is not brought to a level
+QUIET = 1e-3
+#: the loudest sample that is left as it is, and seconds that the limiter looks ahead and behind
+FULL, AHEAD = 0.98, 0.002
+
+#: one value for all tokens, or one for each
+PerToken = float | Sequence[float]
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How an utterance is to be spoken, against the model's own way.
+
+    Attributes:
+        semitones: added to the pitch: one for all tokens or one for each, without or with that of <sos/eos>.
+        loudness: factor of the amplitude, likewise.
+    """
+
+    semitones: PerToken = 0.0
+    loudness: PerToken = 1.0
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything is to be other than the model has it."""
+        return bool(np.any(np.asarray(self.semitones)) or np.any(np.asarray(self.loudness) != 1))
+
+
+def made_up(
+    found: np.ndarray,
+    plain: np.ndarray,
+    rate: int,
+    durations: np.ndarray | None,
+    manner: Manner,
+) -> np.ndarray:
+    """The waveform with what the model left of the manner asked for.
+
+    Args:
+        found: (S,), what the model spoke when it was asked for this manner, as far as it knows it.
+        plain: (S,), the same without being asked.
+        rate: Hz.
+        durations: (N,), of the tokens with <sos/eos>, in frames; None = not known.
+        manner: what was asked for.
+
+    Returns:
+        (S,) float32, within [-1, 1].
+
+    Raises:
+        UserError: for values for each token where the model tells no durations, or other durations than values.
+    """
+    if len(found) != len(plain):  # a model that draws another timing each time
+        found = plain
+    semitones, loudness = (
+        _by_sample(values, durations, len(found), name)
+        for name, values in (("pitch_shift", manner.semitones), ("energy_factor", manner.loudness))
+    )
+    wave = _pitched(found, plain, rate, semitones)
+    gains = loudness if wave is plain else loudness * _levels(plain, wave, durations)
+    return limited(wave * smooth(gains, SMOOTH * rate), rate)
+
+
+def _by_sample(
+    values: PerToken, durations: np.ndarray | None, samples: int, name: str
+) -> np.ndarray:
+    """Each token's value for its samples, (S,)."""
+    given = np.atleast_1d(np.asarray(values, np.float64))
+    if len(given) == 1:
+        return np.full(samples, given[0])
+    if durations is None:
+        raise UserError(
+            f"{name}: found {len(given)} values, but this model does not tell when it speaks which token; expected one "
+            "for all, or a model with durations"
+        )
+    if len(durations) not in (len(given), len(given) + 1):
+        raise UserError(
+            f"{name}: found {len(given)} values, expected one, or one for each of {len(durations)} tokens"
+        )
+    given = np.pad(given, (0, len(durations) - len(given)), "edge")
+    return np.repeat(given, np.diff(_borders(durations, samples)))
+
+
+def _borders(durations: np.ndarray, samples: int) -> np.ndarray:
+    """(N + 1,), the samples where tokens begin, and the end."""
+    ends = np.concatenate(([0], np.cumsum(durations)))
+    return np.asarray(np.round(ends / max(1, ends[-1]) * samples), np.int64)
+
+
+# -- pitch -------------------------------------------------------------------------------------------------------
+
+
+def _pitched(found: np.ndarray, plain: np.ndarray, rate: int, semitones: np.ndarray) -> np.ndarray:
+    """`found`, or `plain` where that is nearer, at `plain`'s pitch moved by (S,) semitones."""
+    if found is plain and not semitones.any():
+        return plain
+    before, now = _track(plain, rate), _track(found, rate)
+    frames = np.minimum((np.arange(len(now)) * STEP * rate).astype(int), len(semitones) - 1)
+    asked = smooth(semitones, SMOOTH * rate)[frames]
+    left = None if found is plain else _left(asked, before, now)
+    if left is None:
+        found, left, now = plain, asked, before
+    if np.abs(left).max(initial=0.0) < UNHEARD:
+        return found
+    return shift_pitch(found, rate, now, STEP, left)
+
+
+def _track(samples: np.ndarray, rate: int) -> np.ndarray:
+    from espnet_ext.audio.f0 import F0, track
+
+    return track(samples, rate, F0(shift=STEP))
+
+
+def _left(asked: np.ndarray, before: np.ndarray, now: np.ndarray) -> np.ndarray | None:
+    """What is left of the semitones asked for, (F,), by F0 without and with the model's own control.
+
+    None if the model lost its voice over it.
+    """
+    both = (before > 0) & (now > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        left = asked - 12 * np.log2(np.where(both, now / before, 1.0))
+    sure = both & (np.abs(left) < 3 + np.abs(asked))  # else an octave that was missed
+    if sure.sum() < 0.7 * (before > 0).sum():
+        return None
+    if not sure.any():
+        return np.zeros_like(asked)
+    places = np.flatnonzero(sure)
+    return np.interp(np.arange(len(asked)), places, _median(left[places]))
+
+
+def _median(values: np.ndarray) -> np.ndarray:
+    """The median of STEADY values around each."""
+    padded = np.pad(values, STEADY // 2, "edge")
+    return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, STEADY), -1))
+
+
+# -- loudness ----------------------------------------------------------------------------------------------------
+
+
+def _levels(plain: np.ndarray, wave: np.ndarray, durations: np.ndarray | None) -> np.ndarray:
+    """What each token is to be amplified by to be as loud as it was, (S,)."""
+    borders = np.array([0, len(wave)]) if durations is None else _borders(durations, len(wave))
+    there = np.flatnonzero(np.diff(borders))
+    starts, lengths = borders[:-1][there], np.diff(borders)[there]
+    was, is_ = (
+        np.sqrt(np.add.reduceat(np.asarray(x, np.float64) ** 2, starts) / lengths) if len(x) else x
+        for x in (plain, wave)
+    )
+    least = QUIET * max(was.max(initial=0.0), is_.max(initial=0.0)) + 1e-9
+    return np.repeat(((was + least) / (is_ + least)).clip(0.1, 10), lengths)
+
+
+def limited(wave: np.ndarray, rate: int) -> np.ndarray:
+    """Turned down where it is louder than full scale, softly, so that nothing is cut off; (S,) float32."""
+    from scipy.ndimage import minimum_filter1d
+
+    loud = np.abs(wave)
+    if loud.max(initial=0.0) <= 1:
+        return np.asarray(wave, np.float32)
+    width = max(1, round(AHEAD * rate))
+    gains = minimum_filter1d(np.minimum(1.0, FULL / np.maximum(loud, FULL)), 2 * width + 1)
+    return np.clip(wave * smooth(gains, 2 * width), -1.0, 1.0).astype(np.float32)
+
+
+def smooth(values: np.ndarray, width: float) -> np.ndarray:
+    """Means of (S,) values with a Hann window of `width` samples at most; the ends are held."""
+    over = int(min(width / 2, len(values) - 1))
+    if over < 1 or (values == values[0]).all():
+        return values
+    window = np.hanning(2 * over + 3)[1:-1]
+    return np.convolve(np.pad(values, over, "edge"), window / window.sum(), "valid")
