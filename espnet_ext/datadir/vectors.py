@@ -62,8 +62,8 @@ def required_vectors(directory: str | Path, utterances: Iterable[str]) -> dict[s
     if lacking is not None:
         raise UserError(
             f"{directory}: found no speaker embedding for utterance {lacking}, expected one in xvector.scp or "
-            "spk_xvector.scp, as the model has spk_embed_dim: bring vectors of your own "
-            "(kaldiio arks)"
+            "spk_xvector.scp, as the model has spk_embed_dim: make them with "
+            "`python -m espnet_ext.bin.speaker_vectors`, or bring your own (kaldiio arks)"
         )
     return found
 

@@ -73,6 +73,7 @@ MISSING = {
     "make_suite": ["no", "out"],
     "score_suites": "--ref no --hyp out --clean_ref no --clean no".split(),
     "import_durations": ["data", "set", "--teacher", "no"],
+    "speaker_vectors": ["data", "set"],
     "lm_perplexity": ["--model_dir", "no", "--text", "no"],
     "vocoder_train": [*TRAIN[:6], *TRAIN[8:]],
     "vocoder_stats": [*TRAIN[:4], *TRAIN[8:]],
