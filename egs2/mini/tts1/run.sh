@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A small synthesiser of one rendered voice: learns its alignment itself, Griffin-Lim makes the waveform.
-#: task=TTS hours=0.3 needs="espeak-ng, flite; 4 CPU minutes"
+#: task=TTS hours=0.3 needs="espeak-ng, flite; 8 CPU minutes"
 . "$(dirname "${BASH_SOURCE[0]}")/../../../path.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 
