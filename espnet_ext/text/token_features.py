@@ -98,8 +98,12 @@ def read_names(given: str) -> tuple[str, ...]:
 
 
 def wanted_features(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """The features that a synthesiser's configuration asks for (tts_conf's `encoder: {prosody: ...}`)."""
-    encoder = (config.get("tts_conf") or {}).get("encoder")
+    """The features that a synthesiser's configuration asks for.
+
+    They stand in tts_conf's `encoder: {prosody: ...}`, or there within `acoustic`.
+    """
+    conf = config.get("tts_conf") or {}
+    encoder = (conf.get("acoustic") or conf).get("encoder")
     given = encoder.get("prosody") if isinstance(encoder, Mapping) else None
     return read_names(given) if isinstance(given, str) else ()
 

@@ -37,12 +37,12 @@ def wanted(task: str, config: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _needs_durations(cls: Any, conf: Mapping[str, Any]) -> bool:
     """Whether a synthesiser cannot be trained without: it says so by its arguments, ours by `alignment`."""
+    known = inspect.signature(cls).parameters
+    if "alignment" in known or "acoustic" in known:  # the second has the first one's options inside
+        inner = (conf.get("acoustic") or {}) if "acoustic" in known else conf
+        return not (inner.get("alignment") or {}).get("learned", True)
     asked = inspect.signature(cls.forward).parameters.get(DURATIONS)
-    if asked is None:
-        return False
-    if "alignment" in inspect.signature(cls).parameters:
-        return not (conf.get("alignment") or {}).get("learned", True)
-    return asked.default is inspect.Parameter.empty
+    return asked is not None and asked.default is inspect.Parameter.empty
 
 
 def feed(data: Utterances, directory: Path, names: tuple[str, ...]) -> Utterances:

@@ -14,6 +14,7 @@ from espnet_ext.errors import UserError
 from espnet_ext.inference.synthesize import conditions_of, given_for, synthesize_sets
 from espnet_ext.inference.teacher_forced import write_teacher_forced
 from espnet_ext.inference.text2speech import SynthesisOptions, Text2Speech
+from espnet_ext.train.feeds import wanted
 from espnet_ext.train.run import train_model
 from tests.tts.conftest import SMALL
 from tests.tts.test_textgrid import long, short
@@ -187,3 +188,31 @@ def test_a_model_that_asks_for_neither_gets_neither(tiny, vectors, tmp_path, mon
     where = {"train": [vectors / "train"], "valid": [vectors / "valid"]}
     train_model("tts", tiny.places("tts", tmp_path / "exp", acoustic(), **where), "cpu")
     assert seen == [{"pitch"}]
+
+
+JOINT = "espnet_ext.tts.joint:JointModel"
+
+
+@pytest.mark.parametrize(
+    ("tts", "conf", "names"),
+    [
+        ("espnet_ext.tts.acoustic:AcousticModel", {}, ()),
+        (
+            "espnet_ext.tts.acoustic:AcousticModel",
+            {"alignment": {"learned": False}},
+            ("durations",),
+        ),
+        ("espnet_ext.tts.acoustic:AcousticModel", {"spk_embed_dim": 8}, ("spembs",)),
+        (JOINT, {"acoustic": {"alignment": {"learned": False}}}, ("durations",)),
+        (JOINT, {"alignment": {"learned": False}}, ()),
+        ("fastspeech2", {"spk_embed_dim": 8}, ("durations", "spembs")),
+        ("tacotron2", {}, ()),
+        ("espnet_ext.tts.aligned_fastspeech:AlignedFastSpeech", {}, ()),
+        ("vits", {"generator_params": {"spk_embed_dim": 8}}, ("spembs",)),
+        ("jets", {}, ()),
+    ],
+)
+def test_models_say_what_they_are_to_be_fed(tts, conf, names):
+    task = "gan_tts" if tts in (JOINT, "vits", "jets") else "tts"
+    assert wanted(task, {"tts": tts, "tts_conf": conf}) == names
+    assert wanted("asr", {"tts": tts, "tts_conf": conf}) == ()
