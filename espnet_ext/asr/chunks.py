@@ -83,5 +83,6 @@ def attention_mask(speech: Tensor | None, within: Tensor | None) -> Tensor | Non
         return None if speech is None else speech[:, None, None, :, 0]
     if speech is None:
         return within[None, None]
-    itself = torch.eye(within.shape[0], dtype=torch.bool, device=within.device)
+    places = torch.arange(within.shape[0], device=within.device)
+    itself = places[:, None] == places  # no torch.eye: ONNX Runtime has none of truth values
     return (within & speech[:, None, None, :, 0]) | itself

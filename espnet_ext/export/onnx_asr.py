@@ -7,12 +7,14 @@ Y layers, t tokens read so far, V vocabulary, S samples, M mel bins, F feature f
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from espnet_ext.asr.convolution import Depthwise
 from espnet_ext.asr.positions import rotary_table, rotate, sinusoids
 from espnet_ext.bridge.stacks import read_decoder
 from espnet_ext.errors import UserError
@@ -129,6 +131,9 @@ class Encode(nn.Module):
         super().__init__()
         self.before, self.encoder, self.after = model.preencoder, model.encoder, model.postencoder
         self.ctc = model.ctc
+        for part in self.encoder.modules():
+            if isinstance(part, Depthwise):
+                part._by_chunks = partial(_by_chunks, part)  # type: ignore[method-assign]
         wants = ("interctc_use_conditioning", "ctc_trim")
         self.wants_ctc = any(getattr(self.encoder, name, False) for name in wants)
 
@@ -144,6 +149,17 @@ class Encode(nn.Module):
         # what stands behind an utterance's end is nobody's business, and differs between kernels
         there = torch.arange(out.shape[1], device=out.device) < lengths[:, None]
         return out.masked_fill(~there[..., None], 0.0), lengths
+
+
+def _by_chunks(of: Depthwise, x: Tensor, chunk: int) -> Tensor:
+    """As `Depthwise._by_chunks`, whose windows ONNX cannot cut: here each frame is asked for by its number."""
+    batch, length, width = x.shape
+    chunks = torch.div(torch.as_tensor(length + chunk - 1), chunk, rounding_mode="floor")
+    places = torch.arange(chunks)[:, None] * chunk + torch.arange(of.reach + chunk)
+    # all frames that a last, short chunk may lack
+    windows = F.pad(x, (0, 0, of.reach, chunk - 1))[:, places].flatten(0, 1)
+    y = of._filter(F.pad(windows, (0, 0, 0, of.reach)), 0)
+    return y.reshape(batch, -1, width)[:, :length]
 
 
 class Ctc(nn.Module):
@@ -202,24 +218,20 @@ class _Layer(nn.Module):
 
     def forward(
         self, x: Tensor, past: Tensor, memory: Tensor, mask: Tensor, table: Any
-    ) -> tuple[Tensor, Tensor]:
-        """(U, W, D), (2, N, H, t, C), (2, U, H, T, C), (U, 1, 1, T) -> (U, W, D) and (2, N, H, t + 1, C)."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """(U, W, D), (2, N, H, t, C), (2, U, H, T, C), (U, 1, 1, T) -> (U, W, D), (2, N, H, t + 1, C), (U, W, T)."""
         parts = self.inward(self.norm(x)).flatten(0, 1).unflatten(1, (3, self.heads, 1, -1))
         query, key, value = parts.unbind(1)
         if table is not None:
             query, key = rotate(query, table), rotate(key, table)
         past = torch.cat((past, torch.stack((key, value))), dim=3)
-        x = x + self.outward(_attend(query, past[0], past[1], None).reshape(x.shape))
+        mixed = (query @ past[0].transpose(2, 3)).softmax(dim=-1) @ past[1]
+        x = x + self.outward(mixed.reshape(x.shape))
         query = self.query(self.cross_norm(x)).unflatten(2, (self.heads, -1)).transpose(1, 2)
-        mixed = _attend(query, memory[0], memory[1], mask).transpose(1, 2).flatten(2)
-        x = x + self.cross_out(mixed)
-        return x + self.narrow(torch.relu(self.widen(self.feed_norm(x)))), past
-
-
-def _attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-    """Queries are scaled already."""
-    scores = query @ keys.transpose(2, 3)
-    return (scores if mask is None else scores + mask).softmax(dim=-1) @ values
+        looked = (query @ memory[0].transpose(2, 3) + mask).softmax(dim=-1)
+        x = x + self.cross_out((looked @ memory[1]).transpose(1, 2).flatten(2))
+        x = x + self.narrow(torch.relu(self.widen(self.feed_norm(x))))
+        return x, past, looked.mean(dim=1)
 
 
 class Step(nn.Module):
@@ -236,8 +248,8 @@ class Step(nn.Module):
 
     def forward(
         self, tokens: Tensor, past: Tensor, memory: Tensor, lengths: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Log-probabilities of the next token, and the past with this one.
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-probabilities of the next token, the past with this one, and where this one looked.
 
         Args:
             tokens: (U, W).
@@ -246,7 +258,7 @@ class Step(nn.Module):
             lengths: (U,), frames of each utterance.
 
         Returns:
-            (U, W, V) and (Y, 2, N, H, t + 1, C).
+            (U, W, V), (Y, 2, N, H, t + 1, C) and its attention to frames, the mean of layers and heads, (U, W, T).
         """
         x, turns = F.embedding(tokens, self.table), None
         time = past.shape[4]
@@ -257,11 +269,13 @@ class Step(nn.Module):
             turns = cosine[time:], sine[time:]
         behind = torch.arange(memory.shape[4]) >= lengths[:, None]
         mask = (behind.to(x.dtype) * -1e9)[:, None, None]
-        after = []
+        after, looks = [], []
         for number, layer in enumerate(self.layers):
-            x, kept = layer(x, past[number], memory[number], mask, turns)
+            x, kept, looked = layer(x, past[number], memory[number], mask, turns)
             after.append(kept)
-        return self.out(self.norm(x)).log_softmax(dim=-1), torch.stack(after)
+            looks.append(looked)
+        found = self.out(self.norm(x)).log_softmax(dim=-1)
+        return found, torch.stack(after), torch.stack(looks).mean(dim=0)
 
 
 # -- the graphs ------------------------------------------------------------------------------------------------------
@@ -277,7 +291,6 @@ def asr_graphs(model: Any, input_size: int | None = None) -> list[Graph]:
     Raises:
         UserError: if it has a part that is not written as ONNX.
     """
-    _check_encoder(model.encoder)
     found = []
     if model.frontend is not None:
         found.append(_frontend(model))
@@ -292,14 +305,6 @@ def asr_graphs(model: Any, input_size: int | None = None) -> list[Graph]:
     if model.decoder is not None:
         found += decoder_graphs(model.decoder, width)
     return found
-
-
-def _check_encoder(encoder: Any) -> None:
-    if getattr(encoder, "decoding_chunk", None) is not None:
-        raise UserError(
-            f"encoder_conf: found chunk: {{decode: {encoder.decoding_chunk}}}, expected whole utterances (decode: "
-            "null): streams are read by espnet_ext.inference.streaming"
-        )
 
 
 def _frontend(model: Any) -> Graph:
@@ -361,8 +366,9 @@ def decoder_graphs(decoder: Any, width: int) -> list[Graph]:
         "lengths": {0: "utterances"},
         "log_probs": {0: "utterances", 1: "width"},
         "kept": {2: "hypotheses", 4: "read_after"},
+        "looked": {0: "utterances", 1: "width", 2: "frames"},
     }
-    outputs = ["log_probs", "kept"]
+    outputs = ["log_probs", "kept", "looked"]
     return [memory, Graph("decoder", Step(stack), examples[0], outputs, axes, examples[1:])]
 
 

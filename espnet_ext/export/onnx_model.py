@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from espnet_ext.export.onnx_graph import OPSET, Graph, quantise, write_graph
+from espnet_ext.export.onnx_graph import OPSET, Graph, halve, quantise, write_graph
 from espnet_ext.export.pack import TASKS, find_weights
 from espnet_ext.files import write_json
 from espnet_ext.inference.onnx_session import ENDINGS, MANIFEST, require
@@ -23,12 +23,14 @@ class Written:
         difference: its largest one from torch, as a share of the largest number.
         bytes: of the file.
         int8: bytes of the INT8 form; None if there is none.
+        half: bytes of the form in 16 bits; None if there is none.
     """
 
     name: str
     difference: float
     bytes: int
     int8: int | None = None
+    half: int | None = None
 
 
 def export_onnx(
@@ -37,6 +39,7 @@ def export_onnx(
     output_dir: str | Path,
     weights: str | None = None,
     int8: bool = True,
+    half: str | None = None,
 ) -> list[Written]:
     """Write a model's graphs, each compared with torch, and what an engine has to know of it.
 
@@ -46,6 +49,7 @@ def export_onnx(
         output_dir: receives `NAME.onnx`, `NAME.int8.onnx` and, last of all, `onnx.json`.
         weights: name of the file in model_dir; None = the usual ones of the task.
         int8: write the INT8 forms, too.
+        half: write forms whose weights are kept in 16 bits, too: "bf16" or "fp16".
 
     Raises:
         UserError: if onnx or onnxruntime are missing, the model is, or a part of it cannot be written.
@@ -55,7 +59,7 @@ def export_onnx(
     graphs, facts, files = READERS[task](folder, weights)
     output.mkdir(parents=True, exist_ok=True)
     (output / MANIFEST).unlink(missing_ok=True)
-    written = [_write(graph, output, int8) for graph in graphs]
+    written = [_write(graph, output, int8, half) for graph in graphs]
     for name, path in files.items():
         shutil.copyfile(path, output / name)
     shown = {w.name: {"difference": w.difference, "int8": w.int8 is not None} for w in written}
@@ -64,15 +68,20 @@ def export_onnx(
     return written
 
 
-def _write(graph: Graph, output: Path, int8: bool) -> Written:
-    """One graph in its forms; an INT8 one of an earlier export does not stay."""
+def _write(graph: Graph, output: Path, int8: bool, half: str | None) -> Written:
+    """One graph in its forms; those of an earlier export do not stay."""
     difference = write_graph(graph, output)
-    plain, small = (output / (graph.name + ending) for ending in ENDINGS.values())
-    small.unlink(missing_ok=True)
-    if int8 and graph.quantise and not quantise(plain, small):
-        small.unlink()  # nothing in it to be quantised
-    size = small.stat().st_size if small.is_file() else None
-    return Written(graph.name, difference, plain.stat().st_size, size)
+    paths = {form: output / (graph.name + ending) for form, ending in ENDINGS.items()}
+    plain = paths.pop("fp32")
+    for path in paths.values():
+        path.unlink(missing_ok=True)
+    if int8 and graph.quantise and not quantise(plain, paths["int8"]):
+        paths["int8"].unlink()  # nothing in it to be quantised
+    if half is not None and not halve(plain, paths[half], half):
+        paths[half].unlink()
+    sizes = {form: path.stat().st_size for form, path in paths.items() if path.is_file()}
+    kept = sizes.get(half) if half is not None else None
+    return Written(graph.name, difference, plain.stat().st_size, sizes.get("int8"), kept)
 
 
 Read = tuple[list[Graph], Mapping[str, Any], Mapping[str, Path]]

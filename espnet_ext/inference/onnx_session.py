@@ -13,7 +13,12 @@ from espnet_ext.errors import UserError
 #: What `export_onnx` writes beside the graphs.
 MANIFEST = "onnx.json"
 #: How the graphs' names end, by the numbers that they compute with.
-ENDINGS = {"fp32": ".onnx", "int8": ".int8.onnx"}
+ENDINGS = {
+    "fp32": ".onnx",
+    "int8": ".int8.onnx",
+    "bf16": ".bf16.onnx",
+    "fp16": ".fp16.onnx",
+}
 
 
 def require(package: str) -> Any:

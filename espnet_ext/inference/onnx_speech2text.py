@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from espnet_ext.bridge.batched import joint_search, search_by_method
+from espnet_ext.bridge.batched import Boost, joint_search, search_by_method
+from espnet_ext.bridge.batched import _language_scorer as language_scorer
+from espnet_ext.bridge.external import find_scorer, neural_scorer, scorer_files
+from espnet_ext.bridge.search import Others, weights_of
 from espnet_ext.errors import UserError
-from espnet_ext.inference.onnx_decoder import OnnxDecoderScorer
+from espnet_ext.inference.boosting import boost_of
+from espnet_ext.inference.onnx_decoder import OnnxDecoderAlone, OnnxDecoderScorer
 from espnet_ext.inference.onnx_session import Session, graph_path, open_graph, read_manifest
 from espnet_ext.inference.onnx_text import text_of
 from espnet_ext.inference.options import DecodeOptions
 from espnet_ext.inference.speech2text import Speech2Text
-from espnet_ext.search.beam import BatchSearch
+from espnet_ext.search.boost import BoostScorer, phrase_table
+from espnet_ext.search.scorers import CoverageScorer
 
 
 class OnnxModel:
@@ -26,7 +31,7 @@ class OnnxModel:
     Args:
         folder: that export_onnx wrote.
         facts: its manifest.
-        precision: "fp32" or "int8".
+        precision: a form of the graphs, see `onnx_session.ENDINGS`.
         threads: of an operation; None = as many as torch has.
     """
 
@@ -66,11 +71,14 @@ class OnnxCtc:
 class OnnxSpeech2Text(Speech2Text):
     """Recognises with the graphs that `export_onnx --task asr` wrote; is called as `Speech2Text` is.
 
+    Language models stay in torch: one that reads a token at a time from a cache is no faster as a graph.
+
     Args:
         folder: of the graphs.
-        options: how to search; weights of language models are not used.
-        precision: "int8" where graphs have such a form, else "fp32".
+        options: how to search, all of them.
+        precision: a form of the graphs, where they have it: "fp32", "int8", "bf16" or "fp16".
         threads: of an operation; None = as many as torch has.
+        lm_config, lm_weights, ngram, ilm: as `Speech2Text` has them.
 
     Raises:
         UserError: if onnxruntime or a file is missing, or the model lacks what the search needs.
@@ -82,6 +90,10 @@ class OnnxSpeech2Text(Speech2Text):
         options: DecodeOptions | None = None,
         precision: str = "fp32",
         threads: int | None = None,
+        lm_config: str | Path | None = None,
+        lm_weights: str | Path | None = None,
+        ngram: str | Path | None = None,
+        ilm: str | Path | None = None,
     ) -> None:
         folder = Path(folder)
         facts = read_manifest(folder, "asr")
@@ -89,25 +101,86 @@ class OnnxSpeech2Text(Speech2Text):
         self.rate, self.pipeline, self.dtype = facts["rate"], text_of(facts, folder), torch.float32
         if "frontend" not in facts["graphs"]:
             raise UserError(f"{folder}: found a model of features, expected one that hears sound")
+        if self.options.search == "stock":
+            raise UserError("search: found stock, which does not know ONNX graphs, expected batch")
         self.model = OnnxModel(folder, facts, precision, threads)
         self.files = [graph_path(folder, name, precision) for name in facts["graphs"]]
+        others = self._others(lm_config, lm_weights, ngram, ilm)
+        boost = boost_of(self.pipeline, self.options.phrases())
+        if isinstance(self.options.boost, str):
+            self.files.append(Path(self.options.boost))
         self.search = None
-        self.batched = _search(self.model, self.options)
+        self.batched = search_by_method(
+            self.model, self.options, lambda: joint(self.model, self.options, others, boost)
+        )
 
     @classmethod
-    def from_dir(cls, folder: str | Path, **more: Any) -> OnnxSpeech2Text:  # type: ignore[override]
-        """Use what export_onnx left in a folder."""
+    def from_dir(  # type: ignore[override]
+        cls,
+        folder: str | Path,
+        lm_dir: str | Path | None = None,
+        lm_weights: str = "valid.loss.ave.pth",
+        **more: Any,
+    ) -> OnnxSpeech2Text:
+        """Use what export_onnx left in a folder, and perhaps a language model's folder."""
+        if lm_dir is not None:
+            more |= {
+                "lm_config": Path(lm_dir) / "config.yaml",
+                "lm_weights": Path(lm_dir) / lm_weights,
+            }
         return cls(folder, **more)
 
+    @classmethod
+    def from_pretrained(cls, name: str | Path, **more: Any) -> OnnxSpeech2Text:  # type: ignore[override]
+        """Graphs are shared as folders: the same as `from_dir`."""
+        return cls.from_dir(name, **more)
 
-def _search(model: OnnxModel, options: DecodeOptions) -> Any:
-    """Our search around the graphs."""
-    for name in ("boost", "coverage_weight"):
-        if getattr(options, name):
-            raise UserError(f"{name}: found {getattr(options, name)!r}, which ONNX models lack")
-    return search_by_method(model, options, lambda: _joint(model, options))
+    def _others(
+        self,
+        lm_config: str | Path | None,
+        lm_weights: str | Path | None,
+        ngram: str | Path | None,
+        ilm: str | Path | None,
+    ) -> Others:
+        """Language models over the graphs' tokens, whose files are added to `files`."""
+        tokens, found = self.model.token_list, {}
+        if lm_config is not None:
+            found["lm"] = neural_scorer(lm_config, lm_weights, tokens)
+            self.files += [Path(p) for p in (lm_config, lm_weights) if p is not None]
+        for name, path in (("ngram", ngram), ("ilm", ilm)):
+            if path is not None:
+                found[name] = find_scorer(path, tokens)
+                self.files += scorer_files(path)
+        return Others(**found)
 
 
-def _joint(model: OnnxModel, options: DecodeOptions) -> BatchSearch:
-    assert model.decoder is not None
-    return joint_search(model, {"decoder": model.decoder}, options)
+def joint(model: OnnxModel, options: DecodeOptions, others: Others, boost: Boost | None) -> Any:
+    """The search by all that have a weight.
+
+    Raises:
+        UserError: for a language model of a kind that is not known, or coverage without decoder.
+    """
+    weights, decoder = weights_of(options), model.decoder
+    assert decoder is not None
+    decoder.threshold = options.coverage_threshold if options.coverage_weight else None
+    known: dict[str, Any] = {
+        "decoder": decoder,
+        "ilm": OnnxDecoderAlone(decoder.memory, decoder.decoder),
+        "coverage": CoverageScorer(cast(Any, decoder), len(model.token_list)),
+    }
+    if boost is not None:
+        table = phrase_table(boost.phrases, boost.begins, model.eos, boost.before, "cpu")
+        known["boost"] = BoostScorer(table)
+    given = {name: lm for name, lm in vars(others).items() if lm is not None}
+    known |= {name: language_scorer(lm) for name, lm in given.items()}
+    known = {name: scorer for name, scorer in known.items() if weights[name]}
+    for name, scorer in known.items():
+        if scorer is None:
+            raise UserError(
+                f"{name}: found a {type(given[name]).__name__}, expected a Transformer, LSTM or n-gram model"
+            )
+    if "coverage" in known and "decoder" not in known:
+        raise UserError(
+            "coverage_weight: found ctc_weight: 1, expected less: coverage is the decoder's"
+        )
+    return joint_search(model, known, options)

@@ -13,12 +13,14 @@ from espnet_ext.asr.encoder import CnnConformerEncoder
 from espnet_ext.bridge.tasks import TASKS
 from espnet_ext.errors import UserError
 from espnet_ext.export.onnx_asr import FrontEnd, decoder_graphs, encoder_graph
-from espnet_ext.export.onnx_graph import quantise, write_graph
+from espnet_ext.export.onnx_graph import Graph, halve, quantise, write_graph
 from espnet_ext.export.onnx_model import export_onnx
 from espnet_ext.inference.onnx_decoder import OnnxDecoderScorer
 from espnet_ext.inference.onnx_session import Session
 from espnet_ext.inference.onnx_speech2text import OnnxSpeech2Text
 from espnet_ext.inference.speech2text import DecodeOptions, Speech2Text
+from espnet_ext.lm.kneser_ney import train
+from espnet_ext.lm.ngram import save_ngram
 
 onnx = pytest.importorskip("onnx", reason="the extra espnet_ext[onnx] is not installed")
 pytest.importorskip("onnxruntime", reason="the extra espnet_ext[onnx] is not installed")
@@ -50,6 +52,7 @@ CONFIG = {
     "decoder_conf": {"attention_heads": 2, "linear_units": 32, "num_blocks": 2},
     "model_conf": {"ctc_weight": 0.3},
 }
+LM_SIZES = {"pos_enc": None, "embed_unit": 8, "att_unit": 16, "head": 2, "unit": 16, "layer": 1}
 
 
 def encoder(block, positions, **more):
@@ -79,6 +82,29 @@ def test_an_encoder_of_any_batch_and_length(block, positions, tmp_path):
             alone = whole.encoder(feats[row : row + 1, :length], torch.tensor([length]))[0][0]
         assert after[row] == len(alone)
         assert np.allclose(found[row, : len(alone)], alone.numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("positions", "chunk"),
+    [
+        ("rotary", {"sizes": [4], "left": 2}),  # trained so, exported for whole utterances
+        ("rotary", {"sizes": [4], "left": 2, "decode": 4}),
+        ("relative", {"sizes": [4], "decode": 3}),
+        ("absolute", {"sizes": [4], "left": 0, "decode": 1}),
+    ],
+)
+def test_an_encoder_in_chunks(positions, chunk, tmp_path):
+    """Its masks and its convolutions keep within chunks, as they do in torch."""
+    model, whole = (encoder("conformer", positions, chunk=chunk) for _ in range(2))
+    assert write_graph(encoder_graph(model, 10), tmp_path) <= 1e-4
+    session = Session(tmp_path / "encoder.onnx", threads=1)
+    for sizes in ([77, 30, 5], [64], [65], [3]):
+        feats, lengths = torch.randn(len(sizes), sizes[0], 10), torch.tensor(sizes)
+        found, after = session(feats=feats.numpy(), lengths=lengths.numpy())
+        with torch.no_grad():
+            expected, _, _ = whole.encoder(feats, lengths)
+        for row, length in enumerate(after.tolist()):
+            assert np.allclose(found[row, :length], expected[row, :length].numpy(), atol=1e-4)
 
 
 def test_an_encoder_that_does_not_trace_is_refused(tmp_path):
@@ -213,8 +239,95 @@ def test_other_ways_to_search_find_the_same(trained, method):
     found = OnnxSpeech2Text(graphs, options, threads=1)(sound)
     assert found.text == expected.text and len(found.tokens) == len(expected.tokens)
     assert found[0].score == pytest.approx(expected[0].score, abs=1e-3)
-    with pytest.raises(UserError, match=r"coverage_weight: found 0\.5, which ONNX models lack"):
-        OnnxSpeech2Text(graphs, DecodeOptions(coverage_weight=0.5))
+
+
+@pytest.fixture(scope="module")
+def language(tmp_path_factory):
+    """A language model over the same tokens that nobody trained, and an n-gram model."""
+    folder = tmp_path_factory.mktemp("lm")
+    torch.manual_seed(1)
+    config = {"token_list": TOKENS, "lm": "transformer", "lm_conf": LM_SIZES}
+    model = TASKS["lm"].build({**TASKS["lm"].defaults, **config})
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    torch.save(model.state_dict(), folder / "valid.loss.ave.pth")
+    tokens = torch.randint(2, 10, (210,)).numpy()
+    save_ngram(folder / "ngram.npz", train(tokens, np.arange(7, 211, 7), TOKENS, 3))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"lm_weight": 0.4},
+        {"ngram_weight": 0.7},
+        {"boost": ["ab cab"], "boost_weight": 3.0},
+        {"coverage_weight": 0.9, "coverage_threshold": 0.02},
+        {"ilm_weight": 0.3},
+        {
+            "lm_weight": 0.3,
+            "ngram_weight": 0.3,
+            "boost": ["dd"],
+            "coverage_weight": 0.3,
+            "penalty": 0.5,
+        },
+    ],
+)
+def test_what_else_scores_hypotheses_does_so_for_graphs(trained, language, more):
+    folder, graphs, _ = trained
+    plain = {"beam_size": 4, "lm_weight": 0.0, "ngram_weight": 0.0, "maxlenratio": 0.6, "nbest": 3}
+    options = DecodeOptions(**{**plain, **more})
+    given = {
+        "lm_config": language / "config.yaml",
+        "lm_weights": language / "valid.loss.ave.pth",
+        "ngram": language / "ngram.npz",
+        "options": options,
+    }
+    random = np.random.default_rng(3)
+    sounds = [0.1 * random.standard_normal(n).astype(np.float32) for n in (6000, 9000)]
+    torch_engine = Speech2Text(folder / "config.yaml", folder / "valid.acc.ave.pth", **given)
+    expected = torch_engine.many(sounds)
+    engine = OnnxSpeech2Text(graphs, threads=1, **given)
+    found = engine.many(sounds)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert [h.tokens for h in ours] == [h.tokens for h in theirs]
+        for one, other in zip(ours, theirs, strict=True):
+            assert one.score == pytest.approx(other.score, abs=1e-3)
+            assert set(one.scores) == set(other.scores)
+    assert engine.identity != OnnxSpeech2Text(graphs, options, threads=1).identity
+
+
+@pytest.mark.parametrize("kind", ["bf16", "fp16"])
+def test_weights_in_16_bits_change_little(trained, kind, tmp_path, monkeypatch):
+    monkeypatch.setattr("espnet_ext.export.onnx_graph.FEW", 100)  # the model is small
+    _, graphs, _ = trained
+    plain, small = graphs / "encoder.onnx", tmp_path / f"encoder.{kind}.onnx"
+    assert halve(plain, small, kind) > 3
+    assert small.stat().st_size < plain.stat().st_size
+    feats = np.random.default_rng(0).standard_normal((1, 60, 20)).astype(np.float32)
+    given = {"feats": feats, "lengths": np.array([60])}
+    exact, rough = (Session(path, 1)(**given)[0] for path in (plain, small))
+    off = np.abs(exact - rough).max() / np.abs(exact).max()
+    assert 0 < off < (0.03 if kind == "bf16" else 0.003)
+
+
+def test_16_bits_take_half_the_room_and_a_weight_that_they_do_not_hold_stays(tmp_path):
+    module = torch.nn.Linear(64, 64)
+    module.weight.data[0, 0] = 1e6
+    axes = {"x": {0: "n"}, "y": {0: "n"}}
+    given = [{"x": torch.randn(n, 64)} for n in (2, 3)]
+    write_graph(Graph("wide", module, given[0], ["y"], axes, given[1:]), tmp_path)
+    assert halve(tmp_path / "wide.onnx", tmp_path / "half.onnx", "fp16") == 0
+    assert halve(tmp_path / "wide.onnx", tmp_path / "half.onnx", "bf16") == 1
+    sizes = [(tmp_path / f"{name}.onnx").stat().st_size for name in ("half", "wide")]
+    assert sizes[0] < 0.6 * sizes[1]
+
+
+def test_what_the_engine_says_it_cannot_do(trained):
+    _, graphs, _ = trained
+    with pytest.raises(UserError, match="search: found stock, which does not know ONNX graphs"):
+        OnnxSpeech2Text(graphs, DecodeOptions(search="stock"))
+    with pytest.raises(UserError, match="coverage is the decoder's"):
+        OnnxSpeech2Text(graphs, DecodeOptions(coverage_weight=0.5, ctc_weight=1.0))
 
 
 def test_what_an_engine_cannot_read(trained, tmp_path):
@@ -225,7 +338,7 @@ def test_what_an_engine_cannot_read(trained, tmp_path):
         from espnet_ext.inference.onnx_vocoder import OnnxVocoder
 
         OnnxVocoder(graphs)
-    with pytest.raises(UserError, match="precision: found 'fp4', expected one of fp32, int8"):
+    with pytest.raises(UserError, match="precision: found 'fp4', expected one of fp32, int8, bf16"):
         OnnxSpeech2Text(graphs, precision="fp4")
     (tmp_path / "encoder.onnx").write_bytes(b"no graph")
     with pytest.raises(UserError, match="not read by onnxruntime"):

@@ -82,7 +82,7 @@ def test_a_size_that_is_a_lie(size, tmp_path):
 
 def test_a_table_of_gigabytes_is_not_read(tmp_path):
     path = model(tmp_path / "a.zip", meta="files: {" + " " * 5_000_000)
-    with pytest.raises(UserError, match="meta.yaml has 5,000,008 bytes, expected a short table"):
+    with pytest.raises(UserError, match=r"meta\.yaml has 5,000,008 bytes, expected a short table"):
         extract(path, tmp_path / "out")
 
 
@@ -99,7 +99,7 @@ def test_a_name_twice(tmp_path):
     path = model(tmp_path / "a.zip")
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("a.pth", "others")
-    with pytest.raises(UserError, match="holds 'a.pth' twice"):
+    with pytest.raises(UserError, match=r"holds 'a\.pth' twice"):
         extract(path, tmp_path / "out")
 
 
