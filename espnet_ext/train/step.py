@@ -142,7 +142,8 @@ class Step:
         """Which turns are next on which of an update's `number` batches.
 
         Of several batches a GAN's first side takes all, and makes its step, before the second does: that one judges
-        by the same discriminators as if they were one batch. What the generator makes is then made anew.
+        by the same discriminators as if they were one batch. What the generator makes is then made anew (with
+        `generator_first` by one that has made its step, where of one batch its outputs before that are judged).
         """
         several = number > 1 and len(self.turns) > 1
         for part in self.keeping:

@@ -195,8 +195,11 @@ class JointModel(Turns[Spoken], AbsGANTTS):
         pitch_shift: Control = 0.0,
         energy_factor: Control = 1.0,
         noise_scale_dur: float = 0.8,
+        durations: Tensor | None = None,
+        pitch: Tensor | None = None,
+        energy: Tensor | None = None,
         use_teacher_forcing: bool = False,
-        **more: Any,
+        **voice: Any,
     ) -> dict[str, Tensor]:
         """Speak one text.
 
@@ -204,8 +207,8 @@ class JointModel(Turns[Spoken], AbsGANTTS):
             text: (N,) token ids.
             feats: (T, M), a recording, for the style or for teacher forcing.
             alpha, pitch_shift, energy_factor, noise_scale_dur: as of AcousticModel.
-            use_teacher_forcing: take timing, pitch and energy from the recording.
-            more: sids, lids, spembs, durations, pitch, energy, likewise.
+            durations, pitch, energy, use_teacher_forcing: take timing, pitch and energy from the recording, likewise.
+            voice: sids, lids, spembs.
 
         Returns:
             wav (T * hop,), feat_gen (T, M) normalised mel, duration (N + 1,), pitch and energy where predicted.
@@ -218,8 +221,11 @@ class JointModel(Turns[Spoken], AbsGANTTS):
             pitch_shift,
             energy_factor,
             noise_scale_dur=noise_scale_dur,
+            durations=durations,
+            pitch=pitch,
+            energy=energy,
             use_teacher_forcing=use_teacher_forcing,
-            **more,
+            **voice,
         )
         return {"wav": self.generator.whole(acoustic.decoder.take())[0], **found}
 

@@ -28,11 +28,11 @@ class Turns(Generic[Made]):
     training: bool
     cache_generator_outputs = True
     _told = False
-    _kept: tuple[Tensor, Made] | None = None
+    _kept: tuple[Tensor, bool, Made] | None = None
 
     def begin_update(self, number: int) -> None:
         """So many updates are done."""
-        self._told = True
+        self._told, self._kept = True, None
         self.batches.clamp_(min=number)
 
     def _started(self, first: int) -> bool:
@@ -44,13 +44,14 @@ class Turns(Generic[Made]):
         if self.training and not self._told:
             self.batches += 1
 
-    def _once(self, key: Tensor, make: Callable[[], Made]) -> Made:
-        """What `make` gives on the batch with this tensor, computed once for both turns."""
-        if self._kept is not None and self._kept[0] is key:
-            found, self._kept = self._kept[1], None
-            return found
+    def _once(self, key: Tensor, make: Callable[[], Made], judging: bool = False) -> Made:
+        """What `make` gives on the batch with this tensor, computed once for both turns (`judging` or not)."""
+        kept, self._kept = self._kept, None
+        if kept is not None and kept[0] is key and kept[1] != judging:
+            return kept[2]
         found = make()
-        self._kept = (key, found) if self.training and self.cache_generator_outputs else None
+        if self.training and self.cache_generator_outputs:
+            self._kept = key, judging, found
         return found
 
     def _judged(self, key: Tensor, make: Callable[[], Made], generator: nn.Module) -> Made:
@@ -59,7 +60,7 @@ class Turns(Generic[Made]):
         Where nothing is kept, the generator's counters do not notice that it is asked twice.
         """
         if self.training and self.cache_generator_outputs:
-            return self._once(key, make)
+            return self._once(key, make, judging=True)
         with torch.no_grad(), counters_kept(generator):
             return make()
 

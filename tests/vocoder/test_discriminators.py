@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from espnet_ext.audio.features import Features
 from espnet_ext.errors import UserError
 from espnet_ext.vocoder.discriminators import Discriminators, MultiPeriod, MultiScale
 from espnet_ext.vocoder.losses import (
@@ -12,6 +13,7 @@ from espnet_ext.vocoder.losses import (
     feature_loss,
     generator_loss,
 )
+from espnet_ext.vocoder.model import Losses, WaveLosses
 
 
 def same_layers(ours, theirs, wave):
@@ -78,6 +80,34 @@ def test_losses_by_hand():
     assert feature_loss(real, fake) == pytest.approx(1.5)
     with pytest.raises(UserError, match="mse or hinge"):
         check_kind("wgan")
+
+
+def test_losses_are_espnets():
+    """Of least squares and hinge, the features of all layers, and the mel spectrogram over all frequencies."""
+    stock = pytest.importorskip("espnet2.gan_tts.hifigan.loss")
+    torch.manual_seed(0)
+    real, fake = (
+        [[torch.randn(2, 3, 5), torch.randn(2, 7), torch.randn(2, 4)] for _ in range(3)]
+        for _ in range(2)
+    )
+    for kind in ("mse", "hinge"):
+        params = {"average_by_discriminators": False, "loss_type": kind}
+        assert generator_loss(fake, kind) == pytest.approx(
+            float(stock.GeneratorAdversarialLoss(**params)(fake))
+        )
+        expected = stock.DiscriminatorAdversarialLoss(**params)(fake, real)
+        assert [float(x) for x in discriminator_loss(real, fake, kind)] == pytest.approx(
+            [float(x) for x in expected]
+        )
+    params = {"average_by_layers": False, "average_by_discriminators": False}
+    expected = stock.FeatureMatchLoss(include_final_outputs=False, **params)(fake, real)
+    assert feature_loss(real, fake) == pytest.approx(float(expected))
+    sizes = {"fs": 8000, "n_fft": 256, "hop_length": 80, "n_mels": 20}
+    pays = WaveLosses(Features(**sizes), Losses())
+    wave, made = 0.1 * torch.randn(2, 2, 1, 1600)
+    theirs = stock.MelSpectrogramLoss(**sizes, win_length=256, fmin=0, fmax=4000, log_base=None)
+    _, terms = pays.generator(made, wave, None)
+    assert float(terms["mel"]) == pytest.approx(float(theirs(made, wave)), rel=1e-4)
 
 
 def test_spectra_of_the_same_speech_cost_nothing_and_a_gain_what_it_must():
