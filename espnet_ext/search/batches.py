@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -52,17 +52,35 @@ def in_halves(
     return in_halves(search, encoded[:middle]) + in_halves(search, encoded[middle:])
 
 
-def search_all(
-    search: Callable[[Sequence[Tensor]], list[Result]], encoded: Sequence[Tensor], most: int
-) -> list[Result]:
-    """Search any number of utterances, in batches.
+def flowing(search: Any, encoded: Sequence[Tensor], most: int) -> list[Any]:
+    """Search utterances, as many at a time as `most` frames hold; where memory does not, half as many.
+
+    What has been found by then is kept.
+    """
+    kept: dict[int, Any] = {}
+    while True:
+        try:
+            found: list[Any] = search(encoded, most, kept)
+            return found
+        except (RuntimeError, MemoryError) as error:
+            longest = max(len(x) for n, x in enumerate(encoded) if n not in kept)
+            if not is_out_of_memory(error) or most <= longest:
+                raise
+            logging.warning("out of memory with %d frames at once: halved", most)
+        most //= 2
+
+
+def search_all(search: Any, encoded: Sequence[Tensor], most: int) -> list[Any]:
+    """Search any number of utterances, in batches, or one after the other as there is room.
 
     Args:
-        search: of one batch.
+        search: of one batch; one that `flows` takes utterances while it searches others.
         encoded: the encoder's output of each, (T, D).
-        most: frames of a batch, padding included.
+        most: frames searched at once, padding included.
     """
-    found: dict[int, Result] = {}
+    if getattr(search, "flows", False):
+        return flowing(search, encoded, most) if encoded else []
+    found: dict[int, Any] = {}
     for group in by_length([len(x) for x in encoded], most):
         results = in_halves(search, [encoded[number] for number in group])
         found.update(zip(group, results, strict=True))

@@ -10,7 +10,7 @@ each hypothesis, T frames, D width, V vocabulary, K scorers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,7 +21,8 @@ from torch.nn.utils.rnn import pad_sequence
 from espnet_ext.search import ctc
 from espnet_ext.search.bound import falls, least_scores
 from espnet_ext.search.history import Found, History, Step
-from espnet_ext.search.scorers import Scorer
+from espnet_ext.search.scorers import Scorer, can_join
+from espnet_ext.search.state import Batch, join, keep
 
 NEG = float("-inf")
 #: End detection (Watanabe et al. 2017, eq. 50): so many lengths in a row whose best is so much worse than the best.
@@ -53,35 +54,6 @@ class SearchOptions:
     length_alpha: float = 0.0
     nbest: int = 1
     bounded: bool = True
-
-
-@dataclass
-class _Batch:
-    """Utterances on their way; row numbers change when one leaves.
-
-    Attributes:
-        rows: which of the given utterances each row is, (U,).
-        states: of the scorers.
-        frames, ctc: what CTC knows, if it has a weight.
-        tokens: last token of each hypothesis, (U, W).
-        score: (U, W); -inf where there is no hypothesis.
-        shortest, longest: tokens that an output may have, (U,).
-        best: scores of the best that have ended, as many as are returned, best first, (U, N).
-        least: what a hypothesis must have more than, (U,); see search.bound.
-        ended: best score of those that ended at each of the last steps, the latest last, each (U,).
-    """
-
-    rows: Tensor
-    states: dict[str, Any]
-    frames: ctc.CtcTable | None
-    ctc: ctc.CtcState | None
-    tokens: Tensor
-    score: Tensor
-    shortest: Tensor
-    longest: Tensor
-    best: Tensor
-    least: Tensor
-    ended: list[Tensor] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -142,98 +114,150 @@ class BatchSearch:
         more = {"ctc": self.ctc_weight, "length_bonus": self.bonus}
         return [*self.scorers, *(name for name, weight in more.items() if weight)]
 
+    @property
+    def flows(self) -> bool:
+        """Whether utterances may come while others are searched."""
+        return all(can_join(scorer) for scorer in self.scorers.values())
+
     @torch.no_grad()
-    def __call__(self, encoded: Sequence[Tensor]) -> list[list[Found]]:
+    def __call__(
+        self, encoded: Sequence[Tensor], most: int = 0, kept: dict[int, list[Found]] | None = None
+    ) -> list[list[Found]]:
         """Hypotheses of each utterance, best first; none where nothing ended.
 
         Args:
             encoded: the encoder's output of each, (T, D), T >= 1.
+            most: frames that are searched at once, padding included: who is done makes room for who waits, where the
+                scorers allow it (see `flows`). 0 = all at once.
+            kept: receives what is found as soon as it is; utterances in it are left alone.
         """
-        found = self._search(encoded, self.options.minlenratio, self.bounded)
+        found = {} if kept is None else kept
         ratio = self.options.minlenratio
-        while ratio >= 0.1 and any(not f for f in found):  # as stock: try again, it may be shorter
+        self._find({n: x for n, x in enumerate(encoded) if n not in found}, ratio, most, found)
+        while ratio >= 0.1 and any(not f for f in found.values()):  # as stock: it may be shorter
             ratio = max(0.0, ratio - 0.1)
-            empty = [number for number, f in enumerate(found) if not f]
-            again = self._search([encoded[number] for number in empty], ratio, self.bounded)
-            for number, f in zip(empty, again, strict=True):
-                found[number] = f
-        return found
+            self._find({n: encoded[n] for n, f in found.items() if not f}, ratio, most, found)
+        return [found[n] for n in range(len(encoded))]
+
+    def _find(
+        self, wanted: Mapping[int, Tensor], ratio: float, most: int, found: dict[int, list[Found]]
+    ) -> None:
+        """Search utterances; those with less than what CTC hears by itself again, without asking for it."""
+        again, guess = wanted, self.bounded and self.options.nbest == 1
+        while again:
+            again, guess = self._search(again, ratio, most, found, guess), False
 
     def _search(
-        self, encoded: Sequence[Tensor], minlenratio: float, guess: bool
-    ) -> list[list[Found]]:
-        """`guess`: nothing is looked at that has less than what CTC hears by itself; see search.bound."""
-        batch = self._begin(encoded, minlenratio, guess)
-        history, number, least = History(len(encoded), self.names), 0, batch.least.tolist()
-        while len(batch.rows):
-            chosen = self._step(batch)
-            self._settle(batch, chosen, history, number)
-            number += 1
-        found = history.best(self.options.nbest, self.options, self.eos)
-        lost = [
-            n for n, f in enumerate(found) if least[n] > NEG and (not f or f[0].score < least[n])
-        ]
-        if lost:
-            again = self._search([encoded[number] for number in lost], minlenratio, False)
-            for number, f in zip(lost, again, strict=True):
-                found[number] = f
-        return found
+        self,
+        wanted: Mapping[int, Tensor],
+        ratio: float,
+        most: int,
+        found: dict[int, list[Found]],
+        guess: bool,
+    ) -> dict[int, Tensor]:
+        """Search utterances, the longest first, as many at a time as there is room for.
+
+        Returns:
+            Those with less than was asked for, which are not in `found`.
+        """
+        order = sorted(wanted, key=lambda n: -len(wanted[n]))
+        history, begun, hopes = History(len(order), self.names), 0, list[float]()
+        batch: Batch | None = None
+        lost = {}
+        while begun < len(order) or batch is not None:
+            room = self._room(batch, [len(wanted[n]) for n in order[begun:]], most)
+            if not room:
+                batch, done = self._advanced(batch, history)
+            else:
+                some = [wanted[n] for n in order[begun : begun + room]]
+                come = self._begin(some, ratio, guess)
+                come.rows += begun
+                begun, hopes = begun + room, hopes + come.least.tolist()
+                fresh, done = self._advanced(come, history)
+                if batch is not None and fresh is not None:
+                    batch = join(batch, fresh, self.scorers)
+                else:
+                    batch = fresh if batch is None else batch
+            for row in done:
+                own = history.best(row, self.options.nbest, self.options, self.eos)
+                if hopes[row] > NEG and (not own or own[0].score < hopes[row]):
+                    lost[order[row]] = wanted[order[row]]
+                else:
+                    found[order[row]] = own
+        return lost
+
+    def _room(self, batch: Batch | None, lengths: Sequence[int], most: int) -> int:
+        """How many of those that wait may come; few who leave are no reason to begin."""
+        if not lengths or (batch is not None and not (most and self.flows)):
+            return 0
+        if not most:
+            return len(lengths)
+        there, longest = 0, lengths[0]
+        if batch is not None:
+            there, longest = len(batch.rows), max(longest, int(batch.lengths.max()))
+        fit = max(1, most // longest)
+        least = 1 if batch is None else max(1, fit // 4)
+        return min(fit - there, len(lengths)) if fit - there >= least else 0
 
     # -- the beginning -------------------------------------------------------------------------------------------
 
-    def _begin(self, encoded: Sequence[Tensor], minlenratio: float, guess: bool) -> _Batch:
-        device = encoded[0].device
-        lengths = torch.tensor([len(x) for x in encoded], device=device)
+    def _begin(self, encoded: Sequence[Tensor], ratio: float, guess: bool) -> Batch:
+        device, number = encoded[0].device, len(encoded)
         padded = pad_sequence(list(encoded), batch_first=True)
-        number, most = len(encoded), self.options.maxlenratio
-        shortest = torch.tensor([_shortest(len(x), minlenratio) for x in encoded], device=device)
-        longest = torch.tensor([_longest(len(x), most) for x in encoded], device=device)
-        least = torch.full((number,), NEG, device=device)
-        frames = state = None
+        sizes, most = [len(x) for x in encoded], self.options.maxlenratio
+        lengths = torch.tensor(sizes, device=device)
+        shortest = torch.tensor([_shortest(size, ratio) for size in sizes], device=device)
+        longest = torch.tensor([_longest(size, most) for size in sizes], device=device)
+        none = torch.full((number, 1), NEG, device=device)
+        least, frames, state = none[:, 0], None, None
         if self.ctc_weight:
-            parts = [self.log_probs(x[None])[0] for x in encoded]
-            log_probs = pad_sequence(parts, batch_first=True)
+            log_probs = self.log_probs(padded)
             frames = ctc.table(log_probs, lengths)
             state = ctc.start(frames)
-            if guess and self.options.nbest == 1:
+            if guess:
                 least = least_scores(self, (padded, lengths, log_probs), (shortest, longest))
-        return _Batch(
+        return Batch(
             rows=torch.arange(number, device=device),
+            lengths=lengths,
             states={name: s.start(padded, lengths) for name, s in self.scorers.items()},
             frames=frames,
             ctc=state,
             tokens=torch.full((number, 1), self.eos, device=device),
             score=torch.zeros(number, 1, device=device),
+            ages=torch.zeros(number, dtype=torch.int64, device=device),
             shortest=shortest,
             longest=longest,
-            best=torch.full((number, self.options.nbest), NEG, device=device),
+            best=none.expand(-1, self.options.nbest),
             least=least,
+            ended=none.expand(-1, _LENGTHS + 2),
         )
 
     # -- a token more --------------------------------------------------------------------------------------------
 
-    def _step(self, batch: _Batch) -> _Chosen:
+    def _step(self, batch: Batch) -> _Chosen:
         """The best continuations of all hypotheses of each utterance."""
-        scores = {}
+        scores, live = {}, batch.score > NEG
         for name, scorer in self.scorers.items():
-            scores[name], batch.states[name] = scorer.step(batch.tokens, batch.states[name])
+            more = (live,) if getattr(scorer, "packs", False) else ()
+            scores[name], batch.states[name] = scorer.step(batch.tokens, batch.states[name], *more)
         full = self._weighted(batch, scores)
         if batch.ctc is None:
             return self._choose(batch, full + batch.score[:, :, None], None, None, scores)
         assert batch.frames is not None
         candidates = self._candidates(full)
-        psi = torch.cat(
-            (ctc.score(batch.frames, batch.ctc, candidates), ctc.end(batch.ctc)[:, :, None]), dim=2
-        )
-        eos = torch.full_like(candidates[:, :, :1], self.eos)
-        forbidden = (candidates == ctc.BLANK) | (candidates == self.eos)
-        forbidden = F.pad(forbidden, (0, 1)) | (psi < ctc.NEVER / 2)
-        candidates = torch.cat((candidates, eos), dim=2)
-        joint = full.gather(2, candidates) + self.ctc_weight * (psi - batch.ctc.psi[:, :, None])
-        joint = (joint + batch.score[:, :, None]).masked_fill_(forbidden, NEG)
+        said = full.gather(2, candidates)
+        wanted = (candidates != ctc.BLANK) & (candidates != self.eos) & live[:, :, None]
+        if self.bounded:
+            wanted &= said + batch.score[:, :, None] > batch.floor[:, :, None]
+        psi = ctc.score(batch.frames, batch.ctc, candidates, wanted)
+        psi = torch.cat((psi, ctc.end(batch.ctc)[:, :, None]), dim=2)
+        said = torch.cat((said, full[:, :, self.eos, None]), dim=2)
+        candidates = F.pad(candidates, (0, 1), value=self.eos)
+        joint = said + self.ctc_weight * (psi - batch.ctc.psi[:, :, None])
+        joint = (joint + batch.score[:, :, None]).masked_fill_(psi < ctc.NEVER / 2, NEG)
         return self._choose(batch, joint, candidates, psi, scores)
 
-    def _weighted(self, batch: _Batch, scores: Mapping[str, Tensor]) -> Tensor:
+    def _weighted(self, batch: Batch, scores: Mapping[str, Tensor]) -> Tensor:
         """What all but CTC say of each token, (U, W, V)."""
         if not scores:
             assert batch.frames is not None
@@ -253,7 +277,7 @@ class BatchSearch:
 
     def _choose(
         self,
-        batch: _Batch,
+        batch: Batch,
         joint: Tensor,
         candidates: Tensor | None,
         psi: Tensor | None,
@@ -271,7 +295,7 @@ class BatchSearch:
 
     def _parts(
         self,
-        batch: _Batch,
+        batch: Batch,
         parents: Tensor,
         tokens: Tensor,
         psi: Tensor | None,
@@ -289,20 +313,24 @@ class BatchSearch:
 
     # -- what has ended, and what goes on --------------------------------------------------------------------------
 
-    def _settle(self, batch: _Batch, chosen: _Chosen, history: History, number: int) -> None:
-        """Note what was chosen, take out what ended, and make the batch ready for the next step."""
+    def _advanced(self, batch: Batch | None, history: History) -> tuple[Batch | None, list[int]]:
+        """After a step: the batch, None if everybody has left it, and the rows of those who have."""
+        assert batch is not None
+        chosen = self._step(batch)
         lives = chosen.score > NEG
-        last = number + 1 >= batch.longest
+        last = batch.ages + 1 >= batch.longest
         ends = lives & ((chosen.tokens == self.eos) | last[:, None])
-        counts = ends & (number >= batch.shortest)[:, None]
+        counts = ends & (batch.ages >= batch.shortest)[:, None]
         score = torch.where(counts, chosen.score, NEG)
-        batch.ended = [*batch.ended[-_LENGTHS - 1 :], score.amax(dim=1)]
+        batch.ended = torch.cat((batch.ended[:, 1:], score.amax(dim=1, keepdim=True)), dim=1)
         batch.best = torch.cat((batch.best, score), dim=1).topk(batch.best.shape[1], dim=1).values
+        batch.ages = batch.ages + 1
         goes_on = lives & ~ends
         if self.bounded:
-            goes_on &= chosen.score > torch.maximum(batch.best[:, -1], batch.least)[:, None]
+            goes_on &= chosen.score > batch.floor
         done = last | ~goes_on.any(dim=1) | self._end_detected(batch)
-        widest = max(int(goes_on[~done].sum(dim=1).amax()), 1) if not bool(done.all()) else 0
+        stays = ~done
+        widest = int((goes_on & stays[:, None]).sum(dim=1).amax())
         going = goes_on.byte().argsort(dim=1, descending=True, stable=True)[:, :widest]
         noted = (
             batch.rows,
@@ -315,38 +343,27 @@ class BatchSearch:
             going,
         )
         history.add(Step(*(x.cpu().numpy() for x in noted)))
-        if bool(done.any()):
-            rows = (~done).nonzero()[:, 0]
-            self._leave(batch, rows)
+        left: list[int] = batch.rows[done].tolist()
+        if left:
+            rows = stays.nonzero()[:, 0]
+            batch = keep(batch, rows, self.scorers)
             chosen, going, goes_on = chosen.of(rows), going[rows], goes_on[rows]
-        if len(batch.rows):
-            self._go_on(batch, chosen, going, goes_on)
+        if not len(batch.rows):
+            return None, left
+        self._go_on(batch, chosen, going, goes_on)
+        return batch, left
 
-    def _end_detected(self, batch: _Batch) -> Tensor:
+    def _end_detected(self, batch: Batch) -> Tensor:
         """Whether longer hypotheses have become hopeless, (U,).
 
         Stock counts <sos> and <eos> as tokens: it looks at what ended two steps ago and before.
         """
-        best = batch.best[:, 0]
-        if self.bounded or self.options.maxlenratio != 0.0 or len(batch.ended) < _LENGTHS + 2:
-            return torch.zeros_like(best, dtype=torch.bool)
-        scores = torch.stack(batch.ended[:_LENGTHS])
-        return ((scores > NEG) & (scores - best < _WORSE)).all(dim=0)
+        if self.bounded or self.options.maxlenratio != 0.0:
+            return torch.zeros_like(batch.rows, dtype=torch.bool)
+        scores, best = batch.ended[:, :_LENGTHS], batch.best[:, :1]
+        return ((scores > NEG) & (scores - best < _WORSE)).all(dim=1)
 
-    def _leave(self, batch: _Batch, rows: Tensor) -> None:
-        """Only the utterances `rows` stay."""
-        batch.rows = batch.rows[rows]
-        if not len(rows):
-            return
-        for name, scorer in self.scorers.items():
-            batch.states[name] = scorer.keep(batch.states[name], rows)
-        if batch.frames is not None and batch.ctc is not None:
-            batch.frames, batch.ctc = ctc.keep(batch.frames, batch.ctc, rows)
-        batch.shortest, batch.longest = batch.shortest[rows], batch.longest[rows]
-        batch.best, batch.least = batch.best[rows], batch.least[rows]
-        batch.ended = [score[rows] for score in batch.ended]
-
-    def _go_on(self, batch: _Batch, chosen: _Chosen, going: Tensor, goes_on: Tensor) -> None:
+    def _go_on(self, batch: Batch, chosen: _Chosen, going: Tensor, goes_on: Tensor) -> None:
         """The hypotheses `going` (U, W) of the chosen become those of the batch."""
         parents, batch.tokens = chosen.parents.gather(1, going), chosen.tokens.gather(1, going)
         batch.score = torch.where(goes_on, chosen.score, NEG).gather(1, going)

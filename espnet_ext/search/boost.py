@@ -162,6 +162,13 @@ class BoostScorer:
         """The utterances `rows` (M,)."""
         return None if state is None else BoostState(state.node[rows], state.covered[rows])
 
+    def join(self, one: BoostState, two: BoostState, width: int, frames: int) -> BoostState:
+        """The utterances of both, with `width` hypotheses each."""
+        pad = torch.nn.functional.pad
+        nodes = [pad(s.node, (0, width - s.node.shape[1])) for s in (one, two)]
+        covered = [pad(s.covered, (0, 0, 0, width - s.node.shape[1])) for s in (one, two)]
+        return BoostState(torch.cat(nodes), torch.cat(covered))
+
     def _advanced(self, state: BoostState, tokens: Tensor) -> BoostState:
         column = self.phrases.column[tokens]
         ended = self.phrases.done[state.node] * self.phrases.begins[column]

@@ -86,13 +86,29 @@ def _rows(of: CtcTable, tokens: Tensor) -> Tensor:
     return of.rows.index_select(0, index.flatten()).view(*tokens.shape, -1)
 
 
-def score(of: CtcTable, state: CtcState, candidates: Tensor) -> Tensor:
-    """psi of each candidate (U, W, S) -> (U, W, S); blank and <eos> are not scored here."""
-    before = state.whole[:, :, :-1].float()
-    found = torch.logsumexp(_rows(of, candidates) + before[:, :, None], dim=-1)
-    again = state.blank[:, :, :-1].float() + _rows(of, state.last.clamp(min=0))
-    repeated = torch.logsumexp(again, dim=-1)
-    return torch.where(candidates == state.last[:, :, None], repeated[:, :, None], found)
+def score(
+    of: CtcTable, state: CtcState, candidates: Tensor, wanted: Tensor | None = None
+) -> Tensor:
+    """psi of candidates (U, W, S) -> (U, W, S); blank and <eos> are not scored here.
+
+    Args:
+        of, state: the frames, and the hypotheses.
+        candidates: tokens.
+        wanted: which of them are asked for, (U, W, S); NEVER for the others. None = all.
+    """
+    if wanted is None:
+        wanted = torch.ones_like(candidates, dtype=torch.bool)
+    rows, places, numbers = wanted.nonzero(as_tuple=True)
+    tokens = candidates[rows, places, numbers]
+    heard = of.rows.index_select(0, tokens + of.size * rows)
+    hypotheses = rows * candidates.shape[1] + places
+    before = state.whole[:, :, :-1].flatten(0, 1).index_select(0, hypotheses)
+    if bool((again := tokens == state.last.flatten()[hypotheses]).any()):
+        blank = state.blank[:, :, :-1].flatten(0, 1).index_select(0, hypotheses)
+        before = torch.where(again[:, None], blank, before)
+    found = torch.full(candidates.shape, NEVER, device=candidates.device)
+    found[rows, places, numbers] = torch.logsumexp(before.float().add_(heard), dim=-1)
+    return found
 
 
 def end(state: CtcState) -> Tensor:
@@ -132,3 +148,43 @@ def keep(of: CtcTable, state: CtcState, rows: Tensor) -> tuple[CtcTable, CtcStat
     less = of.rows.view(-1, of.size, of.rows.shape[1])[rows].flatten(0, 1)
     parts = (state.whole, state.blank, state.psi, state.last)
     return CtcTable(less, of.blank[rows], of.size), CtcState(*(part[rows] for part in parts))
+
+
+def _longer(x: Tensor, length: int) -> Tensor:
+    """(..., T) with `length` columns: the last again and again, or fewer of those behind the end."""
+    more = length - x.shape[-1]
+    if more <= 0:
+        return x[..., :length]
+    return torch.cat((x, x[..., -1:].expand(*x.shape[:-1], more)), dim=-1)
+
+
+def join_tables(one: CtcTable, two: CtcTable, frames: int) -> CtcTable:
+    """Frames of the utterances of both, with `frames` of each: behind the end everything is blank."""
+    tables = []
+    for of in (one, two):
+        by_token = of.rows.view(-1, of.size, of.rows.shape[1])
+        if (more := frames - by_token.shape[2]) > 0:
+            behind = by_token.new_full((*by_token.shape[:2], more), NEVER)
+            behind[:, BLANK] = 0.0
+            by_token = torch.cat((by_token, behind), dim=2)
+        tables.append(by_token[:, :, :frames].flatten(0, 1))
+    blank = torch.cat([_longer(of.blank, frames + 1) for of in (one, two)])
+    return CtcTable(torch.cat(tables), blank, one.size)
+
+
+def join_states(one: CtcState, two: CtcState, width: int, frames: int) -> CtcState:
+    """Hypotheses of both, `width` places an utterance, over `frames` frames."""
+    parts: list[tuple[Tensor, ...]] = []
+    for state in (one, two):
+        whole = _longer(state.whole, frames + 1)
+        blank = state.blank
+        if (more := frames + 1 - blank.shape[2]) > 0:  # behind the end every way ends in blank
+            blank = torch.cat((blank, whole[:, :, -1:].expand(-1, -1, more)), dim=2)
+        less = width - whole.shape[1]
+        grown = (
+            torch.nn.functional.pad(x, (0, 0, 0, less), value=NEVER)
+            for x in (whole, blank[:, :, : frames + 1])
+        )
+        psi = torch.nn.functional.pad(state.psi, (0, less), value=NEVER)
+        parts.append((*grown, psi, torch.nn.functional.pad(state.last, (0, less), value=-1)))
+    return CtcState(*(torch.cat(pair) for pair in zip(*parts, strict=True)))

@@ -77,6 +77,11 @@ class Step:
         """Where an utterance stands."""
         return int(np.searchsorted(self.rows, utterance))
 
+    def has(self, utterance: int) -> bool:
+        """Whether it is there."""
+        row = self.row(utterance)
+        return row < len(self.rows) and int(self.rows[row]) == utterance
+
 
 @dataclass(frozen=True)
 class _End:
@@ -99,38 +104,44 @@ class History:
 
     def __init__(self, utterances: int, names: Sequence[str]) -> None:
         self.names, self.steps = list(names), list[Step]()
+        self.begins: dict[int, int] = {}
         self.ends: list[list[_End]] = [[] for _ in range(utterances)]
 
     def add(self, step: Step) -> None:
-        """Note a step."""
+        """Note a step; an utterance begins with the first where it is."""
         number = len(self.steps)
+        for utterance in step.rows.tolist():
+            self.begins.setdefault(utterance, number)
         for row, place in zip(*np.nonzero(step.ends), strict=True):
-            length = number + 1 + int(step.last[row])
+            utterance = int(step.rows[row])
+            length = number - self.begins[utterance] + 1 + int(step.last[row])
             end = _End(float(step.score[row, place]), number, int(place), length)
-            self.ends[int(step.rows[row])].append(end)
+            self.ends[utterance].append(end)
         self.steps.append(step)
 
-    def best(self, nbest: int, options: Levelling, eos: int) -> list[list[Found]]:
-        """The best of each utterance, best first; of equals that which ended first."""
+    def best(self, utterance: int, nbest: int, options: Levelling, eos: int) -> list[Found]:
+        """The best of an utterance, best first; of equals that which ended first."""
 
         def key(end: _End) -> float:
             return -levelled(end.score, end.length, options)
 
-        return [
-            [self._read(utterance, end, eos) for end in sorted(ends, key=key)[:nbest]]
-            for utterance, ends in enumerate(self.ends)
-        ]
+        ends = sorted(self.ends[utterance], key=key)
+        return [self._read(utterance, end, eos) for end in ends[:nbest]]
 
     def _read(self, utterance: int, end: _End, eos: int) -> Found:
         tokens, place = [], end.place
         parts = np.zeros(len(self.names))
-        for number in range(end.step, -1, -1):
-            step = self.steps[number]
+        # others may have begun or gone on between two of its steps
+        own = [
+            n for n in range(self.begins[utterance], end.step + 1) if self.steps[n].has(utterance)
+        ]
+        for back in range(len(own) - 1, -1, -1):
+            step = self.steps[own[back]]
             row = step.row(utterance)
             tokens.append(int(step.tokens[row, place]))
             parts += step.parts[row, place]
-            if number:
-                before = self.steps[number - 1]
+            if back:
+                before = self.steps[own[back - 1]]
                 place = int(before.going[before.row(utterance), step.parents[row, place]])
         tokens = tokens[::-1]
         if tokens[-1] == eos:

@@ -6,13 +6,14 @@ Letters in shapes: U utterances, W hypotheses of each, T encoder frames, D width
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from espnet_ext.lm.ngram import NgramLookup
 from espnet_ext.search import stack as stacks
+from espnet_ext.search.joining import join
 from espnet_ext.search.stack import Stack
 
 
@@ -32,17 +33,45 @@ class Scorer(Protocol):
         """The utterances `rows` (M,)."""
 
 
+@runtime_checkable
+class Reader(Protocol):
+    """A scorer that reads whole sentences."""
+
+    def read(self, tokens: Tensor, state: Any) -> Tensor:
+        """Sentences (U, L), <sos> first -> log-probabilities of each next token (U, L, V); the state is of `start`."""
+
+
+@runtime_checkable
+class Joining(Protocol):
+    """A scorer whose utterances may begin at different times."""
+
+    def join(self, one: Any, two: Any, width: int, frames: int) -> Any:
+        """The utterances of two states, neither of them before <sos>.
+
+        Args:
+            one, two: the states.
+            width: W of the result, no less than that of either.
+            frames: T of the result, that of the longest utterance.
+        """
+
+
+def can_join(scorer: Scorer) -> bool:
+    """Whether utterances may begin at different times."""
+    return isinstance(scorer, Joining) and getattr(scorer, "joins", True)
+
+
 class _Stacked:
-    """A Transformer."""
+    """A Transformer; `live` (U, W) of a step are the hypotheses that there are, None = all."""
+
+    packs = True
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
 
-    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-        return stacks.step(self.stack, tokens, state)
+    def step(self, tokens: Tensor, state: Any, live: Tensor | None = None) -> tuple[Tensor, Any]:
+        return stacks.step(self.stack, tokens, state, live)
 
     def read(self, tokens: Tensor, state: Any) -> Tensor:
-        """Whole sentences (U, L), <sos> first -> log-probabilities of each next token (U, L, V)."""
         return stacks.read(self.stack, tokens, state.memory)
 
     def reorder(self, state: Any, parents: Tensor) -> Any:
@@ -50,6 +79,9 @@ class _Stacked:
 
     def keep(self, state: Any, rows: Tensor) -> Any:
         return stacks.keep(state, rows)
+
+    def join(self, one: Any, two: Any, width: int, frames: int) -> Any:
+        return join(one, two, width, frames)
 
 
 class DecoderScorer(_Stacked):
@@ -72,8 +104,8 @@ class DecoderScorer(_Stacked):
         memory = stacks.remember(self.stack, encoded, lengths)
         return stacks.start(self.stack, len(encoded), memory, self.threshold is not None)
 
-    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-        found, after = super().step(tokens, state)
+    def step(self, tokens: Tensor, state: Any, live: Tensor | None = None) -> tuple[Tensor, Any]:
+        found, after = super().step(tokens, state, live if self.threshold is None else None)
         if self.threshold is not None:
             more = (after.looked > self.threshold).sum(dim=2)
             self.gain = (more - (state.looked > self.threshold).sum(dim=2)).float()
@@ -103,6 +135,9 @@ class CoverageScorer:
         return None
 
     def keep(self, state: Any, rows: Tensor) -> Any:
+        return None
+
+    def join(self, one: Any, two: Any, width: int, frames: int) -> Any:
         return None
 
 
@@ -135,8 +170,13 @@ class Flat:
         return (utterances[:, None] * self.width + numbers).flatten()
 
 
+def _device(state: Any) -> torch.device:
+    found: torch.device = (state[0] if isinstance(state, tuple) else state).device
+    return found
+
+
 class _Rows:
-    """A scorer that knows hypotheses only; subclasses give `_begin`, `_read` and `_pick`."""
+    """A scorer that knows hypotheses only; subclasses give `_begin`, `_read`, `_pick` and `_join`."""
 
     def _begin(self, number: int) -> Any:
         raise NotImplementedError
@@ -145,6 +185,9 @@ class _Rows:
         raise NotImplementedError
 
     def _pick(self, state: Any, index: Tensor) -> Any:
+        raise NotImplementedError
+
+    def _join(self, one: Any, two: Any) -> Any:
         raise NotImplementedError
 
     def start(self, encoded: Tensor, lengths: Tensor) -> Flat:
@@ -163,12 +206,26 @@ class _Rows:
         numbers = torch.arange(state.width, device=rows.device).expand(len(rows), -1)
         return Flat(self._pick(state.state, state.rows(numbers, rows)), len(rows), state.width)
 
+    def join(self, one: Flat, two: Flat, width: int, frames: int) -> Flat:
+        grown = []
+        for state in (one, two):
+            places = torch.arange(width).clamp(max=state.width - 1).expand(state.utterances, -1)
+            grown.append(self.reorder(state, places.to(_device(state.state))).state)
+        return Flat(self._join(*grown), one.utterances + two.utterances, width)
+
 
 class CachedScorer(_Rows):
-    """A language model with `start`, `step` and `reorder` over hypotheses (see lm.cached)."""
+    """A language model with `start`, `step` and `reorder` over hypotheses (see lm.cached).
+
+    Attributes:
+        joins: whether hypotheses of different lengths may stand in a state: a recurrent one, whose tensors have the
+            hypotheses as their second dimension, or None at first.
+    """
 
     def __init__(self, lm: Any) -> None:
         self.lm = lm
+        begin = lm.start(1)
+        self.joins = begin is None or type(begin) is tuple
 
     def _begin(self, number: int) -> Any:
         return self.lm.start(number)
@@ -178,6 +235,11 @@ class CachedScorer(_Rows):
 
     def _pick(self, state: Any, index: Tensor) -> Any:
         return self.lm.reorder(state, index)
+
+    def _join(self, one: Any, two: Any) -> Any:
+        if not isinstance(one, tuple):
+            return torch.cat((one, two), dim=1)
+        return tuple(torch.cat(pair, dim=1) for pair in zip(one, two, strict=True))
 
 
 class NgramTableScorer(_Rows):
@@ -198,3 +260,6 @@ class NgramTableScorer(_Rows):
 
     def _pick(self, state: Any, index: Tensor) -> Any:
         return None if state is None else state[index]
+
+    def _join(self, one: Any, two: Any) -> Any:
+        return torch.cat((one, two))

@@ -225,32 +225,67 @@ def _tidied(state: StackState) -> StackState:
     return replace(state, pool=pool, visible=visible, tidy=max(count, _ROOM))
 
 
-def step(stack: Stack, tokens: Tensor, state: StackState) -> tuple[Tensor, StackState]:
+@dataclass(frozen=True)
+class _Rows:
+    """Which of all places in the beams have a hypothesis: only these go through the matrices.
+
+    Attributes:
+        shape: U and W.
+        live: numbers of the places that have one, (N,); None = all.
+        back: the row of each place, (U W,); of an empty one any.
+    """
+
+    shape: tuple[int, int]
+    live: Tensor | None = None
+    back: Tensor | None = None
+
+    def packed(self, x: Tensor) -> Tensor:
+        """(U W, ...) -> (N, ...)."""
+        return x if self.live is None else x.index_select(0, self.live)
+
+    def placed(self, x: Tensor) -> Tensor:
+        """(N, ...) -> (U W, ...)."""
+        return x if self.back is None else x.index_select(0, self.back)
+
+
+def _rows(tokens: Tensor, live: Tensor | None) -> _Rows:
+    shape = tokens.shape[0], tokens.shape[1]
+    if live is None or bool(live.all()):
+        return _Rows(shape)
+    flat = live.flatten()
+    return _Rows(shape, flat.nonzero()[:, 0], (flat.cumsum(0) - 1).clamp_(min=0))
+
+
+def step(
+    stack: Stack, tokens: Tensor, state: StackState, live: Tensor | None = None
+) -> tuple[Tensor, StackState]:
     """Read a token of each hypothesis.
 
     Args:
         stack: the weights.
         tokens: (U, W).
         state: before them; used up.
+        live: which hypotheses there are, (U, W); of the others anything is returned. None = all.
 
     Returns:
         Log-probabilities of the next token (U, W, V), and the state.
     """
+    rows = _rows(tokens, live)
     state = _with_columns(stack, tokens, state)
     looks: list[Tensor] | None = None if state.looked is None else []
     mask = state.pool.new_zeros(state.visible.shape).masked_fill(~state.visible, float("-inf"))
-    x = stack.table[tokens.flatten()]
+    x = stack.table[rows.packed(tokens.flatten())]
     if stack.positions == "sinusoids":
-        rows = sinusoids(state.ages, stack.width).to(x.dtype)
-        x = x + rows.repeat_interleave(tokens.shape[1], dim=0)
+        places = sinusoids(state.ages, stack.width).to(x.dtype)
+        x = x + rows.packed(places.repeat_interleave(tokens.shape[1], dim=0))
     for number, layer in enumerate(stack.layers):
-        x = x + _self_attention(stack, layer, x, state, number, mask[:, None])
+        x = x + _self_attention(stack, layer, x, state, number, (rows, mask[:, None]))
         if layer.cross is not None:
-            x = x + _cross_attention(stack, layer.cross, x, state.memory, number, looks)
+            x = x + _cross_attention(stack, layer.cross, x, state.memory, number, (rows, looks))
         inner = layer.widen(layer.feed_norm(x))
         inner = F.silu(inner, inplace=True) if stack.silu else inner.relu_()
         x = x + layer.narrow(inner)
-    found = stack.output(stack.norm(x)).float().log_softmax(dim=-1)
+    found = rows.placed(stack.output(stack.norm(x)).float().log_softmax(dim=-1))
     if state.looked is not None and looks:
         state = replace(state, looked=state.looked + torch.stack(looks).mean(dim=0))
     return found.view(*tokens.shape, -1), replace(state, ages=state.ages + 1)
@@ -272,7 +307,11 @@ def read(stack: Stack, tokens: Tensor, memory: Memory) -> Tensor:
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=1.0)
         x = x + layer.out(mixed.transpose(1, 2).reshape(x.shape))
         if layer.cross is not None:
-            x = x + _cross_attention(stack, layer.cross, x, memory, place, None)
+            rows = _Rows((number, length))
+            flat = _cross_attention(
+                stack, layer.cross, x.flatten(0, 1), memory, place, (rows, None)
+            )
+            x = x + flat.view(x.shape)
         inner = layer.widen(layer.feed_norm(x))
         x = x + layer.narrow(F.silu(inner, inplace=True) if stack.silu else inner.relu_())
     return stack.output(stack.norm(x)).float().log_softmax(dim=-1)
@@ -291,14 +330,21 @@ def _with_columns(stack: Stack, tokens: Tensor, state: StackState) -> StackState
 
 
 def _self_attention(
-    stack: Stack, layer: Layer, x: Tensor, state: StackState, number: int, mask: Tensor
+    stack: Stack,
+    layer: Layer,
+    x: Tensor,
+    state: StackState,
+    number: int,
+    seen: tuple[_Rows, Tensor],
 ) -> Tensor:
-    """(U W, D) -> (U W, D); the layer's keys and values go into the pool's last columns."""
+    """(N, D) -> (N, D); the layer's keys and values go into the pool's last columns.
+
+    `seen`: where the rows stand, and what they see, (U, 1, W, R).
+    """
+    rows, mask = seen
     utterances, width, end = state.visible.shape
-    query, key, value = (
-        _heads(part, utterances, stack.heads)
-        for part in layer.inward(layer.norm(x)).chunk(3, dim=-1)
-    )
+    parts = rows.placed(layer.inward(layer.norm(x))).chunk(3, dim=-1)
+    query, key, value = (_heads(part, utterances, stack.heads) for part in parts)
     if stack.positions == "rotary":
         query, key = _turned(query, state.ages), _turned(key, state.ages)
     keys, values = state.pool[number, 0], state.pool[number, 1]
@@ -306,7 +352,7 @@ def _self_attention(
     mixed = F.scaled_dot_product_attention(
         query, keys[:, :, :end], values[:, :, :end], mask, scale=1.0
     )
-    return layer.out(mixed.transpose(1, 2).reshape(x.shape))
+    return layer.out(rows.packed(mixed.transpose(1, 2).reshape(utterances * width, -1)))
 
 
 def _turned(x: Tensor, ages: Tensor) -> Tensor:
@@ -321,14 +367,18 @@ def _cross_attention(
     x: Tensor,
     memory: Memory,
     number: int,
-    looks: list[Tensor] | None,
+    seen: tuple[_Rows, list[Tensor] | None],
 ) -> Tensor:
-    """(U W, D) -> (U W, D); `looks` receives the mean attention of the heads, (U, W, T)."""
-    keys, values = memory.keys[number], memory.values[number]
-    query = _heads(cross.query(cross.norm(x)), len(keys), stack.heads)
+    """(N, D) -> (N, D).
+
+    `seen`: where the rows stand, and what receives the mean attention of the heads, (U, W, T).
+    """
+    (rows, looks), keys, values = seen, memory.keys[number], memory.values[number]
+    query = _heads(rows.placed(cross.query(cross.norm(x))), len(keys), stack.heads)
     if looks is not None:
         logits = query @ keys.transpose(2, 3)
         logits = logits if memory.mask is None else logits + memory.mask
         looks.append(logits.softmax(dim=-1).mean(dim=1))
     mixed = F.scaled_dot_product_attention(query, keys, values, memory.mask, scale=1.0)
-    return cross.out(mixed.transpose(1, 2).reshape(x.shape))
+    places = rows.shape[0] * rows.shape[1]
+    return cross.out(rows.packed(mixed.transpose(1, 2).reshape(places, -1)))
