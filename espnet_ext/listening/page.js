@@ -8,7 +8,7 @@ const MUSHRA = DATA.kind === "mushra";
 const PREVIEW = PARAMS.get("assignmentId") === "ASSIGNMENT_ID_NOT_AVAILABLE"; // a platform's worker looks before accepting
 const stage = document.getElementById("stage");
 const ICON = { play: '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M7 4v16l13-8z"/></svg>',
-               stop: '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M6 5h4v14H6zM14 5h4v14h-4z"/></svg>' };
+               stop: '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M6 6h12v12H6z"/></svg>' };
 const SILENT = "Prefer not to say";
 const ABOUT = [
   ["age", "Age", ["Under 18", "18-29", "30-44", "45-59", "60 or over", SILENT]],
@@ -72,15 +72,14 @@ function show(card, done, count) {
 const heading = (text) => el("h1", { tabindex: -1 }, text);
 
 // -- sound --------------------------------------------------------------------------------------------------------
-const urls = {};
+// Web Audio and not <audio>: versions change places to the sample, and a FLAC without a seek table can be started anywhere.
+let context = null;
 let playing = null;
 
-function urlOf(id) {
-  if (!urls[id]) {
-    const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (c) => c.charCodeAt(0));
-    urls[id] = URL.createObjectURL(new Blob([bytes], { type: "audio/flac" }));
-  }
-  return urls[id];
+function decoded(id) {
+  context = context || new AudioContext();
+  const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (c) => c.charCodeAt(0));
+  return context.decodeAudioData(bytes.buffer);
 }
 function silence() {
   if (playing) playing.stop();
@@ -88,27 +87,48 @@ function silence() {
 }
 /** A sound with one button. With `go_on` another one's place is taken over, as one compares in MUSHRA. */
 function sound(id, button, changed, go_on = false) {
-  const audio = new Audio(urlOf(id));
-  const me = { id, audio, plays: 0, heard: false, button };
-  me.stop = () => audio.pause();
-  me.toggle = () => {
-    if (!audio.paused) return audio.pause();
-    const from = go_on && playing && playing !== me && !playing.audio.paused ? playing.audio.currentTime : 0;
+  const me = { id, button, plays: 0, heard: false, node: null, began: 0, buffer: null };
+  const ready = decoded(id).then((buffer) => { me.buffer = buffer; }, () => changed("This browser cannot play the sounds: please try another one."));
+  me.place = () => Math.max(0, context.currentTime - me.began);
+  me.stop = () => {
+    if (me.node) me.node.stop();
+    me.node = null;
+    draw();
+  };
+  me.toggle = async () => {
+    if (me.node) return me.stop();
+    const place = go_on && playing && playing.node ? playing.place() : 0;
     silence();
     playing = me;
-    audio.currentTime = Math.min(from, audio.duration || 0);
     me.plays += 1;
-    audio.play().catch(() => changed(`This browser could not play the sound. Please try another browser.`));
+    await Promise.all([ready, context.resume()]);
+    if (playing !== me || me.node || !me.buffer) return;
+    const from = place < me.buffer.duration - 0.1 ? place : 0;
+    const node = me.node = new AudioBufferSourceNode(context, { buffer: me.buffer });
+    node.connect(context.destination);
+    node.onended = () => {
+      if (me.node !== node) return;
+      me.node = null;
+      heard();
+    };
+    me.began = context.currentTime - from;
+    node.start(0, from);
+    if (go_on) heard();
+    tick();
   };
-  const draw = () => {
-    button.setAttribute("aria-pressed", String(!audio.paused));
-    button.querySelector(".icon").innerHTML = audio.paused ? ICON.play : ICON.stop;
-    button.style.setProperty("--done", audio.duration ? audio.currentTime / audio.duration : 0);
+  const heard = () => { me.heard = true; draw(me.node ? 0 : 1); changed(); };
+  const tick = () => {
+    if (!me.node) return;
+    draw(me.place() / me.buffer.duration);
+    requestAnimationFrame(tick);
   };
-  const ended = () => { me.heard = true; draw(); changed(); };
-  for (const name of ["play", "pause", "timeupdate"]) audio.addEventListener(name, draw);
-  audio.addEventListener("ended", ended);
-  if (go_on) audio.addEventListener("playing", () => { me.heard = true; changed(); });
+  const draw = (done = 0) => {
+    button.setAttribute("aria-pressed", String(Boolean(me.node)));
+    const icon = button.querySelector(".icon");
+    if (icon.dataset.on !== String(Boolean(me.node))) icon.innerHTML = me.node ? ICON.stop : ICON.play;
+    icon.dataset.on = String(Boolean(me.node));
+    button.style.setProperty("--done", Math.min(1, done));
+  };
   button.addEventListener("click", me.toggle);
   draw();
   return me;

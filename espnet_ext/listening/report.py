@@ -196,7 +196,7 @@ def _about(results: Results) -> Iterable[str]:
                 and len(results.raters) > 2
                 and question in ("age", "gender", "language")
             ):
-                notes.append(f"- {question}: {100 * share:.0f} % are {_safe(answer)!r}")
+                notes.append(f'- {question}: {100 * share:.0f} % are "{_safe(answer)}"')
     table = markdown(["question", "answer", "raters", "share", "mean of their votes"], rows)
     if not notes:
         return [table]

@@ -1,0 +1,121 @@
+"""The collector: real requests to a real server on this machine."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.client import HTTPConnection
+
+import pytest
+
+from espnet_ext.errors import UserError
+from espnet_ext.listening.answers import as_csv, read_answers
+from espnet_ext.listening.collect import LARGEST, append, collector
+from tests.listening.panel import a_test, good, sheet
+
+OPINION = good({"ours": 0.7, "theirs": 0.5, "reference": 0.95}, "mos")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return a_test(tmp_path_factory.mktemp("collect"), "mos")
+
+
+@contextmanager
+def serving(page, output):
+    server = collector(page, output, "127.0.0.1", 0)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield lambda *request: ask(server.server_address[1], *request)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def ask(port, method, path, body=None, headers=None):
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request(method, path, body, headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode(), answer.headers
+    finally:
+        connection.close()
+
+
+def test_many_listeners_at_once(made, tmp_path):
+    page, key = made
+    output = tmp_path / "answers/all.csv"
+    sheets = [as_csv(sheet(key, f"r{n}", n % 6, OPINION)) for n in range(12)]
+    with serving(page, output) as request, ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda text: request("POST", "/", text.encode()), [*sheets, *sheets]))
+    assert [status for status, _, _ in found] == [200] * 24
+    assert sorted(text for _, text, _ in found) == ["stored"] * 12 + ["stored before"] * 12
+    assert found[0][2]["Access-Control-Allow-Origin"] == "*"
+    assert len(read_answers(key, [output])) == 12
+    assert output.read_text().count('"test"') == 1
+
+
+def test_every_visitor_gets_the_next_order(made, tmp_path):
+    page, key = made
+    output = tmp_path / "all.csv"
+    append(output, as_csv(sheet(key, "early", 0, OPINION)), key)
+    with serving(page, output) as request:
+        places = [request("GET", "/?PROLIFIC_PID=x%26y")[2]["Location"] for _ in range(7)]
+        status, text, headers = request("GET", places[0])
+    numbers = [int(place.rpartition("listener=")[2]) for place in places]
+    assert numbers == [2, 3, 4, 5, 6, 1, 2] and "PROLIFIC_PID=x%26y" in places[0]
+    assert status == 200 and headers["Content-Type"].startswith("text/html")
+    assert '"collector": "/"' in text and '"collector": ""' in page.read_text()
+
+
+def test_what_does_not_fit_is_not_stored(made, tmp_path):
+    page, key = made
+    output = tmp_path / "all.csv"
+    good_one = as_csv(sheet(key, "amy", 0, OPINION))
+    two = as_csv([*sheet(key, "a", 0, OPINION), *sheet(key, "b", 1, OPINION)])
+    with serving(page, output) as request:
+        for text, said in (
+            (good_one.replace(key.test, "0" * 12), "found answers of the test"),
+            (good_one[:-30], "cut off"),
+            (two, "found 2 listeners"),
+            ("\xff", "without the column"),
+        ):
+            status, why, _ = request("POST", "/", text.encode("utf-8"))
+            assert status == 400 and said in why, why
+        assert request("POST", "/", b"\xff\xfe")[0] == 400
+        assert request("POST", "/", b"")[0] == 413
+        assert request("POST", "/", None, {"Content-Length": str(LARGEST + 1)})[0] == 413
+        assert request("GET", "/../../etc/passwd")[0] == 404
+        assert not output.exists()
+        assert request("POST", "/", good_one.encode())[:2] == (200, "stored")
+        again = as_csv(sheet(key, "amy", 1, OPINION, session="another"))
+        assert request("POST", "/", again.encode())[0] == 400
+    assert output.read_text() == good_one.replace("\r\n", "\n")
+
+
+def test_a_full_disk_leaves_the_file_as_it_was(made, tmp_path, monkeypatch):
+    import os
+
+    _, key = made
+    output = tmp_path / "all.csv"
+    append(output, as_csv(sheet(key, "amy", 0, OPINION)), key)
+    before, write = output.read_bytes(), os.write
+    monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:100]))
+    with pytest.raises(OSError, match="No space left"):
+        append(output, as_csv(sheet(key, "bob", 1, OPINION)), key)
+    monkeypatch.undo()
+    assert output.read_bytes() == before
+    assert append(output, as_csv(sheet(key, "bob", 1, OPINION)), key)
+
+
+def test_what_it_cannot_start_with(made, tmp_path):
+    page, _ = made
+    with pytest.raises(UserError, match="no such file, expected the key"):
+        collector(tmp_path / "no.html", tmp_path / "x.csv", "127.0.0.1", 0)
+    first = collector(page, tmp_path / "x.csv", "127.0.0.1", 0)
+    try:
+        with pytest.raises(UserError, match="choose another --port"):
+            collector(page, tmp_path / "x.csv", "127.0.0.1", first.server_address[1])
+    finally:
+        first.server_close()
