@@ -8,6 +8,7 @@ detector; here silence is not cut out. Legend: B stretches, F frames, M mel band
 from __future__ import annotations
 
 import importlib.util
+import pickle
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,18 +54,22 @@ def require() -> Path:
 
 
 @lru_cache(maxsize=2)
-def _network(device: str) -> tuple[Any, Any]:
+def _network(weights: Path, device: str) -> tuple[Any, Any]:
     """Recurrent layers and projection."""
     import torch
     from torch import nn
 
-    state = torch.load(require(), map_location="cpu", weights_only=True)["model_state"]
     parts = (nn.LSTM(_MELS, _WIDTH, _LAYERS, batch_first=True), nn.Linear(_WIDTH, _WIDTH))
-    for name, part in zip(("lstm.", "linear."), parts, strict=True):
-        part.load_state_dict(
-            {key[len(name) :]: value for key, value in state.items() if key.startswith(name)}
-        )
-        part.to(device).eval()
+    try:
+        state = torch.load(weights, map_location="cpu", weights_only=True)["model_state"]
+        for name, part in zip(("lstm.", "linear."), parts, strict=True):
+            part.load_state_dict({k: state[f"{name}{k}"] for k in part.state_dict()})
+            part.to(device).eval()
+    except (KeyError, RuntimeError, TypeError, pickle.UnpicklingError) as error:
+        said = str(error).splitlines()[0]
+        raise UserError(
+            f"{weights}: found other weights ({said}), expected resemblyzer's pretrained.pt"
+        ) from error
     return parts
 
 
@@ -98,15 +103,16 @@ def _starts(samples: int) -> list[int]:
     return found[:-1] if covered < _COVERED and len(found) > 1 else found
 
 
-def embed(samples: np.ndarray, device: str = "cpu") -> np.ndarray:
+def embed(samples: np.ndarray, device: str = "cpu", weights: Path | None = None) -> np.ndarray:
     """The embedding of a recording, (E,) float32 of length 1.
 
     Args:
         samples: (T,) float32 at 16 kHz, some seconds of one person's speech; silence at the ends cut off.
         device: where it is computed.
+        weights: file of the network; None = the package's.
 
     Raises:
-        UserError: for silence, or without the weights.
+        UserError: for silence, without the weights, or for other ones.
     """
     import torch
 
@@ -116,7 +122,7 @@ def embed(samples: np.ndarray, device: str = "cpu") -> np.ndarray:
     starts = _starts(len(samples))
     wave = torch.from_numpy(samples * max(1.0, _LOUDNESS / loudness)).float().to(device)
     wave = torch.nn.functional.pad(wave, (0, max(0, (starts[-1] + _STRETCH) * _HOP - len(wave))))
-    lstm, linear = _network(device)
+    lstm, linear = _network(weights or require(), device)
     with torch.no_grad():
         mel = _mel(wave)
         stretches = torch.stack([mel[start : start + _STRETCH] for start in starts])

@@ -82,3 +82,13 @@ def test_without_the_package_it_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setattr(voiceprint, "weights_file", lambda: None)
     with pytest.raises(UserError, match=r"pip install --no-deps resemblyzer.*xvector\.scp"):
         main([str(tmp_path), "none"])
+
+
+def test_other_weights_are_said(tmp_path):
+    import torch
+
+    sound, path = np.ones(8000, np.float32), tmp_path / "other.pt"
+    for content in ({"model_state": {}}, [1], b"no weights"):
+        path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+        with pytest.raises(UserError, match="found other weights"):
+            voiceprint.embed(sound, weights=path)
