@@ -1,7 +1,7 @@
 """Speak the texts of data directories with a trained model; a text may be SSML: <speak> ... </speak>.
 
-Of SSML these are spoken: break, s, p, sub, say-as, phoneme, prosody rate and volume; pitch and emphasis by models with
-control of single words (AcousticModel), else they are named in a warning.
+Of SSML these are spoken: break, s, p, sub, say-as, phoneme, emphasis, prosody rate, pitch and volume; single words are
+slower or faster by models with control of each token (AcousticModel), else a new phrase begins where the rate changes.
 """
 
 from __future__ import annotations

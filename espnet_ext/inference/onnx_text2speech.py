@@ -96,7 +96,6 @@ class OnnxText2Speech(Text2Speech):
         self.files = (text, mel)
         self.pipeline, front = text_of(facts, folder), Features(**facts["features"])
         self.rate = front.fs
-        self._check_controls()
         self.vocoder = vocoder or griffin_lim(front, self.options.griffin_lim_iters)
         if vocoder is not None:
             vocoder.check(front)

@@ -10,13 +10,15 @@ Letters in shapes: N tokens, S samples, F frames of F0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from espnet_ext.audio.psola import shift_pitch
 from espnet_ext.errors import UserError
+from espnet_ext.inference.speech import PerToken, Speech
 
 #: seconds from frame to frame of F0
 STEP = 0.005
@@ -30,9 +32,8 @@ SMOOTH = 0.02
 QUIET = 1e-3
 #: the loudest sample that is left as it is, and seconds that the limiter looks ahead and behind
 FULL, AHEAD = 0.98, 0.002
-
-#: one value for all tokens, or one for each
-PerToken = float | Sequence[float]
+#: what a model is told where nothing is asked of it
+PLAIN = {"pitch_shift": 0.0, "energy_factor": 1.0}
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,36 @@ class Manner:
     def changes(self) -> bool:
         """Whether anything is to be other than the model has it."""
         return bool(np.any(np.asarray(self.semitones)) or np.any(np.asarray(self.loudness) != 1))
+
+
+def as_asked(
+    speak: Callable[[dict[str, Any]], Sequence[Speech]],
+    options: dict[str, Any],
+    manner: Manner,
+    controls: str = "both",
+) -> list[Speech]:
+    """Utterances at the pitch and the loudness that were asked for.
+
+    Args:
+        speak: has the model speak them with these options, the same each time.
+        options: of its `inference`, with those of PLAIN that it knows.
+        manner: what is asked for.
+        controls: see `SynthesisOptions`.
+
+    Raises:
+        UserError: see `made_up`; or for unknown controls.
+    """
+    if controls not in ("both", "model", "wave"):
+        raise UserError(f"controls: found {controls!r}, expected both, model or wave")
+    nothing = {**options, **{name: none for name, none in PLAIN.items() if name in options}}
+    found = list(speak(nothing if controls == "wave" else options))
+    if controls == "model" or not manner.changes:
+        return found
+    plain = found if controls == "wave" or nothing == options else speak(nothing)
+    return [
+        replace(f, wave=made_up(f.wave, p.wave, f.rate, f.durations, manner))
+        for f, p in zip(found, plain, strict=True)
+    ]
 
 
 def made_up(

@@ -17,8 +17,10 @@ class SynthesisOptions:
 
     Attributes:
         speed_control_alpha: length of the speech against the model's own, > 1 is slower.
-        pitch_shift: semitones above the model's own pitch, where the model has control of it.
-        energy_factor: of the amplitude that the voice has, where the model has control of it.
+        pitch_shift: semitones above the model's own pitch.
+        energy_factor: of the amplitude that the voice has.
+        controls: what changes pitch and amplitude: "model", as far as it learned to, in half the time; "wave", the
+            waveform alone is changed; "both", the model, and what it leaves is made up for in the waveform.
         griffin_lim_iters: iterations where no vocoder is part of the model.
         seed: of models that draw (VITS).
         noise_scale, noise_scale_dur: spread of what VITS draws.
@@ -30,6 +32,7 @@ class SynthesisOptions:
     speed_control_alpha: float = 1.0
     pitch_shift: float = 0.0
     energy_factor: float = 1.0
+    controls: str = "both"
     griffin_lim_iters: int = 32
     seed: int = 777
     noise_scale: float = 0.667

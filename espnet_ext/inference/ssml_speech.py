@@ -23,14 +23,15 @@ AUTO, ALWAYS = "auto", "always"
 
 
 def read_plans(
-    texts: Sequence[tuple[str, str]], markup: str = AUTO, words: bool = False
+    texts: Sequence[tuple[str, str]], markup: str = AUTO, words: bool = False, rates: bool = True
 ) -> dict[str, Plan]:
     """The plans of those texts that are SSML, by utterance; what cannot be spoken is said on stderr, once each.
 
     Args:
         texts: (utterance, text).
         markup: "auto" takes a text that begins with <speak> for SSML; "always" expects all to be SSML.
-        words: whether the model can be told how to speak single words.
+        words: whether single words can be spoken higher or louder.
+        rates: whether they can be spoken faster, too.
 
     Raises:
         UserError: naming the utterance, if a document is malformed, or there is none where one is expected.
@@ -46,7 +47,7 @@ def read_plans(
                 )
             continue
         try:
-            plans[utt] = plan(parse(text), words)
+            plans[utt] = plan(parse(text), words, rates)
         except UserError as error:
             raise UserError(f"{utt}: {error}") from error
         for warning in plans[utt].warnings:
@@ -149,14 +150,14 @@ def speak_plan(speaker: Text2Speech, planned: Plan, conditions: dict[str, Any]) 
 
 def _speak_piece(speaker: Text2Speech, piece: Piece, conditions: dict[str, Any]) -> Speech:
     ids, manners = piece_tokens(speaker.pipeline, piece)
-    if len(set(manners)) == 1:
-        manners = manners[:1]
     rates, semitones, loudness = (
-        [getattr(manner, name) for manner in manners] for name in ("rate", "semitones", "loudness")
+        _alike([getattr(manner, name) for manner in manners])
+        for name in ("rate", "semitones", "loudness")
     )
-    rates = [piece.rate * rate for rate in rates]
-    if len(manners) == 1:
-        return speaker.speak(ids, piece.text, rates[0], conditions, semitones[0], loudness[0])
-    return speaker.speak(
-        ids, piece.text, rates or 1.0, conditions, semitones or 0.0, loudness or 1.0
-    )
+    faster = [piece.rate * r for r in rates] if isinstance(rates, list) else piece.rate * rates
+    return speaker.speak(ids, piece.text, faster, conditions, semitones, loudness)
+
+
+def _alike(values: list[float]) -> float | list[float]:
+    """One value where all are the same."""
+    return values[0] if len(set(values)) == 1 else values

@@ -53,7 +53,8 @@ def _spoken(
     conditions: Conditions,
     markup: str,
 ) -> Iterator[tuple[str, Speech]]:
-    plans = read_plans(texts, markup, speaker.has_words)  # all, before the first is spoken
+    # all, before the first is spoken
+    plans = read_plans(texts, markup, speaker.has_words, speaker.has_word_rates)
     for utt, text in progress(texts, len(texts), f"synthesise {name}"):
         given = given_for(conditions, utt)
         if utt in plans:

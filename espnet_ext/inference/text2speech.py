@@ -17,6 +17,7 @@ from espnet_ext.bridge.load import load_model, text_pipeline
 from espnet_ext.errors import UserError
 from espnet_ext.inference.griffin_lim import GriffinLim
 from espnet_ext.inference.phrases import Phrase, halves, phrases
+from espnet_ext.inference.prosody import Manner, as_asked, limited
 from espnet_ext.inference.shares import run_key
 from espnet_ext.inference.speaking import Job, can_batch, speak_batch, speakable
 from espnet_ext.inference.speech import PerToken, Speech, SynthesisOptions, joined
@@ -39,8 +40,7 @@ class Text2Speech:
         vocoder: makes the waveform of a mel spectrogram; None = Griffin-Lim, where the model has no own.
 
     Raises:
-        UserError: if the vocoder reads other spectrograms than the model writes, or the options ask for a control that
-            the model does not have.
+        UserError: if the vocoder reads other spectrograms than the model writes.
     """
 
     def __init__(
@@ -57,7 +57,6 @@ class Text2Speech:
         self.model, self.config = load_model(task, config, weights, device)
         self.pipeline = text_pipeline(self.config)
         extract = self.model.feats_extract
-        self._check_controls()
         own_rate = getattr(self.model.tts, "fs", None)
         self.rate = int(own_rate or (extract.get_parameters()["fs"] if extract is not None else 0))
         self.vocoder: Vocoder | GriffinLim | None = None
@@ -103,22 +102,19 @@ class Text2Speech:
 
     @property
     def has_words(self) -> bool:
-        """Whether this model can be told how fast, how high and how loud each word is spoken."""
+        """Whether single words can be spoken higher or louder: this model tells when it speaks which token."""
+        inner = getattr(self.model.tts, "generator", self.model.tts)
+        return self.has_speed or hasattr(inner, "duration_predictor")
+
+    @property
+    def has_word_rates(self) -> bool:
+        """Whether this model can be told how fast each word is spoken."""
         return self._known >= {"alpha", "pitch_shift", "energy_factor"}
 
     @cached_property
     def _known(self) -> set[str]:
         """The options of this model's `inference`."""
         return set(inspect.signature(self.model.tts.inference).parameters)
-
-    def _check_controls(self) -> None:
-        for name in ("pitch_shift", "energy_factor"):
-            value, none = getattr(self.options, name), getattr(SynthesisOptions, name)
-            if value != none and name not in self._known:
-                raise UserError(
-                    f"{name}: found {value}, but this model ({type(self.model.tts).__name__}) has no such control; "
-                    f"expected {none}, or a model that has it, such as espnet_ext.tts.acoustic:AcousticModel"
-                )
 
     def _inference_options(
         self, rate: PerToken = 1.0, semitones: PerToken = 0.0, loudness: PerToken = 1.0
@@ -146,7 +142,7 @@ class Text2Speech:
             UserError: if nothing of the text can be spoken, or its markup is malformed.
         """
         if is_ssml(text):
-            plans = read_plans([("SSML", text)], words=self.has_words)
+            plans = read_plans([("SSML", text)], words=self.has_words, rates=self.has_word_rates)
             return speak_plan(self, plans["SSML"], conditions)
         return joined(self._spoken(self._phrases(text), text, conditions))
 
@@ -276,13 +272,16 @@ class Text2Speech:
     @torch.no_grad()
     def _together(self, jobs: Sequence[Job]) -> list[Speech]:
         """The speech of a batch."""
+
+        def say(options: dict[str, Any]) -> list[Speech]:
+            return list(map(self._speech, speak_batch(self.model, jobs, options, self.device)))
+
         try:
-            found = speak_batch(self.model, jobs, self._inference_options(), self.device)
+            return self._as_asked(say, self._inference_options())
         except TooLong:
             return [
                 joined(self._paused(self._in_context(j.phrase, j.ids, j.conditions))) for j in jobs
             ]
-        return [self._speech(one) for one in found]
 
     @torch.no_grad()
     def speak(
@@ -299,20 +298,39 @@ class Text2Speech:
         Args:
             ids: without <sos/eos>.
             text: for messages.
-            rate: a factor of the speed where the model has one; for each token where it `has_words`.
+            rate: a factor of the speed where the model has one; for each token where it `has_word_rates`.
             conditions: sids, lids, spembs.
-            semitones, loudness: of pitch, and a factor of the amplitude, where it `has_words`.
+            semitones, loudness: of pitch, and a factor of the amplitude; for each token where it `has_words`.
 
         Raises:
             UserError: if there is no token, or the model gives no numbers.
         """
         if not ids:
             raise UserError(f"found nothing to speak in {text!r}: give at least one word")
-        torch.manual_seed(self.options.seed)
         tokens = torch.tensor(ids, device=self.device)
         conditions = {name: value.to(self.device) for name, value in conditions.items()}
+
+        def say(options: dict[str, Any]) -> list[Speech]:
+            torch.manual_seed(self.options.seed)
+            return [self._speech(self.model.inference(text=tokens, **conditions, **options))]
+
         options = self._inference_options(rate, semitones, loudness)
-        return self._speech(self.model.inference(text=tokens, **conditions, **options))
+        return self._as_asked(say, options, semitones, loudness)[0]
+
+    def _as_asked(
+        self,
+        say: Callable[[dict[str, Any]], list[Speech]],
+        options: dict[str, Any],
+        semitones: PerToken = 0.0,
+        loudness: PerToken = 1.0,
+    ) -> list[Speech]:
+        """What `say` says at the pitch and the loudness asked for, also by our options."""
+        own = self.options
+        manner = Manner(
+            _each(lambda s: own.pitch_shift + s, semitones),
+            _each(lambda f: own.energy_factor * f, loudness),
+        )
+        return as_asked(say, options, manner, own.controls)
 
     def _speech(self, found: dict[str, Any]) -> Speech:
         """What a model's `inference` gave, with its waveform.
@@ -332,7 +350,7 @@ class Text2Speech:
                 "damaged; take another checkpoint"
             )
         return Speech(
-            np.clip(wave.numpy().astype(np.float32), -1.0, 1.0),
+            limited(wave.numpy().astype(np.float32), self.rate),
             self.rate,
             _array(mel),
             _array(found.get("duration")),

@@ -1,8 +1,9 @@
 """Spans of SSML -> what a synthesiser does one after the other: pieces that it speaks in one go, and pauses.
 
-A new piece begins after a pause. For a model that can be told how to speak each token, words of a piece differ in
-their manner; for any other, a new piece begins where the rate or the volume changes, too, and pitch and emphasis, which
-need control of single words, are named in a warning and not spoken.
+A new piece begins after a pause. Where words can be spoken higher or louder than their neighbours, those of a piece
+differ in their manner; where they cannot be spoken faster, a new piece begins where the rate changes. For a model of
+which nobody knows when it speaks which word, a new piece begins where rate or volume change, and pitch and emphasis are
+named in a warning and not spoken.
 """
 
 from __future__ import annotations
@@ -72,12 +73,13 @@ class Plan:
     warnings: tuple[str, ...]  # each names a tag
 
 
-def plan(spans: Iterable[Span], words: bool = False) -> Plan:
+def plan(spans: Iterable[Span], words: bool = False, rates: bool = True) -> Plan:
     """The plan of a parsed document (`ssml.parse`).
 
     Args:
         spans: of the document.
-        words: whether the model can be told how to speak single words.
+        words: whether single words can be spoken higher or louder.
+        rates: whether they can be spoken faster, too.
     """
     spans = list(spans)
     steps: list[Piece | Pause] = []
@@ -88,37 +90,37 @@ def plan(spans: Iterable[Span], words: bool = False) -> Plan:
             if isinstance(last, Pause):
                 seconds += steps.pop().seconds  # type: ignore[union-attr]
             steps.append(Pause(seconds))
-        elif isinstance(last, Piece) and _goes_on(last, span, words):
-            manner = _manner(span, last) if words else Manner()
+        elif isinstance(last, Piece) and _goes_on(last, span, words, rates):
+            manner = _manner(span, last, rates) if words else Manner()
             steps[-1] = replace(last, runs=(*last.runs, replace(_run(span), manner=manner)))
         else:
-            steps.append(_begin(span, words))
+            steps.append(_begin(span, words, rates))
     spoken = [s for s in steps if isinstance(s, Pause) or any(c.isalnum() for c in s.text)]
     return Plan(tuple(spoken), tuple(_warnings(spans, words)))
 
 
-def _goes_on(piece: Piece, span: Span, words: bool) -> bool:
+def _goes_on(piece: Piece, span: Span, words: bool, rates: bool) -> bool:
     """Whether a span is spoken in one go with the piece before it."""
     if words:  # silence is not spoken softly
-        return (piece.volume == -math.inf) == (span.volume == -math.inf)
+        silent = (piece.volume == -math.inf) == (span.volume == -math.inf)
+        return silent and (rates or piece.rate == span.rate)
     return (piece.rate, piece.volume) == (span.rate, span.volume)
 
 
-def _begin(span: Span, words: bool) -> Piece:
-    piece = Piece((), 1.0 if words else span.rate, span.volume)
-    return replace(
-        piece, runs=(replace(_run(span), manner=_manner(span, piece) if words else Manner()),)
-    )
+def _begin(span: Span, words: bool, rates: bool) -> Piece:
+    piece = Piece((), 1.0 if words and rates else span.rate, span.volume)
+    manner = _manner(span, piece, rates) if words else Manner()
+    return replace(piece, runs=(replace(_run(span), manner=manner),))
 
 
-def _manner(span: Span, piece: Piece) -> Manner:
+def _manner(span: Span, piece: Piece, rates: bool) -> Manner:
     """Of a span against its piece, emphasis included."""
     added = EMPHASIS[span.emphasis]
     louder = (
         0.0 if span.volume == piece.volume else span.volume - piece.volume
     )  # dB; both may be -inf
     return Manner(
-        span.rate / piece.rate * added.rate,
+        span.rate / piece.rate * (added.rate if rates else 1.0),
         span.pitch + added.semitones,
         10 ** (louder / 20) * added.loudness,
     )

@@ -42,6 +42,20 @@ def test_rate_and_volume(speaker):
     assert not speaker('<speak><prosody volume="silent">abca</prosody></speak>').wave.any()
 
 
+def test_one_word_is_louder(speaker):
+    """This model knows of no loudness: the samples of that word are amplified, a few at its ends less."""
+    plain = speaker("<speak>ab cd ab</speak>")
+    loud = speaker('<speak>ab <prosody volume="-12dB">cd</prosody> ab</speak>')
+    assert np.array_equal(loud.durations, plain.durations)
+    ends = np.cumsum(plain.durations) / plain.durations.sum() * len(plain.wave)
+    begin, end = int(ends[1]), int(ends[4])  # with the blank before it
+    factor = 10 ** (-12 / 20)
+    inside = slice(begin + 90, end - 90)
+    assert np.allclose(loud.wave[inside], factor * plain.wave[inside], atol=1e-5)
+    assert np.allclose(loud.wave[: begin - 90], plain.wave[: begin - 90], atol=1e-5)
+    assert np.allclose(loud.wave[end + 90 :], plain.wave[end + 90 :], atol=1e-5)
+
+
 def test_nothing_to_speak(speaker):
     with pytest.raises(UserError, match="found nothing to speak in this SSML"):
         speaker('<speak><break time="1s"/></speak>')
@@ -64,7 +78,7 @@ def data(tiny, tmp_path):
 def test_as_a_command(data, tmp_path, capsys):
     markup = '<speak>ab <emphasis>ca</emphasis><break time="2s"/>b</speak>'
     assert call(tts_synthesize.main, data(u1="abca", u2=markup)) == 0
-    assert capsys.readouterr().err.count("warning: u2: <emphasis> is not spoken") == 1
+    assert "warning" not in capsys.readouterr().err
     waves = read_table(tmp_path / "out/set/wav.scp")
     samples, rate = soundfile.read(waves["u2"])
     quiet = np.flatnonzero(np.diff(np.concatenate([[0], samples == 0, [0]]).astype(int)))

@@ -67,6 +67,23 @@ def test_rate_and_volume_part_pieces_too():
     ]
 
 
+def test_words_of_one_piece_where_the_rate_is_the_same():
+    """For a model that can be told the pitch of a word, not its speed."""
+    marked = 'A <prosody pitch="+2st" volume="+6dB">b</prosody> <prosody rate="50%">c</prosody> d'
+    found = plan(
+        parse(f"<speak>{marked} <emphasis level='strong'>e</emphasis></speak>"), True, False
+    )
+    assert [(p.text, p.rate) for p in found.steps] == [("A b", 1), ("c", 0.5), ("d e", 1)]
+    assert [r.manner.semitones for p in found.steps for r in p.runs if r.text.strip()] == [
+        0,
+        2,
+        0,
+        0,
+        2,
+    ]
+    assert {r.manner.rate for p in found.steps for r in p.runs} == {1.0} and not found.warnings
+
+
 def test_phonemes_stay_beside_their_text():
     found = _plan(
         'Say <phoneme ph="təˈmɑːtoʊ">tomato</phoneme> to <say-as interpret-as="ordinal">3</say-as>!'

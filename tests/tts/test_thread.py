@@ -93,8 +93,31 @@ def test_what_cannot_be_spoken_is_said(speaker, text, words):
         speaker(text)
 
 
-def test_a_control_that_is_not_there_is_said(tiny):
-    with pytest.raises(
-        UserError, match=r"pitch_shift: found 2.0, but this model .AlignedFastSpeech"
-    ):
-        Text2Speech.from_dir(tiny.model("tts"), options=SynthesisOptions(pitch_shift=2.0))
+@pytest.mark.parametrize("controls", ["both", "model", "wave"])
+def test_loudness_is_as_asked(folder, speaker, controls):
+    """The model has heard one loudness only and keeps it; what it leaves is made up for."""
+    options = SynthesisOptions(energy_factor=0.5, controls=controls, griffin_lim_iters=2)
+    plain, soft = speaker("abcabc"), Text2Speech.from_dir(folder, options=options)("abcabc")
+    ratio = soft.wave.std() / plain.wave.std()
+    assert len(soft.wave) == len(plain.wave)
+    assert (abs(ratio - 0.5) < 0.02) == (controls != "model")
+    with pytest.raises(UserError, match="controls: found 'neither', expected both, model or wave"):
+        wrong = SynthesisOptions(energy_factor=0.5, controls="neither")
+        Text2Speech.from_dir(folder, options=wrong)("ab")
+
+
+def test_many_at_once_are_as_loud_as_one(folder):
+    options = SynthesisOptions(energy_factor=0.5, pitch_shift=1.0, griffin_lim_iters=2)
+    speaker = Text2Speech.from_dir(folder, options=options)
+    for text, one in zip(("ab", "abcabc"), speaker.many(["ab", "abcabc"]), strict=True):
+        assert np.allclose(speaker(text).wave, one.wave, atol=1e-4)
+
+
+def test_a_model_without_controls_has_them_all_the_same(tiny):
+    plain, soft = (
+        Text2Speech.from_dir(
+            tiny.model("tts"), options=SynthesisOptions(energy_factor=factor, griffin_lim_iters=2)
+        )("abca")
+        for factor in (1.0, 0.5)
+    )
+    assert np.allclose(soft.wave, 0.5 * plain.wave, atol=1e-6)
