@@ -30,6 +30,7 @@ OPSET = 17
 TOLERANCE = 1e-4
 #: Part of the names of nodes whose weights are no learnt ones, but a Fourier transform: they stay float.
 EXACT = "transform"
+_TORCH = {"bf16": torch.bfloat16, "fp16": torch.float16}
 #: Numbers below which a weight is not worth being kept in 16 bits.
 FEW = 1024
 
@@ -191,19 +192,22 @@ def halve(path: Path, to: Path, kind: str) -> int:
     onnx, helper = require("onnx"), require("onnx.numpy_helper")
     model, number = onnx.load(str(path)), 0
     type_to = {"bf16": onnx.TensorProto.BFLOAT16, "fp16": onnx.TensorProto.FLOAT16}[kind]
-    for place, weight in enumerate(list(model.graph.initializer)):
+    for weight in model.graph.initializer:
         values = helper.to_array(weight) if weight.data_type == onnx.TensorProto.FLOAT else None
         if values is None or values.size < FEW or (kind == "fp16" and abs(values).max() > 65504):
             continue
-        small = onnx.TensorProto(name=f"{weight.name}.{kind}", dims=weight.dims, data_type=type_to)
-        torch_kind = torch.bfloat16 if kind == "bf16" else torch.float16
-        tensor = torch.from_numpy(values.copy()).to(torch_kind)
-        small.raw_data = tensor.view(torch.int16).numpy().tobytes()
-        model.graph.initializer[place].CopyFrom(small)
-        cast = {"to": onnx.TensorProto.FLOAT, "name": f"{weight.name}.widened"}
-        model.graph.node.insert(
-            0, onnx.helper.make_node("Cast", [small.name], [weight.name], **cast)
+        name, dims = weight.name, list(weight.dims)
+        small = torch.from_numpy(values.copy()).to(_TORCH[kind]).view(torch.int16)
+        weight.Clear()
+        weight.name, weight.data_type, weight.raw_data = (
+            f"{name}.{kind}",
+            type_to,
+            small.numpy().tobytes(),
         )
+        weight.dims.extend(dims)
+        widened = {"to": onnx.TensorProto.FLOAT, "name": f"{name}.widened"}
+        node = onnx.helper.make_node("Cast", [weight.name], [name], **widened)
+        model.graph.node.insert(number, node)
         number += 1
     with atomic_open(to, "wb") as stream:
         stream.write(model.SerializeToString())
