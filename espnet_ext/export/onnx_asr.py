@@ -154,7 +154,7 @@ class Encode(nn.Module):
 def _by_chunks(of: Depthwise, x: Tensor, chunk: int) -> Tensor:
     """As `Depthwise._by_chunks`, whose windows ONNX cannot cut: here each frame is asked for by its number."""
     batch, length, width = x.shape
-    chunks = torch.div(torch.as_tensor(length + chunk - 1), chunk, rounding_mode="floor")
+    chunks: Any = torch.div(torch.as_tensor(length + chunk - 1), chunk, rounding_mode="floor")
     places = torch.arange(chunks)[:, None] * chunk + torch.arange(of.reach + chunk)
     # all frames that a last, short chunk may lack
     windows = F.pad(x, (0, 0, of.reach, chunk - 1))[:, places].flatten(0, 1)
