@@ -21,6 +21,7 @@ max_seconds=20           # and those that are longer
 audit_opts=              # look through every formatted set with these options of audit_data, e.g. "--nj 4": stage 24, exp/audit/SET.html
 filter_opts=             # more options for filter_data, by what format_audio measured: "--rule snr>=10 --rule clipped<=0.001"
 use_sid=false            # number the speakers, for a model of several
+use_spembs=false         # embed the voices (package resemblyzer), for one with tts_conf's spk_embed_dim: 256; stage 25
 
 ## Tokens
 token_type=phn           # phn or char
@@ -79,10 +80,16 @@ if $use_sid; then
   run_stage 3 speaker_ids "Number the speakers" after format -- \
     $bin.speaker_ids --train $train_set dump/raw/org $sets
 fi
+if $use_spembs; then
+  run_stage 25 speaker_vectors "Embed the voices" after format \
+    makes "$(printf 'dump/raw/org/%s/xvector.scp ' $sets)" -- \
+    $train_cmd --gpu $gpu $logs/speaker_vectors.log \
+    $bin.speaker_vectors --device $device dump/raw/org $sets
+fi
 # shellcheck source=egs2/TEMPLATE/tts1/audit.sh
 . "$ROOT/egs2/TEMPLATE/tts1/audit.sh"
 
-run_stage 4 filter "Leave out utterances that are too short, too long or empty" after format,speaker_ids \
+run_stage 4 filter "Leave out utterances that are too short, too long or empty" after format,speaker_ids,speaker_vectors \
   makes "$(under dump/raw $sets)" -- \
   $bin.filter_data --min_seconds $min_seconds --max_seconds $max_seconds $filter_opts --keep "$test_sets" \
   dump/raw/org dump/raw $sets
