@@ -16,6 +16,7 @@ from espnet_ext.inference.teacher_forced import write_teacher_forced
 from espnet_ext.inference.text2speech import SynthesisOptions, Text2Speech
 from espnet_ext.train.feeds import wanted
 from espnet_ext.train.run import train_model
+from espnet_ext.train.stats import collect_stats
 from tests.tts.conftest import SMALL
 from tests.tts.test_textgrid import long, short
 
@@ -83,6 +84,44 @@ def test_a_model_that_does_not_align_is_trained_on_textgrids(tiny, folders, tmp_
     durations.write_text(durations.read_text().replace("train-03 ", "train-03 4 "))
     with pytest.raises(UserError, match="utterance train-03, expected 5 whole numbers"):
         train_model("tts", tiny.places("tts", tmp_path / "no", NOT_LEARNED, **where), "cpu")
+
+
+_FEATS = {"fs": 8000, "n_fft": 256, "hop_length": 80}
+_PREDICTORS = {
+    f"{name}_{what}": 1 if what.endswith("layers") else 4
+    for name in ("duration", "pitch", "energy")
+    for what in ("predictor_layers", "predictor_chans")
+}
+FASTSPEECH = {
+    "tts": "fastspeech2",
+    "tts_conf": {
+        **{"adim": 8, "aheads": 2, "elayers": 1, "eunits": 8, "dlayers": 1, "dunits": 8},
+        **{"postnet_layers": 1, "postnet_chans": 8, "reduction_factor": 1, **_PREDICTORS},
+    },
+    "pitch_extract_conf": {**_FEATS, "use_token_averaged_f0": True, "reduction_factor": 1},
+    "energy_extract_conf": {**_FEATS, "use_token_averaged_energy": True, "reduction_factor": 1},
+    "max_epoch": 1,
+    "best_model_criterion": [["valid", "loss", "min"]],
+}
+
+
+def test_stock_fastspeech_is_trained_on_them_with_pitch_by_token(tiny, folders, tmp_path):
+    """Whose front ends average over each token's frames, when the statistics are collected, too."""
+    root = tmp_path / "copy"
+    shutil.copytree(folders, root)
+    run(tiny, root)
+    places = {"train": [root / "train"], "valid": [root / "valid"]}
+    stats = tmp_path / "stats"
+    collect_stats("tts", tiny.places("tts", stats, FASTSPEECH, **places, stats_dir=None))
+    pitch = kaldiio.load_scp(str(stats / "valid/collect_feats/pitch.scp"))
+    for utt, numbers in read_table(root / "valid/durations").items():
+        assert len(pitch[utt]) == len(numbers.split())
+    exp = tiny.places("tts", tmp_path / "exp", FASTSPEECH, **places, stats_dir=stats)
+    (final,) = train_model("tts", exp, "cpu")
+    assert final.name == "valid.loss.ave.pth"
+    speaker = Text2Speech.from_dir(tmp_path / "exp", options=SynthesisOptions(griffin_lim_iters=1))
+    write_teacher_forced(speaker, root, ["valid"], tmp_path / "mels", 1, 1)
+    assert len(read_table(tmp_path / "mels/valid/mels.scp")) == 3
 
 
 def test_phones_of_another_text_are_named_or_left_out(tiny, folders, tmp_path, capsys):
