@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+
+from espnet_ext.errors import UserError
 
 
 class GriffinLim:
@@ -62,3 +66,25 @@ class GriffinLim:
 
     def _synthesise(self, spectrum: Tensor) -> Tensor:
         return torch.istft(spectrum, self.n_fft, self.hop, self.win, self.window)
+
+
+def made_for(extract: Any, iterations: int) -> GriffinLim:
+    """What speaks the spectrograms of a synthesiser's front end, ESPnet's log-mel filter bank.
+
+    Raises:
+        UserError: if it has another.
+    """
+    if extract is None or not hasattr(extract, "logmel"):
+        raise UserError(
+            "found no log-mel front end in the model, expected feats_extract: fbank for Griffin-Lim"
+        )
+    settings = extract.get_parameters()
+    return GriffinLim(
+        extract.logmel.melmat.cpu(),
+        settings["n_fft"],
+        settings["n_shift"],
+        settings["win_length"],
+        log_base=extract.logmel.log_base,
+        window=settings["window"],
+        iterations=iterations,
+    )

@@ -21,6 +21,8 @@ _PARAGRAPH = re.compile(r"\s*(?:\n[^\S\n]*(?:\r?\n)+|\u2029)\s*")
 _SENTENCE = re.compile(
     rf"[{_WIDE_STOPS}]+[{_CLOSERS}]*\s*|(?<![\s(][A-Z])(?<!^[A-Z])[{_STOPS}]+[{_CLOSERS}]*\s+(?=[^a-z\s])"
 )
+#: where a text has no capitals, none can tell a sentence's beginning
+_SMALL_SENTENCE = re.compile(rf"[{_WIDE_STOPS}]+[{_CLOSERS}]*\s*|[{_STOPS}]+[{_CLOSERS}]*\s+")
 _ABBREVIATION = re.compile(rf"(?:^|[\s(])(?:{_TITLES})\.\s+$")
 _CLAUSE = re.compile(rf"[、，；：､—]+\s*|[,;:،؛–…{_STOPS}][{_CLOSERS}]*\s+|\s+[-–—]+\s+")
 _WORD = re.compile(r"\s+|\u200b")
@@ -50,9 +52,10 @@ def sentences(text: str) -> list[Phrase]:
         ['Dr. No? ', 'Yes! ', '3.5 km. ', '你好。', '再见。']
     """
     found: list[Phrase] = []
+    boundary = _SMALL_SENTENCE if text == text.lower() else _SENTENCE
     for part in _parts(text, _PARAGRAPH):
         begin = len(found)
-        for sentence in _parts(part, _SENTENCE):
+        for sentence in _parts(part, boundary):
             if len(found) > begin and _ABBREVIATION.search(found[-1].text):
                 sentence = found.pop().text + sentence
             found.append(Phrase(sentence))

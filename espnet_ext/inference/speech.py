@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+from espnet_ext.inference.phrases import Phrase
 
 #: one value for all tokens, or one for each
 PerToken = float | Sequence[float]
@@ -64,3 +66,20 @@ def joined(pieces: Iterable[Speech]) -> Speech:
     if len(found) == 1:
         return found[0]
     return Speech(np.concatenate([piece.wave for piece in found]), found[0].rate, None, None)
+
+
+def paused(seconds: float, spoken: Iterable[tuple[Phrase, Speech]]) -> Iterator[Speech]:
+    """Phrases with silence before each but the first, as long as the phrase before it asks for.
+
+    Args:
+        seconds: after a sentence.
+        spoken: phrases and their speech.
+    """
+    silence = 0
+    for phrase, speech in spoken:
+        if silence:
+            quiet = np.zeros(silence, np.float32)
+            yield replace(speech, wave=np.concatenate([quiet, speech.wave]))
+        else:
+            yield speech
+        silence = round(seconds * phrase.pause * speech.rate)

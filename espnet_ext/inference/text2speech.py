@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,15 +16,24 @@ import torch
 from espnet_ext.audio.features import features_of_model
 from espnet_ext.bridge.load import load_model, text_pipeline
 from espnet_ext.errors import UserError
-from espnet_ext.inference.griffin_lim import GriffinLim
+from espnet_ext.inference.griffin_lim import GriffinLim, made_for
 from espnet_ext.inference.phrases import Phrase, halves, phrases
+from espnet_ext.inference.pretrained import find_model
 from espnet_ext.inference.prosody import Manner, as_asked, limited
 from espnet_ext.inference.shares import run_key
 from espnet_ext.inference.speaking import Job, can_batch, speak_batch, speakable
-from espnet_ext.inference.speech import PerToken, Speech, SynthesisOptions, joined
+from espnet_ext.inference.speech import PerToken, Speech, SynthesisOptions, joined, paused
 from espnet_ext.inference.ssml_speech import read_plans, speak_plan
 from espnet_ext.inference.vocoder import Vocoder
+from espnet_ext.inference.voices import (
+    Voice,
+    conditions_of_voice,
+    find_vocoder,
+    length_of,
+    task_of,
+)
 from espnet_ext.text.ssml import is_ssml
+from espnet_ext.train.config import check_keys
 from espnet_ext.tts.inputs import TooLong
 
 __all__ = ["Speech", "SynthesisOptions", "Text2Speech"]
@@ -43,6 +53,9 @@ class Text2Speech:
         UserError: if the vocoder reads other spectrograms than the model writes.
     """
 
+    #: conditions that hold unless a call gives others
+    voice: Mapping[str, Any] = MappingProxyType({})
+
     def __init__(
         self,
         config: str | Path,
@@ -61,7 +74,9 @@ class Text2Speech:
         self.rate = int(own_rate or (extract.get_parameters()["fs"] if extract is not None else 0))
         self.vocoder: Vocoder | GriffinLim | None = None
         if self.model.tts.require_vocoder:
-            self.vocoder = self._griffin_lim() if vocoder is None else vocoder
+            self.vocoder = (
+                made_for(extract, self.options.griffin_lim_iters) if vocoder is None else vocoder
+            )
         if self.vocoder is vocoder and vocoder is not None:
             vocoder.check(features_of_model(self.config))
 
@@ -72,28 +87,58 @@ class Text2Speech:
         """Use what the training stage left in `exp/...`."""
         return cls(Path(model_dir) / "config.yaml", Path(model_dir) / weights, **more)
 
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        device: str = "cpu",
+        vocoder: str | Path | None = None,
+        voice: Voice | None = None,
+        speed: float | None = None,
+        pitch: float | None = None,
+        cache: str | Path | None = None,
+        options: SynthesisOptions | None = None,
+        **changes: Any,
+    ) -> Text2Speech:
+        """Use a model by its name.
+
+        Args:
+            name: see pretrained.find_model: a folder, a zip, a name of the model zoo or of Hugging Face.
+            device: see the class.
+            vocoder: the same for a vocoder, or a file of weights; None = the one that comes with the model, its own
+                waveform, or Griffin-Lim.
+            voice: who speaks unless a call says otherwise: a speaker's number, an embedding's numbers or .npy file.
+            speed: 2 is twice as fast.
+            pitch: semitones above the model's own.
+            cache: where archives are unpacked to.
+            options: how to speak.
+            changes: options by name, e.g. energy_factor=1.5.
+
+        Raises:
+            UserError: if there is no such model, voice or option.
+        """
+        files = find_model(name, "tts", cache)
+        vocoder = vocoder or files.get("vocoder")
+        check_keys(changes, vars(SynthesisOptions()), "from_pretrained")
+        changes |= {} if speed is None else {"speed_control_alpha": length_of(speed)}
+        changes |= {} if pitch is None else {"pitch_shift": pitch}
+        speaker = cls(
+            files["train_config"],
+            files["model_file"],
+            task=task_of(files["train_config"]),
+            options=replace(options or SynthesisOptions(), **changes),
+            device=device,
+            vocoder=None if vocoder is None else find_vocoder(vocoder, device, cache),
+        )
+        speaker.voice = conditions_of_voice(speaker.model.tts, voice)
+        return speaker
+
     @cached_property
     def identity(self) -> str:
         """What its speech depends on besides the text: a hash of the model and the options."""
         own = (self.vocoder.identity,) if isinstance(self.vocoder, Vocoder) else ()
         return run_key(self.files, vars(self.options), *own)
-
-    def _griffin_lim(self) -> GriffinLim:
-        extract = self.model.feats_extract
-        if extract is None or not hasattr(extract, "logmel"):
-            raise UserError(
-                "found no log-mel front end in the model, expected feats_extract: fbank for Griffin-Lim"
-            )
-        settings = extract.get_parameters()
-        return GriffinLim(
-            extract.logmel.melmat.cpu(),
-            settings["n_fft"],
-            settings["n_shift"],
-            settings["win_length"],
-            log_base=extract.logmel.log_base,
-            window=settings["window"],
-            iterations=self.options.griffin_lim_iters,
-        )
 
     @property
     def has_speed(self) -> bool:
@@ -141,6 +186,7 @@ class Text2Speech:
         Raises:
             UserError: if nothing of the text can be spoken, or its markup is malformed.
         """
+        conditions = {**self.voice, **conditions}
         if is_ssml(text):
             plans = read_plans([("SSML", text)], words=self.has_words, rates=self.has_word_rates)
             return speak_plan(self, plans["SSML"], conditions)
@@ -155,6 +201,7 @@ class Text2Speech:
         Raises:
             UserError: see `__call__`.
         """
+        conditions = {**self.voice, **conditions}
         if is_ssml(text):
             yield self(text, **conditions)
         else:
@@ -178,7 +225,7 @@ class Text2Speech:
         Raises:
             UserError: see `__call__`.
         """
-        given = conditions if conditions is not None else [{} for _ in texts]
+        given = [{**self.voice, **who} for who in conditions or [{} for _ in texts]]
         if not can_batch(self.model.tts):
             return [self(text, **who) for text, who in zip(texts, given, strict=True)]
         plain = [number for number, text in enumerate(texts) if not is_ssml(text)]
@@ -190,7 +237,10 @@ class Text2Speech:
         spoken = dict(zip(map(id, jobs), self._batches(jobs, batch_size), strict=True))
         found = {
             number: joined(
-                self._paused((job.phrase, spoken[id(job)]) for job in jobs if job.text == number)
+                paused(
+                    self.options.pause,
+                    ((job.phrase, spoken[id(job)]) for job in jobs if job.text == number),
+                )
             )
             for number in plain
         }
@@ -232,7 +282,7 @@ class Text2Speech:
             for phrase, ids in self._read_all(found, text):
                 yield from self._in_context(phrase, ids, conditions)
 
-        yield from self._paused(one_by_one())
+        yield from paused(self.options.pause, one_by_one())
 
     def _in_context(
         self, phrase: Phrase, ids: list[int], conditions: dict[str, Any]
@@ -248,17 +298,6 @@ class Text2Speech:
                 inside = speakable(self.pipeline, half.text)
                 if inside:
                     yield from self._in_context(half, inside, conditions)
-
-    def _paused(self, spoken: Iterable[tuple[Phrase, Speech]]) -> Iterator[Speech]:
-        """Silence before each but the first, as long as the phrase before it asks for."""
-        silence = 0.0
-        for phrase, speech in spoken:
-            samples = round(silence * self.rate)
-            if samples:
-                quiet = np.zeros(samples, np.float32)
-                speech = replace(speech, wave=np.concatenate([quiet, speech.wave]))
-            yield speech
-            silence = self.options.pause * phrase.pause
 
     def _batches(self, jobs: Sequence[Job], size: int) -> list[Speech]:
         """The speech of each job; those of like length are spoken together."""
@@ -280,7 +319,8 @@ class Text2Speech:
             return self._as_asked(say, self._inference_options())
         except TooLong:
             return [
-                joined(self._paused(self._in_context(j.phrase, j.ids, j.conditions))) for j in jobs
+                joined(paused(self.options.pause, self._in_context(j.phrase, j.ids, j.conditions)))
+                for j in jobs
             ]
 
     @torch.no_grad()

@@ -41,6 +41,7 @@ class Vocoder:
         config, weights: config.yaml and .pth of a vocoder's training; or config.yml and checkpoint of ParallelWaveGAN,
             with stats.h5 or stats.npy beside them; or config.yaml and .pth of ESPnet's joint_text2wav.
         device: "cpu", "cuda", ...
+        engine: of HiFi-GAN and iSTFTNet on the CPU: "onnxruntime", "torch", or "auto", the first where it is installed.
 
     Attributes:
         features: of the mel spectrograms that it reads.
@@ -49,7 +50,9 @@ class Vocoder:
         UserError: if a file is missing or they do not fit each other.
     """
 
-    def __init__(self, config: str | Path, weights: str | Path, device: str = "cpu") -> None:
+    def __init__(
+        self, config: str | Path, weights: str | Path, device: str = "cpu", engine: str = "auto"
+    ) -> None:
         self.files, self.device = [config, weights], choose_device(device)
         found, state = read_vocoder(config, weights)
         stats = statistics_beside(Path(weights).parent)
@@ -72,7 +75,7 @@ class Vocoder:
         model.load_state_dict(found)
         remove_weight_norm(model)
         self.model = model.to(self.device).eval()
-        quicken(self.model.generator)
+        quicken(self.model.generator, engine)
 
     @classmethod
     def from_dir(cls, folder: str | Path, weights: str | None = None, **more: Any) -> Vocoder:

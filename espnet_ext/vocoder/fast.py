@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from espnet_ext.errors import UserError
+from espnet_ext.vocoder import graph
 from espnet_ext.vocoder.hifigan import SLOPE, HiFiGAN
 from espnet_ext.vocoder.norm import remove_weight_norm
 
@@ -88,9 +90,25 @@ def _block(block: nn.Module) -> Layer:
     return run
 
 
-def quicken(generator: nn.Module) -> nn.Module:
-    """Make a HiFi-GAN or iSTFTNet on the CPU fast for inference; any other generator stays as it is."""
+#: what computes a HiFi-GAN: ONNX Runtime where it is installed, or one of the two
+ENGINES = ("auto", "torch", "onnxruntime")
+
+
+def quicken(generator: nn.Module, engine: str = "torch") -> nn.Module:
+    """Make a HiFi-GAN or iSTFTNet on the CPU fast for inference; any other generator stays as it is.
+
+    Raises:
+        UserError: for an engine that is none, or is not installed.
+    """
+    if engine not in ENGINES:
+        raise UserError(f"engine: found {engine!r}, expected one of {', '.join(ENGINES)}")
     if not isinstance(generator, HiFiGAN) or next(generator.parameters()).device.type != "cpu":
         return generator
-    generator.fast = FastHiFiGAN(generator)
+    there = graph.installed()
+    if engine == "onnxruntime" and not there:
+        raise UserError(
+            "engine: found no packages onnx and onnxruntime, expected them: pip install 'espnet_ext[onnx]'"
+        )
+    other = engine == "torch" or not there
+    generator.fast = FastHiFiGAN(generator) if other else graph.GraphHiFiGAN(generator)
     return generator

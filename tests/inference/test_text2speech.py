@@ -1,0 +1,208 @@
+"""Synthesis: batches, long texts, streams, and texts that nobody expects."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from espnet_ext.bridge.imports import espnet2
+from espnet_ext.errors import UserError
+from espnet_ext.inference.speaking import can_batch
+from espnet_ext.inference.speech import joined
+from espnet_ext.inference.text2speech import Text2Speech
+from tests.inference.small_voices import KINDS, OPTIONS, train, voice
+
+WORDS = "the quick brown fox, jumps over a lazy dog. "
+
+
+@pytest.fixture(scope="module")
+def speakers(tmp_path_factory):
+    """One of each kind."""
+    root = tmp_path_factory.mktemp("voices")
+    return {kind: voice(root / kind, kind) for kind in KINDS}
+
+
+@pytest.fixture(params=list(KINDS))
+def speaker(request, speakers):
+    return speakers[request.param]
+
+
+def heard(speech):
+    """Something is said: numbers, not silence, within range."""
+    assert np.isfinite(speech.wave).all() and np.abs(speech.wave).max() <= 1
+    assert len(speech.wave) > 0 and speech.wave.std() > 1e-5
+    return speech
+
+
+def same(one, other):
+    assert one.durations.tolist() == other.durations.tolist()
+    assert one.mel.shape == other.mel.shape and np.abs(one.mel - other.mel).max() <= 1e-4
+    assert one.wave.shape == other.wave.shape and one.rate == other.rate
+
+
+# -- many ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["aligned", "acoustic"])
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    texts=st.lists(st.text("abcdefg ", min_size=1, max_size=30).map(lambda t: "a" + t), min_size=1),
+    size=st.integers(1, 5),
+)
+def test_a_batch_is_what_each_is_alone(speakers, kind, texts, size):
+    speaker = speakers[kind]
+    assert can_batch(speaker.model.tts)
+    for text, found in zip(texts, speaker.many(texts, batch_size=size), strict=True):
+        same(found, speaker(text))
+
+
+@pytest.mark.parametrize("kind", ["aligned", "acoustic"])
+def test_voices_and_controls_in_a_batch(tmp_path, kind):
+    speaker = voice(
+        tmp_path, kind, replace(OPTIONS, speed_control_alpha=1.7), spks=4, spk_embed_dim=3
+    )
+    voices = [
+        {"sids": torch.tensor([n]), "spembs": torch.tensor([0.5 - n, 1.0, n])} for n in (3, 0, 2)
+    ]
+    texts = ["abc", "a long one, and", "abc"]
+    found = speaker.many(texts, voices)
+    for text, who, one in zip(texts, voices, found, strict=True):
+        same(one, speaker(text, **who))
+    assert np.abs(found[0].mel[:5] - found[2].mel[:5]).max() > 1e-3
+
+
+def test_what_cannot_be_batched_goes_one_by_one(speakers):
+    stock = espnet2("tts.fastspeech2").FastSpeech2(9, 4, adim=8, eunits=8, dunits=8)
+    assert not can_batch(stock) and not can_batch(speakers["flow"].model.tts)
+    marked = "<speak>abc</speak>"
+    for one, text in zip(speakers["flow"].many(["abc", "de"]), ["abc", "de"], strict=True):
+        assert np.array_equal(one.wave, speakers["flow"](text).wave)
+    found = speakers["aligned"].many([marked, "abc", marked])
+    assert [len(f.wave) for f in found] == [len(found[1].wave)] * 3
+
+
+def test_texts_of_several_sentences_in_a_batch(speakers):
+    speaker = speakers["aligned"]
+    few = Text2Speech(*speaker.files, options=replace(OPTIONS, longest=20))
+    texts = [WORDS * 2, "abc", "one. " * 12]
+    for one, text in zip(few.many(texts, batch_size=4), texts, strict=True):
+        assert one.wave.shape == few(text).wave.shape
+    with pytest.raises(UserError, match=r"nothing to speak in '\.\.\. '"):
+        few.many(["abc", "... "])
+
+
+# -- long texts and streams ------------------------------------------------------------------------------------------
+
+
+def test_ten_thousand_characters_are_spoken(speaker):
+    text = (WORDS * 250)[:10_000]  # 228 sentences
+    found = heard(speaker(text))
+    sentence = speaker(WORDS)
+    assert len(found.wave) > 200 * len(sentence.wave)
+    pause = round(OPTIONS.pause * speaker.rate)
+    quiet = np.flatnonzero(np.diff(np.flatnonzero(found.wave != 0)) > pause)
+    assert len(quiet) >= 220
+    assert found.mel is None and found.durations is None
+
+
+def test_a_word_longer_than_the_context(tmp_path):
+    speaker = voice(tmp_path, "acoustic", longest=100)
+    found = heard(speaker("ab" * 100))
+    assert len(found.wave) > 100 * 80
+    sentence = "so many words that it does not fit " * 4
+    heard(speaker(sentence))
+
+
+def test_speech_longer_than_the_context_of_frames(tmp_path):
+    """The tokens fit, what is made of them does not."""
+    speaker = voice(tmp_path, "acoustic", replace(OPTIONS, speed_control_alpha=4.0), longest=100)
+    text = "not short, not long"
+    found, parts = heard(speaker(text)), list(speaker.stream(text))
+    assert len(parts) > 1 and np.array_equal(found.wave[: len(parts[0].wave)], parts[0].wave)
+    assert len(speaker.many([text, "a"])[0].wave) == len(found.wave)
+    one = voice(
+        tmp_path / "one", "acoustic", replace(OPTIONS, speed_control_alpha=20.0), longest=20
+    )
+    with pytest.raises(UserError, match="expected at most 20"):
+        one("a")
+
+
+def test_a_stream_speaks_its_first_phrase_before_it_reads_the_others(speakers, monkeypatch):
+    speaker, spoken = speakers["aligned"], []
+    plain = Text2Speech.speak
+
+    def watched(self, ids, text, *more, **options):
+        spoken.append(text)
+        return plain(self, ids, text, *more, **options)
+
+    monkeypatch.setattr(Text2Speech, "speak", watched)
+    stream = speaker.stream("when the sun had gone down, they went home. all slept. " + WORDS * 50)
+    first = heard(next(stream))
+    assert spoken == ["when the sun had gone down, "]
+    second = heard(next(stream))
+    assert spoken[1:] == ["they went home. "]
+    assert not second.wave[: round(0.5 * OPTIONS.pause * speaker.rate)].any()
+    whole = joined([first, second, *stream])
+    assert len(spoken) == 3 + 50 and len(whole.wave) > 50 * len(first.wave) / 2
+
+
+def test_a_stream_of_ssml_comes_whole(speakers):
+    (one,) = speakers["aligned"].stream('<speak>ab<break time="1s"/>c</speak>')
+    assert not one.wave[-8200:-8000].all() and len(one.wave) > 8000
+
+
+# -- what nobody expects ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\n", "...", "?!—", "😀👩‍👧", "你好。", "\x00"])
+def test_nothing_to_speak_is_said(speaker, text):
+    for speak in (speaker, lambda t: list(speaker.stream(t)), lambda t: speaker.many([t])):
+        with pytest.raises(UserError, match=r"found nothing to speak in .*give at least one word"):
+            speak(text)
+
+
+def test_what_the_model_has_no_tokens_for_is_left_out(speaker, caplog):
+    with caplog.at_level(logging.WARNING):
+        found = heard(speaker("a😀b é, привет"))
+    assert "left out" in caplog.text and "'😀'" in caplog.text
+    plain = speaker("ab ,")
+    assert len(found.durations) >= len(plain.durations)
+    assert len(speaker.many(["a😀b"])[0].wave) == len(speaker("ab").wave)
+
+
+@given(st.text(max_size=60))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+def test_any_text_is_spoken_or_refused(speakers, text):
+    try:
+        heard(speakers["aligned"](text))
+    except UserError as error:
+        assert "found" in str(error)
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_unknown_voices_are_named(tmp_path, kind):
+    speaker = voice(tmp_path, kind, spks=3)
+    heard(speaker("abc", sids=torch.tensor([2])))
+    for given_ in ({}, {"sids": torch.tensor([3])}, {"sids": torch.tensor([-1])}):
+        with pytest.raises(UserError, match=r"sids: found .* expected numbers from 0 to 2"):
+            speaker("abc", **given_)
+        with pytest.raises(UserError, match=r"sids: found .* expected numbers from 0 to 2"):
+            speaker.many(["abc"], [given_])
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_damaged_weights_give_no_noise(tmp_path, kind):
+    folder = train(tmp_path, kind)
+    state = torch.load(folder / "valid.loss.ave.pth")
+    state["tts.out.bias" if kind == "aligned" else "tts.decoder.out.bias"][:] = float("nan")
+    torch.save(state, folder / "valid.loss.ave.pth")
+    speaker = Text2Speech.from_dir(folder, options=OPTIONS)
+    for speak in (speaker, lambda t: speaker.many([t])):
+        with pytest.raises(UserError, match="found NaN or infinity"):
+            speak("abc")
