@@ -15,6 +15,7 @@ from espnet_ext.bridge.load import load_model
 from espnet_ext.inference.speech2text import DecodeOptions, Speech2Text
 from espnet_ext.inference.text2speech import SynthesisOptions, Text2Speech
 from tests.train.test_gan import VITS
+from tests.tts.conftest import SMALL
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -81,6 +82,21 @@ BUILD = {
                 },
                 "discriminator_type": VITS["tts_conf"]["discriminator_type"],
                 "discriminator_params": VITS["tts_conf"]["discriminator_params"],
+            },
+        },
+    ],
+    "joint": [
+        "gan_tts",
+        {
+            **SPEECH,
+            "feats_extract": "fbank",
+            "tts": "espnet_ext.tts.joint:JointModel",
+            "tts_conf": {
+                "features": {**FEATS, "fmin": 60, "fmax": 3800},
+                "acoustic": SMALL,
+                "generator": "istftnet",
+                "generator_conf": {"version": "v3", "channels": 16, "upsample_scales": [5, 4]},
+                "discriminators": {"mpd": {"periods": [2], "channels": 2, "largest": 4}},
             },
         },
     ],
@@ -161,7 +177,7 @@ def test_the_same_mel(tiny, both, name):
         assert len(engine(text).wave) > 0
 
 
-@pytest.mark.parametrize("name", ["vits", "jets"])
+@pytest.mark.parametrize("name", ["vits", "jets", "joint"])
 def test_the_same_waveform(both, name):
     work, _, answers = both
     options = SynthesisOptions(seed=777)
