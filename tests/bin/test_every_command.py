@@ -66,6 +66,7 @@ MISSING = {
     "asr_decode": ["data", "set", "--model_dir", "no", "--output_dir", "out"],
     "ngram_train": ["--tokens", "no", "--text", "no", "--output_dir", "out"],
     "calibrate": ["no", "x", "--ref", "no", "--config", "no", "--output", "out"],
+    "synthesize": ["abc", "-o", "out.wav", "--model", "no"],
     "transcribe": ["no.wav", "--model", "no"],
     "rescore": ["no", "--output_dir", "out"],
     "tune_weights": ["no", "x", "--ref", "no", "--config", "no", "--output", "out"],

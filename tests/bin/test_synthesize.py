@@ -1,0 +1,132 @@
+"""The synthesize command."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import soundfile
+
+from espnet_ext.bin.command import call
+from espnet_ext.bin.synthesize import main
+from espnet_ext.errors import UserError
+from espnet_ext.export.pack import pack
+from espnet_ext.inference.speech_file import pipe_speech, write_speech
+from espnet_ext.inference.text2speech import Text2Speech
+from tests.inference.small_voices import OPTIONS, train
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("voice")
+    (folder / "decode.yaml").write_text("griffin_lim_iters: 1\n")
+    return train(folder, "acoustic", spks=3, spk_embed_dim=None)
+
+
+@pytest.fixture
+def command(model):
+    given = ["--model", str(model), "--config", str(model / "decode.yaml")]
+    return lambda *more: call(main, [*map(str, more), *given])
+
+
+def test_a_text_becomes_a_file(command, model, tmp_path, capsys):
+    out = tmp_path / "out.wav"
+    assert command("abc, def.", "-o", out, "--voice", "2") == 0
+    said = capsys.readouterr()
+    wave, rate = soundfile.read(out)
+    assert rate == 8000 and said.out == f"{out}: {len(wave) / rate:.2f} s of speech\n"
+    speaker = Text2Speech.from_pretrained(model, voice=2, griffin_lim_iters=1)
+    assert np.allclose(wave, speaker("abc, def.").wave, atol=1e-4)
+    assert command("abc, def.", "-o", tmp_path / "b.flac", "--voice", "2", "--speed", "0.5") == 0
+    slow = soundfile.read(tmp_path / "b.flac")[0]
+    assert 1.7 * len(wave) < len(slow) < 2.3 * len(wave)
+
+
+def test_a_long_text_tells_how_far_it_is(command, tmp_path, capsys):
+    text = tmp_path / "text.txt"
+    text.write_text("one two. three. four five. six seven.\n")
+    for name, more in (("a", []), ("b", ["--stream"])):
+        out = tmp_path / f"{name}.wav"
+        assert command("--file", text, "-o", out, "--voice", "0", *more) == 0
+        assert "synthesise (sentences): 4 done" in capsys.readouterr().err
+    waves = [soundfile.read(tmp_path / f"{name}.wav")[0] for name in "ab"]
+    assert np.array_equal(*waves)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["-o", "a.wav"], "neither a text nor --file"),
+        (["abc", "--file", "x", "-o", "a.wav"], "found a text and --file"),
+        (["abc", "-o", "a.mp4"], "found a.mp4, expected a name that ends in .wav"),
+        (["abc", "-o", "a.wav", "--voice", "3"], "found speaker 3, expected 0 to 2"),
+        (["abc", "-o", "a.wav", "--voice", "who"], "expected a speaker's number or a .npy file"),
+        (["abc", "-o", "a.wav", "--speed", "0", "--voice", "0"], "speed: found 0"),
+        (["...", "-o", "a.wav", "--voice", "0"], "found nothing to speak"),
+        (["abc", "-o", "a.wav", "--vocoder", "nowhere", "--voice", "0"], "nowhere"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(command, capsys, tmp_path, monkeypatch, given, said):
+    monkeypatch.chdir(tmp_path)
+    for more in ([], ["--stream"]):
+        assert command(*given, *more) == 1
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_packed_model_speaks(model, tmp_path):
+    pack("tts", model, tmp_path / "voice.zip")
+    name = tmp_path / "voice.zip"
+    cache = tmp_path / "cache"
+    found = Text2Speech.from_pretrained(name, voice=1, pitch=2, cache=cache, options=OPTIONS)
+    plain = Text2Speech.from_pretrained(model, voice="1", options=OPTIONS)
+    assert found.options.pitch_shift == 2 and len(found("abc").wave) == len(plain("abc").wave)
+    with pytest.raises(UserError, match="no_such"):
+        Text2Speech.from_pretrained(model, no_such=1)
+
+
+def test_embeddings_are_voices(tmp_path):
+    folder = train(tmp_path / "voice", "aligned", spk_embed_dim=3)
+    np.save(tmp_path / "who.npy", np.array([1.0, -2.0, 0.5]))
+    one = Text2Speech.from_pretrained(folder, voice=tmp_path / "who.npy", options=OPTIONS)
+    other = Text2Speech.from_pretrained(folder, voice=[1.0, -2.0, 0.5], options=OPTIONS)
+    assert np.array_equal(one("abc").mel, other("abc").mel)
+    for voice, said in (([1.0], "found an embedding of 1 numbers, expected 3"), (2, "speaker 2")):
+        with pytest.raises(UserError, match=said):
+            Text2Speech.from_pretrained(folder, voice=voice, options=OPTIONS)
+
+
+class Pipe(io.BytesIO):
+    """What cannot go back."""
+
+    def seekable(self):
+        return False
+
+    def seek(self, *_):
+        raise OSError
+
+
+def test_a_pipe_gets_a_wav_that_readers_take(model, tmp_path):
+    speaker = Text2Speech.from_pretrained(model, voice=0, options=OPTIONS)
+    pipe, pieces = Pipe(), list(speaker.stream("abc. def."))
+    seconds = pipe_speech(iter(pieces), pipe, speaker.rate)
+    (tmp_path / "piped.wav").write_bytes(pipe.getvalue())
+    wave, rate = soundfile.read(tmp_path / "piped.wav")
+    expected = np.concatenate([piece.wave for piece in pieces])
+    assert np.allclose(wave, expected, atol=1e-4) and seconds == len(wave) / rate
+
+
+def test_a_live_file_grows_and_never_stays_half(model, tmp_path):
+    speaker = Text2Speech.from_pretrained(model, voice=0, options=OPTIONS)
+    out = tmp_path / "live.wav"
+
+    def watched():
+        yield from speaker.stream("abc. def.")
+        assert len(soundfile.read(out)[0]) > 0
+        raise UserError("found no more, expected more")
+
+    with pytest.raises(UserError, match="no more"):
+        write_speech(watched(), str(out), speaker.rate, live=True)
+    assert not out.exists()
