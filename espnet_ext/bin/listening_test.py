@@ -46,12 +46,8 @@ def _yes(text: str) -> bool:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True, parser_class=Parser)
-    _make(commands.add_parser("make", description="Write the page of a test, and its key."))
-    _collect(
-        commands.add_parser("collect", description="Serve a page and append answers to a CSV.")
-    )
-    _analyse(commands.add_parser("analyse", description="Say what the answers say."))
-    _export(commands.add_parser("export", description="Write what a crowdsourcing platform wants."))
+    for name, (declare, purpose) in _COMMANDS.items():
+        declare(commands.add_parser(name, description=purpose.capitalize() + ".", help=purpose))
     args = parser.parse_args(argv)
     args.argv = argv
     args.act(args)
@@ -62,55 +58,54 @@ def _make(parser: Parser) -> None:
     add = parser.add_argument
     add("kind", choices=_KINDS, help="MOS, CMOS, A/B with no preference, or MUSHRA")
     add("output", type=Path, help="the page, such as exp/test.html")
-    add("--system", type=_named, nargs="+", required=True, metavar="NAME=DIR",
-        help="directories with wav.scp: the systems, all with the same utterances")  # fmt: skip
-    add(
-        "--reference",
-        type=Path,
-        metavar="DIR",
-        help="natural speech: rated in MOS, open and hidden in MUSHRA",
-    )
+    several = {"type": _named, "nargs": "+", "required": True, "metavar": "NAME=DIR"}
+    add("--system", **several, help="directories with wav.scp, all with the same utterances")
+    natural = "natural speech: rated in MOS, open and hidden in MUSHRA"
+    add("--reference", type=Path, metavar="DIR", help=natural)
     add("--utts", type=Path, help="a list or table of the utterances to use; all if unset")
-    add("--text", type=Path, help="a table of what is said, shown beside the sounds")
-    add("--title", default="", help="of the page")
-    add("--question", default="", help="asked on every page")
-    add("--instructions", default="", help="shown before the test")
+    _trials(parser)
+    _sounds(parser)
+    _texts(parser)
+    parser.set_defaults(act=make)
+
+
+def _trials(parser: Parser) -> None:
+    """Who is asked what."""
+    add = parser.add_argument
     add("--listeners", type=_count, default=24, help="how many orders to prepare")
     add("--trials", type=_count, help="how many a listener rates; all if unset")
     add("--training", type=_count, default=2, help="that come first and do not count")
     add("--checks", type=_count, default=2, help="pages that say what to choose")
     add("--check_style", choices=("spoken", "text"), default="spoken", help="how they say it")
     add("--check_voice", default="en-us", help="of espeak-ng")
-    add(
-        "--gold",
-        type=_count,
-        help="questions with a known answer; 2 with a --reference, none in MUSHRA",
-    )
-    add(
-        "--low_anchor",
-        type=_yes,
-        metavar="yes|no",
-        help="rate the reference cut off at 3.5 kHz; in MUSHRA if unset",
-    )
-    add("--mid_anchor", action="store_true", help="rate the reference cut off at 7 kHz, too")
+    known = "questions with a known answer; unset: 2 with a reference, none in MUSHRA"
+    add("--gold", type=_count, help=known)
     add("--baseline", help="pairs: compare with this system only (`reference` is one)")
-    add(
-        "--loudness",
-        type=_level,
-        default=-26.0,
-        help="of every sound in LUFS (ITU-R BS.1770-4), or none",
-    )
-    add("--rate", type=int, metavar="HZ", help="bring every sound to it")
     add("--seed", type=int, default=0, help="another one gives other orders")
-    add(
-        "--collector",
-        default="",
-        metavar="URL",
-        help="where answers are sent; unset: a CSV is downloaded",
-    )
+
+
+def _sounds(parser: Parser) -> None:
+    """What becomes of sounds, and those that are added."""
+    add = parser.add_argument
+    low = "rate the reference cut off at 3.5 kHz; unset: in MUSHRA"
+    add("--low_anchor", type=_yes, metavar="yes|no", help=low)
+    add("--mid_anchor", action="store_true", help="rate the reference cut off at 7 kHz, too")
+    equal = "of every sound in LUFS (ITU-R BS.1770-4), or none"
+    add("--loudness", type=_level, default=-26.0, help=equal)
+    add("--rate", type=int, metavar="HZ", help="bring every sound to it")
+
+
+def _texts(parser: Parser) -> None:
+    """What is shown, and where answers go."""
+    add = parser.add_argument
+    add("--text", type=Path, help="a table of what is said, shown beside the sounds")
+    add("--title", default="", help="of the page")
+    add("--question", default="", help="asked on every page")
+    add("--instructions", default="", help="shown before the test")
+    sent = "where answers are sent; unset: a CSV is downloaded"
+    add("--collector", default="", metavar="URL", help=sent)
     add("--completion", default="", metavar="URL", help="where to go on to at the end")
     add("--code", default="", help="shown at the end")
-    parser.set_defaults(act=make)
 
 
 def make(args: argparse.Namespace) -> None:
@@ -170,37 +165,17 @@ def _analyse(parser: Parser) -> None:
     usual = Limits()
     add = parser.add_argument
     add("key", type=Path, help="*.key.json, or the page beside it")
-    add(
-        "answers",
-        type=Path,
-        nargs="+",
-        help="CSVs of listeners, of `collect`, or of Mechanical Turk",
-    )
-    add(
-        "--output",
-        type=Path,
-        required=True,
-        help="directory for RESULTS.md, scores.json and pictures",
-    )
-    add(
-        "--failed_checks",
-        type=number,
-        default=usual.failed_checks,
-        help="share that rejects a rater when passed",
-    )
-    add("--failed_gold", type=number, default=usual.failed_gold, help="the same of gold questions")
-    add(
-        "--same_answer",
-        type=number,
-        default=usual.same_answer,
-        help="share of equal answers that rejects a rater",
-    )
-    add(
-        "--fast",
-        type=number,
-        default=usual.fast,
-        help="share of pages answered before they can have been heard",
-    )
+    add("answers", type=Path, nargs="+", help="CSVs of listeners, `collect` or Mechanical Turk")
+    whole = "directory for RESULTS.md, scores.json and pictures"
+    add("--output", type=Path, required=True, help=whole)
+    limits = {
+        "failed_checks": "of attention checks that may be failed",
+        "failed_gold": "of gold questions that may be failed",
+        "same_answer": "of rated pages that must not have the same answer",
+        "fast": "of rated pages that may be answered before they can have been heard",
+    }
+    for name, meaning in limits.items():
+        add(f"--{name}", type=number, default=getattr(usual, name), help=f"share {meaning}")
     add("--samples", type=_count, default=2000, help="how often to draw for intervals")
     add("--seed", type=int, default=0, help="of these draws")
     parser.set_defaults(act=analyse)
@@ -239,6 +214,13 @@ def export(args: argparse.Namespace) -> None:
     for path, what in write(args.platform, args.page, args.url, args.output, args.minutes):
         print(f"wrote {path}: {what}")
 
+
+_COMMANDS = {
+    "make": (_make, "write the page of a test, and its key"),
+    "collect": (_collect, "serve a page and append answers to a CSV"),
+    "analyse": (_analyse, "say what the answers say"),
+    "export": (_export, "write what a crowdsourcing platform wants"),
+}
 
 if __name__ == "__main__":
     run(main)

@@ -143,13 +143,7 @@ def analyse(
     key = read_key(key_path)
     sheets = read_answers(key, paths)
     rejected = screen(key, sheets, limits)
-    kept = [sheet for sheet in sheets if sheet.rater not in rejected]
-    if not kept:
-        who = "; ".join(f"{rater}: {', '.join(why)}" for rater, why in list(rejected.items())[:3])
-        raise UserError(
-            f"found {len(sheets)} raters and left all of them out ({who}), expected one at least: look at them, or "
-            "widen the limits (--failed_checks, --failed_gold, --same_answer, --fast)"
-        )
+    kept = _kept(sheets, rejected)
     votes = [vote for sheet in kept for vote in _votes(key, sheet)]
     tables, draws = _tables(votes, samples, seed)
     pairs = KINDS[key.kind].sounds == 2
@@ -166,6 +160,18 @@ def analyse(
         sum(len(unit) > 1 for unit in units),
         _about(kept, votes, pairs),
     )
+
+
+def _kept(sheets: Sequence[Sheet], rejected: Mapping[str, Sequence[str]]) -> list[Sheet]:
+    """Those of raters who are not rejected."""
+    kept = [sheet for sheet in sheets if sheet.rater not in rejected]
+    if not kept:
+        who = "; ".join(f"{rater}: {', '.join(why)}" for rater, why in list(rejected.items())[:3])
+        raise UserError(
+            f"found {len(sheets)} raters and left all of them out ({who}), expected one at least: look at them, or "
+            "widen the limits (--failed_checks, --failed_gold, --same_answer, --fast)"
+        )
+    return kept
 
 
 def _votes(key: Key, sheet: Sheet) -> list[Vote]:

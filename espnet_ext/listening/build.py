@@ -141,31 +141,48 @@ def make(options: Options, output: Path) -> Key:
     names = _numbers(trials, options.seed)
     heard = {names[f"{u}\n{s}"]: x for (u, s), x in material.sounds.items() if f"{u}\n{s}" in names}
     used, reached = level(heard, material.rate, options.loudness)
-    trials = [_renamed(n, trial, names, options) for n, trial in enumerate(trials)]
-    conditions = len(material.groups)
-    parts = {r: [t for t in trials if t.role == r] for r in ("test", "training", "check", "gold")}
-    extra = [*parts["check"], *parts["gold"]]
-    made = orders(
-        parts["test"], conditions, extra, parts["training"], options.listeners, options.trials, options.seed
-    )  # fmt: skip
-    stimuli = {}
-    for name, number in sorted(names.items(), key=lambda pair: pair[1]):
-        item, system = name.split("\n")
-        stimuli[number] = Stimulus(item, system, round(len(used[number]) / material.rate, 3))
     key = Key(
         test="",
         kind=options.kind,
         title=options.title or f"{KINDS[options.kind].name} listening test",
         systems=material.systems,
-        stimuli=stimuli,
-        trials={t.id: t for t in sorted(trials, key=lambda t: t.id)},
-        orders=made,
         made=_made(options, material.rate, reached),
+        **_laid_out(trials, names, used, material, options),
     )
     key = replace(key, test=_digest(key, used))
     write_text(output, page_of(key, used, material.rate, options))
     write_key(key_path(output), key)
     return key
+
+
+def _laid_out(
+    trials: Sequence[Trial],
+    names: Mapping[str, str],
+    sounds: Mapping[str, np.ndarray],
+    material: Material,
+    options: Options,
+) -> dict[str, Any]:
+    """The parts of the key that are numbered: stimuli, trials and orders."""
+    stimuli = {}
+    for name, number in sorted(names.items(), key=lambda pair: pair[1]):
+        item, system = name.split("\n")
+        stimuli[number] = Stimulus(item, system, round(len(sounds[number]) / material.rate, 3))
+    final = [_renamed(n, trial, names, options) for n, trial in enumerate(trials)]
+    parts = {r: [t for t in final if t.role == r] for r in ("test", "training", "check", "gold")}
+    made = orders(
+        parts["test"],
+        len(material.groups),
+        [*parts["check"], *parts["gold"]],
+        parts["training"],
+        options.listeners,
+        options.trials,
+        options.seed,
+    )
+    return {"stimuli": stimuli, "trials": {t.id: t for t in sorted(final, key=_id)}, "orders": made}
+
+
+def _id(trial: Trial) -> str:
+    return trial.id
 
 
 def _check(options: Options) -> None:

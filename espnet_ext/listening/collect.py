@@ -6,6 +6,7 @@ all, and once, however often the page sends it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import threading
@@ -51,17 +52,21 @@ def append(path: Path, text: str, key: Key) -> bool:
                     f"found rater {fresh.rater!r}, who has answered before, expected another name"
                 )
         head, _, body = text.partition("\n")
-        data = (body if size else f"{head}\n{body}").encode()
-        try:
-            if os.write(file, data) < len(data):
-                raise OSError(28, "No space left on device", str(path))
-            os.fsync(file)
-        except OSError:
-            os.ftruncate(file, size)
-            raise
+        _write_whole(file, (body if size else f"{head}\n{body}").encode(), size)
         return True
     finally:
         os.close(file)
+
+
+def _write_whole(file: int, data: bytes, size: int) -> None:
+    """Append to an open file of `size` bytes, which keeps its size if that fails."""
+    try:
+        if os.write(file, data) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(file)
+    except OSError:
+        os.ftruncate(file, size)
+        raise
 
 
 def _only(key: Key, text: str) -> Sheet:

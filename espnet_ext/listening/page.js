@@ -239,14 +239,14 @@ function choices(trial, stimuli, changed) {
     return made;
   });
   const players = el("div", { class: "players" }, ...sounds.map((one, n) => el("div", { class: "player" }, one.button,
-    el("span", { class: "soft" }, PAIR ? el("b", {}, names[n], " ") : null, el("kbd", {}, PAIR ? names[n] : "Space")))));
+    PAIR ? el("b", {}, names[n]) : el("kbd", {}, "Space"))));
   let value = null;
   const scale = el("fieldset", { class: "scale", style: `--n:${DATA.values.length}`, "aria-label": DATA.question });
   DATA.values.forEach((one, n) => {
     const input = el("input", { type: "radio", name: "value", value: one, onchange: () => { value = one; changed(); } });
     const label = DATA.kind === "cmos" ? `B is ${DATA.labels[n].toLowerCase()}` : DATA.labels[n];
     scale.append(el("label", {}, input, DATA.kind === "mos" ? el("b", {}, String(one)) : null,
-      el("span", {}, label), el("kbd", { "aria-hidden": "true" }, String(n + 1))));
+      el("span", {}, label), DATA.kind === "mos" ? null : el("kbd", { "aria-hidden": "true" }, String(n + 1))));
     keys[String(n + 1)] = () => { input.focus(); input.click(); };
   });
   return {
@@ -284,8 +284,8 @@ function sliders(trial, stimuli, changed) {
   keys[" "] = () => playing && playing.toggle();
   const bands = el("div", { class: "row", "aria-hidden": "true" }, el("span"),
     el("div", { class: "bands" }, ...DATA.labels.map((label) => el("span", {}, label))), el("span"));
-  const help = el("p", { class: "soft keys middle" }, el("kbd", {}, "R"), " reference  ", el("kbd", {}, "1"), " … plays a version  ",
-    el("kbd", {}, "←"), " ", el("kbd", {}, "→"), " moves its slider  ", el("kbd", {}, "Space"), " stops");
+  const help = el("p", { class: "soft keys" }, ...[["R", "reference"], ["1", "… plays a version"], ["← →", "moves its slider"], ["Space", "stops"]]
+    .map(([key, what]) => el("span", {}, el("kbd", {}, key), ` ${what}`)));
   return {
     nodes: [el("div", { class: "reference" }, open.button), el("div", { class: "rows" }, bands, ...rows.map((r) => r.row)), help],
     open: () => !open.heard ? "Play the reference." : !rows.every((r) => r.one.heard) ? "Play every version."

@@ -103,7 +103,7 @@ class Browser:
     def until(self, script: str) -> None:
         """Wait until an expression is true."""
         end = time.monotonic() + PATIENCE
-        while not self.run(script):
+        while not self.run(f"(async () => Boolean(await ({script})))()"):
             assert time.monotonic() < end, f"{script} stayed false; the page says: {self.text()}"
             time.sleep(0.02)
 

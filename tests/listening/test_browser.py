@@ -13,6 +13,7 @@ from espnet_ext.listening.answers import read_answers
 from espnet_ext.listening.collect import collector
 from espnet_ext.listening.export import export
 from espnet_ext.listening.key import KINDS
+from espnet_ext.listening.screening import Limits
 from tests.listening.browser import Browser
 from tests.listening.panel import a_test
 
@@ -114,7 +115,7 @@ def test_a_whole_mos_test(browser, tmp_path):
     sheet = read_answers(key, [path])[0]
     assert {a.trial: a.value for a in sheet.answers} == given and sheet.listener == 0
     assert sheet.about["language"] == "Finnish" and all(a.plays >= 1 for a in sheet.answers)
-    found = analyse(page, [path])
+    found = analyse(page, [path], Limits(fast=1.0))
     assert found.rejected == {} and found.key.test == key.test
     assert {s.subject[0]: s.mean for s in found.scores} == {"theirs": 3, "ours": 4, "reference": 5}
     browser.open(f"file://{page}")
@@ -130,7 +131,7 @@ def test_pairs_are_recorded_as_they_were_shown(browser, tmp_path):
         play(browser, key, listener)
         paths.append(downloaded(browser, key, name))
         browser.run("localStorage.clear()")
-    found = analyse(page, paths)
+    found = analyse(page, paths, Limits(fast=1.0))
     assert found.rejected == {} and found.scores[0].answers == {-1: 4, 0: 0, 1: 0}
     shown = {a.stimulus for path in paths for a in read_answers(key, [path])[0].answers}
     assert any("|".join(reversed(one.split("|"))) in shown for one in shown)
@@ -162,10 +163,54 @@ def test_a_whole_mushra_test(browser, tmp_path):
             browser.until("playing && playing.heard")
         advance(browser)
     path = downloaded(browser, key, "mu_sha_")
-    results = analyse(page, [path])
+    results = analyse(page, [path], Limits(fast=1.0))  # nobody is as quick as a program
     assert results.rejected == {} and results.raters[0].name == "mu = sha,"
     means = {score.subject[0]: score.mean for score in results.scores}
     assert means == {"reference": 100, "ours": 70, "theirs": 49, "anchor_3.5kHz": 20}
+    browser.run("localStorage.clear()")
+
+
+def test_a_sound_counts_as_heard_at_its_end_and_can_be_played_again(browser, tmp_path):
+    page, _ = a_test(tmp_path, "ab", number=2)
+    browser.open(f"file://{page}")
+    begin(browser, "stop")
+    browser.key("2")
+    browser.key("b")
+    browser.until("playing && playing.node")
+    browser.key("a")  # stops b
+    browser.until("playing.plays === 1 && playing.heard && !playing.node")
+    assert "Listen to A and B to the end." in browser.text()
+    assert browser.run("document.querySelector('.foot .main').disabled")
+    browser.key("Enter")
+    assert browser.run("state.at") == 0
+    browser.key("a")
+    browser.until("playing.plays === 2 && playing.node")
+    browser.key("b")
+    browser.until("playing.plays === 2 && playing.heard")
+    ready(browser)
+    browser.key("Enter")
+    browser.until("state.at === 1")
+    assert browser.run("state.rows[0].slice(4, 6)") == [0, 4]  # no preference; two plays of each
+    browser.run("localStorage.clear()")
+
+
+def test_versions_take_over_where_another_one_was(browser, tmp_path):
+    page, _ = a_test(tmp_path, "mushra", number=2, training=0, loudness=None)
+    browser.open(f"file://{page}")
+    begin(browser, "switch")
+    browser.run("""(() => { window.places = [];
+        const kind = AudioBufferSourceNode.prototype, start = kind.start;
+        kind.start = function (when, from) { places.push(from); start.call(this, when, from); }; })()""")
+    browser.key("r")
+    browser.until("playing && playing.node && playing.place() > 0.08")
+    browser.key("2")
+    browser.until("places.length === 2")
+    first, second = browser.run("places")
+    assert first == 0 and (0.08 <= second < 0.3 or second == 0)
+    browser.until("!playing.node")
+    browser.key("2")
+    browser.until("places.length === 3")
+    assert browser.run("places[2]") == 0
     browser.run("localStorage.clear()")
 
 
