@@ -1,24 +1,49 @@
-"""Score synthesised speech against recordings: spectra, F0, voicing, energy, durations, PESQ, STOI."""
+"""Score synthesised speech against recordings: spectra, F0, energy, durations, PESQ, STOI; CER and MOS if wanted.
+
+With --model_dir the table also has the recordings themselves, and speech made again of their own spectrograms by
+Griffin-Lim and by --vocoder: what a perfect synthesiser would get.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from espnet_ext.bin.command import Parser, run
+
+if TYPE_CHECKING:
+    from espnet_ext.metrics.tts_report import How, SpeechScores
+
+_PLACE = "a file, or the word installed for that of the package"
 
 
 def get_parser() -> argparse.ArgumentParser:
     parser = Parser(__doc__)
     add = parser.add_argument
     add("sets", nargs="*", help="names of the sets; all that were synthesised if none is named")
-    add("--ref", required=True, help="directory of the sets' data directories, e.g. dump/raw")
-    add("--hyp", required=True, help="synthesis directory, with SET/wav.scp below it")
+    add("--ref", type=Path, required=True, help="directory of the sets' data, e.g. dump/raw")
+    add("--hyp", type=Path, required=True, help="synthesis directory, with SET/wav.scp below it")
     durations = (
         "directory with SET/durations, frames of each token in the recordings; REF if it has some"
     )
-    add("--durations", metavar="DIR", help=durations)
+    add("--durations", type=Path, metavar="DIR", help=durations)
+    add("--model_dir", type=Path, help="the synthesiser: also score the recordings, made again")
+    add("--vocoder", help="with --model_dir: folder of a trained vocoder")
+    add("--griffin_lim", type=int, default=60, help="with --model_dir: iterations; 0 = without it")
+    what = "recogniser whose errors are counted: folder of a training, packed model, or name in the model zoo"
+    add("--asr", metavar="MODEL", help=what)
+    add("--asr_config", type=Path, help="YAML of its search: beam_size, ctc_weight, ...")
+    add("--dnsmos", metavar="MODEL", help=f"predict quality by DNSMOS, package speechmos: {_PLACE}")
+    add("--utmos", metavar="DIR", help="predict naturalness by this copy of UTMOS' torch hub")
+    add(
+        "--speaker_encoder",
+        metavar="MODEL",
+        help=f"compare the voices by Resemblyzer's encoder: {_PLACE}",
+    )
+    add("--device", default="cpu", help="where the recogniser runs: cpu, cuda, cuda:1 ...")
     add("--nj", type=int, default=1, help="number of processes")
     add("--samples", type=int, default=1000, help="draws of the bootstrap intervals")
     add("--seed", type=int, default=0, help="seed of the bootstrap intervals")
@@ -28,24 +53,59 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     args = get_parser().parse_args(argv)
-    from pathlib import Path
 
     from espnet_ext.metrics.provenance import provenance
     from espnet_ext.metrics.tables import find_sets
     from espnet_ext.metrics.tts_report import score_set, write_results
 
-    scores = [
-        score_set(
-            Path(args.ref) / name,
-            Path(args.hyp) / name,
-            args.nj,
-            Path(args.durations) / name / "durations" if args.durations else None,
-        )
-        for name in find_sets(args.hyp, "wav.scp", args.sets)
-    ]
+    sets = find_sets(args.hyp, "wav.scp", args.sets)
+    how = _how(args)
+    scores = [score_set(args.ref / name, args.hyp / name, how) for name in sets]
+    scores += _beside(args, scores, how)
     source = provenance("score_tts", argv)
     print(write_results(args.hyp, scores, source, args.samples, args.seed))
     return 0
+
+
+def _how(args: argparse.Namespace) -> How:
+    """Judges and recogniser that are asked for, loaded."""
+    from espnet_ext.metrics.tts_report import How
+
+    judges, recogniser = [], None
+    if args.dnsmos or args.utmos or args.speaker_encoder:
+        from espnet_ext.metrics.judges import judges as load_judges
+
+        judges = load_judges(args.dnsmos, args.utmos, args.speaker_encoder)
+    if args.asr:
+        from espnet_ext.inference.decode import read_options
+        from espnet_ext.inference.speech2text import DecodeOptions, Speech2Text
+
+        options = read_options(args.asr_config, DecodeOptions)
+        recogniser = Speech2Text.from_pretrained(args.asr, device=args.device, options=options)
+    return How(args.nj, tuple(judges), recogniser, args.durations)
+
+
+def _beside(
+    args: argparse.Namespace, scores: Sequence[SpeechScores], how: How
+) -> list[SpeechScores]:
+    """The recordings, and what is made of their spectrograms."""
+    if args.model_dir is None:
+        return []
+    from espnet_ext.metrics.beside import RECORDING, resynthesise
+    from espnet_ext.metrics.tts_report import score_recordings, score_set
+
+    sets = [score.dataset for score in scores]
+    made = resynthesise(args.model_dir, args.ref, sets, args.hyp, args.vocoder, args.griffin_lim)
+    found = []
+    for score in scores:
+        ref = args.ref / score.dataset
+        folder = args.hyp / RECORDING / score.dataset
+        found.append(score_recordings(ref, folder, list(score.utterances), how))
+        found += [
+            score_set(ref, args.hyp / name / score.dataset, how, name, score.utterances)
+            for name in made
+        ]
+    return found
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any, Protocol, TypeVar
 
-from espnet_ext.metrics.bootstrap import mean_interval
+from espnet_ext.metrics.bootstrap import ratio_interval
 
 T = TypeVar("T")
 S = TypeVar("S")
+Row = Mapping[str, float | None]
 
 
 class Score(Protocol):
@@ -29,12 +30,14 @@ class Measure:
         name: in words, for the report.
         digits: after the point.
         best: "low", "high", or "one": which values are good.
+        weight: name of the figure by which utterances count in the mean; "" = all alike.
     """
 
     head: str
     name: str
     digits: int
     best: str = "low"
+    weight: str = ""
 
 
 MEASURES: Mapping[str, Measure] = {
@@ -56,6 +59,11 @@ MEASURES: Mapping[str, Measure] = {
     "token_mel_correlation": Measure(
         "mel corr. by tokens", "correlation of mel spectrograms, tokens aligned", 3, "high"
     ),
+    "dnsmos": Measure("DNSMOS", "quality that DNSMOS predicts, 1 to 5", 2, "high"),
+    "utmos": Measure("UTMOS", "naturalness that UTMOS predicts, 1 to 5", 2, "high"),
+    "speaker_similarity": Measure("speaker sim.", "similarity of the voice, 0 to 1", 3, "high"),
+    "cer": Measure("CER [%]", "letters that a recogniser mishears, %", 1, weight="characters"),
+    "wer": Measure("WER [%]", "words that a recogniser mishears, %", 1, weight="words"),
 }
 
 
@@ -73,17 +81,30 @@ def each(function: Callable[[S], T], arguments: Sequence[S], nj: int = 1) -> Ite
 def means(
     scores: Sequence[Score], metrics: Sequence[str], samples: int, seed: int
 ) -> dict[str, Any]:
-    """Mean, 95 % interval and number of utterances of every metric."""
+    """Mean, 95 % interval and number of utterances of every metric; error rates are of all utterances together."""
     rows = [score.as_dict() for score in scores]
-    found: dict[str, Any] = {}
-    for metric in metrics:
-        known = [value for row in rows if (value := row[metric]) is not None]
-        found[metric] = {
-            "mean": sum(known) / len(known) if known else None,
-            "interval_95": mean_interval(known, samples, seed=seed),
-            "utterances": len(known),
-        }
-    return found
+    return {metric: _mean(rows, metric, samples, seed) for metric in metrics}
+
+
+def weighted(rows: Sequence[Row], metric: str) -> tuple[list[float], list[float]]:
+    """Values times weights, and weights, of those rows that have the metric."""
+    weight = MEASURES[metric].weight if metric in MEASURES else ""
+    pairs = [
+        (value, row[weight] or 0.0 if weight else 1.0)
+        for row in rows
+        if (value := row[metric]) is not None
+    ]
+    return [value * by for value, by in pairs], [by for _, by in pairs]
+
+
+def _mean(rows: Sequence[Row], metric: str, samples: int, seed: int) -> dict[str, Any]:
+    values, weights = weighted(rows, metric)
+    whole = sum(weights)
+    return {
+        "mean": sum(values) / whole if whole else None,
+        "interval_95": ratio_interval(values, weights, samples, seed=seed),
+        "utterances": len(values),
+    }
 
 
 def known_metrics(sets: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> list[str]:

@@ -82,12 +82,40 @@ class TtsScore:
     token_duration_error: float | None = None  # percent
     token_mcd: float | None = None  # dB
     token_mel_correlation: float | None = None  # -1 ... 1
+    dnsmos: float | None = None  # 1 ... 5; see espnet_ext.metrics.judges
+    utmos: float | None = None  # 1 ... 5
+    speaker_similarity: float | None = None  # 0 ... 1
+    cer: float | None = None  # percent of the characters; see espnet_ext.metrics.hearing
+    wer: float | None = None  # percent of the words
+    characters: float | None = None  # that were to be said
+    words: float | None = None
 
     def as_dict(self) -> dict[str, float | None]:
         return asdict(self)
 
 
-METRICS = tuple(TtsScore.__dataclass_fields__)
+COLUMNS = tuple(TtsScore.__dataclass_fields__)
+METRICS = COLUMNS[:-2]
+_BEST_PESQ = {"nb": 4.549, "wb": 4.644}  # where the two standards' curves end
+
+
+def ideal(rate: int) -> TtsScore:
+    """What a recording scores against itself."""
+    return TtsScore(
+        mcd=0.0,
+        mel_correlation=1.0,
+        band_correlation=1.0,
+        lsd=0.0,
+        log_f0_rmse=0.0,
+        f0_deviation=0.0,
+        f0_correlation=1.0,
+        voicing_error=0.0,
+        energy_error=0.0,
+        duration_ratio=1.0,
+        duration_error=0.0,
+        pesq=_BEST_PESQ["nb" if rate < 16000 else "wb"],
+        stoi=1.0,
+    )
 
 
 def _pyworld() -> Any:

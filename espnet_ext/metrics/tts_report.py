@@ -3,32 +3,68 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from espnet_ext.datadir.tables import read_table
 from espnet_ext.errors import UserError
 from espnet_ext.files import write_json, write_text
+from espnet_ext.metrics.beside import RECORDING
 from espnet_ext.metrics.durations import Durations, read_durations
 from espnet_ext.metrics.provenance import Provenance
 from espnet_ext.metrics.speech_tables import MEASURES, cell, each, known_metrics, lines, means
 from espnet_ext.metrics.tables import markdown, match_keys
-from espnet_ext.metrics.tts import METRICS, TtsScore, score_files
+from espnet_ext.metrics.tts import COLUMNS, METRICS, TtsScore, ideal, score_files
 from espnet_ext.progress import progress
+
+if TYPE_CHECKING:
+    from espnet_ext.inference.speech2text import Speech2Text
+    from espnet_ext.metrics.judges import Judge
 
 # utterance, entries of the synthesised speech and of the recording, durations of their tokens
 Pair = tuple[str, str, str, Durations | None]
+UTTERANCES = "score_tts/utterances.tsv"
+
+
+@dataclass(frozen=True)
+class How:
+    """How sets are scored.
+
+    Attributes:
+        nj: number of processes.
+        judges: trained models that judge each utterance.
+        recogniser: whose errors are counted; None = none.
+        durations: directory with SET/durations, frames of each token in the recordings; None = the data directories,
+            where they have some.
+    """
+
+    nj: int = 1
+    judges: tuple[Judge, ...] = ()
+    recogniser: Speech2Text | None = None
+    durations: Path | None = None
 
 
 @dataclass(frozen=True)
 class SpeechScores:
-    """One set: the score of every utterance, and those that were not synthesised."""
+    """One set: the score of every utterance, and those that were not synthesised.
+
+    Attributes:
+        dataset: its name.
+        utterances: their scores.
+        missing: utterances without speech.
+        beside: "" for the synthesiser's own speech, else the name of what stands beside it.
+    """
 
     dataset: str
     utterances: dict[str, TtsScore]
     missing: tuple[str, ...]
+    beside: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.beside}/{self.dataset}" if self.beside else self.dataset
 
     def summary(self, samples: int, seed: int) -> dict[str, Any]:
         """Mean, 95 % interval and number of utterances of every metric."""
@@ -42,22 +78,27 @@ def _score(pair: Pair) -> TtsScore:
 
 
 def score_set(
-    ref_dir: str | Path, hyp_dir: str | Path, nj: int = 1, durations: str | Path | None = None
+    ref_dir: Path,
+    hyp_dir: Path,
+    how: How = How(),
+    beside: str = "",
+    only: Collection[str] | None = None,
 ) -> SpeechScores:
     """Score one set and write `score_tts/utterances.tsv` below `hyp_dir`.
 
     Args:
-        ref_dir: data directory of the recordings, with `wav.scp`.
+        ref_dir: data directory of the recordings, with `wav.scp`, and `text` for a recogniser.
         hyp_dir: directory of the synthesised speech, with `wav.scp`.
-        nj: number of processes.
-        durations: table of the frames of each token in the recordings; `ref_dir`/durations, if there is one, where
-            none is named. It is compared with `hyp_dir`/durations.
+        how: see there.
+        beside: where the speech is not the synthesiser's own, what it is.
+        only: utterances; None = all of the recordings.
 
     Raises:
         UserError: a table is missing or broken, an utterance is unknown, or audio is unusable.
     """
-    ref_dir, hyp_dir = Path(ref_dir), Path(hyp_dir)
     refs, hyps = read_table(ref_dir / "wav.scp"), read_table(hyp_dir / "wav.scp")
+    if only is not None:
+        refs, hyps = ({u: table[u] for u in table if u in only} for table in (refs, hyps))
     expected, missing = match_keys(refs, hyps, hyp_dir / "wav.scp")
     if len(missing) == len(expected):
         raise UserError(f"{hyp_dir}: no speech at all; synthesise the set first")
@@ -67,19 +108,73 @@ def score_set(
             f"synthesised and are left out, the first is {missing[0]}",
             file=sys.stderr,
         )
-    timing = _durations(
-        hyp_dir / "durations", Path(durations or ref_dir / "durations"), bool(durations)
-    )
+    timing = {} if beside else _durations(ref_dir, hyp_dir, how.durations)
     pairs = [(utt, hyps[utt], refs[utt], timing.get(utt)) for utt in expected if utt in hyps]
-    scored = progress(each(_score, pairs, nj), len(pairs), f"score {hyp_dir.name}")
+    scored = progress(each(_score, pairs, how.nj), len(pairs), f"score {hyp_dir.name}")
     utterances = {pair[0]: score for pair, score in zip(pairs, scored, strict=True)}
-    write_text(hyp_dir / "score_tts/utterances.tsv", lines(utterances, METRICS))
-    return SpeechScores(hyp_dir.name, utterances, tuple(missing))
+    spoken = {utt: hyps[utt] for utt in utterances}
+    utterances = _judged(utterances, spoken, refs, ref_dir, hyp_dir, how)
+    write_text(hyp_dir / UTTERANCES, lines(utterances, COLUMNS))
+    return SpeechScores(hyp_dir.name, utterances, tuple(missing), beside)
 
 
-def _durations(hyp: Path, ref: Path, wanted: bool) -> dict[str, Durations]:
-    """Durations of the utterances that both tables have; none where a table is missing, unless they are wanted."""
-    if not wanted and not (hyp.is_file() and ref.is_file()):
+def score_recordings(
+    ref_dir: Path, folder: Path, utterances: Sequence[str], how: How
+) -> SpeechScores:
+    """The row of the recordings themselves: what is ideal by definition, and what judges and recogniser say of them.
+
+    Args:
+        ref_dir: data directory of the recordings.
+        folder: receives what the recogniser heard, and the scores of the utterances.
+        utterances: that were synthesised.
+        how: see there.
+    """
+    from espnet_ext.audio.read import opened
+
+    refs = read_table(ref_dir / "wav.scp")
+    chosen = {utt: refs[utt] for utt in utterances}
+    found = {}
+    for utt, entry in chosen.items():
+        with opened(entry, utt) as stream:
+            found[utt] = ideal(stream.samplerate)
+    found = _judged(found, chosen, refs, ref_dir, folder, how)
+    write_text(folder / UTTERANCES, lines(found, COLUMNS))
+    return SpeechScores(ref_dir.name, found, (), RECORDING)
+
+
+def _judged(
+    scores: dict[str, TtsScore],
+    spoken: Mapping[str, str],
+    recorded: Mapping[str, str],
+    ref_dir: Path,
+    folder: Path,
+    how: How,
+) -> dict[str, TtsScore]:
+    """The scores with the opinions of judges and the errors of a recogniser."""
+    if how.judges:
+        from espnet_ext.metrics.judges import judge
+
+        shown = progress(scores.items(), len(scores), f"judge {folder.name}")
+        scores = {
+            utt: replace(score, **judge(how.judges, spoken[utt], recorded[utt]))
+            for utt, score in shown
+        }
+    if how.recogniser is not None:
+        from espnet_ext.metrics.hearing import errors, hear
+
+        said = read_table(ref_dir / "text")
+        heard = hear(how.recogniser, spoken, folder)
+        scores = {
+            utt: replace(score, **errors(said.get(utt, ""), heard[utt]))
+            for utt, score in scores.items()
+        }
+    return scores
+
+
+def _durations(ref_dir: Path, hyp_dir: Path, given: Path | None) -> dict[str, Durations]:
+    """Durations of the utterances that both tables have; none where a table is missing, unless one is given."""
+    hyp, ref = hyp_dir / "durations", (given / ref_dir.name if given else ref_dir) / "durations"
+    if given is None and not (hyp.is_file() and ref.is_file()):
         return {}
     made, real = read_table(hyp), read_table(ref)
     both = {
@@ -104,14 +199,24 @@ def write_results(
     samples: int = 1000,
     seed: int = 0,
 ) -> str:
-    """Write `scores.json` and `RESULTS.md` to a synthesis directory; returns the table."""
+    """Write `scores.json` and `RESULTS.md` to a synthesis directory; returns the table.
+
+    `sets` of scores.json holds the synthesiser's own speech, `beside` what stands beside it: "recording/SET", ...
+    """
     directory = Path(directory)
-    sets = {score.dataset: score.summary(samples, seed) for score in scores}
-    write_json(directory / "scores.json", {**source.as_dict(), "task": "tts", "sets": sets})
-    shown = known_metrics(list(sets.values()), METRICS)
+    found = {score.name: score.summary(samples, seed) for score in scores}
+    groups: dict[str, dict[str, Any]] = {"sets": {}, "beside": {}}
+    for score in scores:
+        groups["beside" if score.beside else "sets"][score.name] = found[score.name]
+    write_json(directory / "scores.json", {**source.as_dict(), "task": "tts", **groups})
+    shown = known_metrics(list(found.values()), METRICS)
     rows = [
-        (f"{directory.name}/{name}", found["sentences"], *(cell(found[m]) for m in shown))
-        for name, found in sets.items()
+        (
+            score.name if score.beside else f"{directory.name}/{score.name}",
+            found[score.name]["sentences"],
+            *(cell(found[score.name][m]) for m in shown),
+        )
+        for score in scores
     ]
     table = markdown(("dataset", "Snt", *(MEASURES[m].head for m in shown)), rows)
     note = "Means over utterances, with 95 % bootstrap intervals; see espnet_ext/metrics/tts.py."

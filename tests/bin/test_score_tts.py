@@ -1,6 +1,7 @@
 """The command score_tts."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -62,6 +63,72 @@ def test_durations_of_tokens(recipe, capsys):
     assert found["token_duration_error"]["mean"] == pytest.approx((0 + 50) / 2)
     assert found["token_duration_error"]["utterances"] == 2
     assert call(main, [*RUN, "--durations", "nowhere"]) == 1
+
+
+FRONT = "feats_extract: fbank\nfeats_extract_conf: {fs: 24000, n_fft: 512, hop_length: 128, n_mels: 40}\n"
+
+
+def test_recordings_and_speech_made_of_their_spectrograms_stand_beside(recipe, capsys):
+    (recipe / "exp/tts/config.yaml").write_text(FRONT)
+    scp = recipe / "exp/tts/decode/test/wav.scp"
+    scp.write_text("".join(scp.read_text().splitlines(keepends=True)[:2]))
+    assert call(main, [*RUN, "--model_dir", "exp/tts", "--griffin_lim", "8"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"|{row}/test|2|" in said for row in ("decode", "recording", "griffin_lim"))
+    found = json.loads((recipe / "exp/tts/decode/scores.json").read_text())
+    assert list(found["sets"]) == ["test"]
+    best, made = (found["beside"][f"{row}/test"] for row in ("recording", "griffin_lim"))
+    own = found["sets"]["test"]
+    assert best["mcd"]["mean"] == 0.0 and best["stoi"]["mean"] == 1.0
+    assert made["mel_correlation"]["mean"] > own["mel_correlation"]["mean"]
+    assert made["duration_error"]["mean"] < 2.0
+    # a second time it is not taken for another set
+    assert call(main, [*RUN, "--model_dir", "exp/tts", "--griffin_lim", "0"]) == 0
+    assert "griffin_lim" not in capsys.readouterr().out
+
+
+def test_a_synthesiser_of_waveforms_has_no_spectrograms_to_speak(recipe, capsys):
+    (recipe / "exp/tts/config.yaml").write_text("feats_extract: linear_spectrogram\n")
+    assert call(main, [*RUN, "--model_dir", "exp/tts"]) == 0
+    said = capsys.readouterr()
+    assert "recordings are not spoken again" in said.err and "|recording/test|" in said.out
+
+
+class Ears:
+    """A recogniser that hears the same in everything."""
+
+    identity, rate = "x", 16000
+
+    def stream(self, sounds, rate):
+        return (SimpleNamespace(text="HELLO WORD") for _ in sounds)
+
+
+def test_a_recogniser_and_a_judge_add_columns(recipe, capsys, monkeypatch):
+    from espnet_ext.inference.speech2text import Speech2Text
+
+    (recipe / "exp/tts/config.yaml").write_text("feats_extract: none\n")
+    (recipe / "dump/raw/test/text").write_text("u0 hello world\nu1 hello word\nu2 a\n")
+    (recipe / "utmos").mkdir()
+    (recipe / "utmos/hubconf.py").write_text(
+        "import torch\n\ndef utmos22_strong(**options):\n    model = torch.nn.Identity()\n"
+        "    model.forward = lambda wave, rate: wave.amax() * 0 + 4\n    return model\n"
+    )
+    monkeypatch.setattr(Speech2Text, "from_pretrained", lambda *given, **named: Ears())
+    more = ["--model_dir", "exp/tts", "--asr", "some", "--utmos", "utmos"]
+    assert call(main, [*RUN, *more]) == 0
+    assert "UTMOS|CER [%]|WER [%]|" in capsys.readouterr().out
+    found = json.loads((recipe / "exp/tts/decode/scores.json").read_text())
+    for part in (found["sets"]["test"], found["beside"]["recording/test"]):
+        assert part["wer"]["mean"] == pytest.approx(100 * (1 + 0 + 2) / 5)  # of all words together
+        assert part["utmos"]["mean"] == 4.0
+    table = (recipe / "exp/tts/decode/test/score_tts/utterances.tsv").read_text().splitlines()
+    row = dict(zip(table[0].split("\t"), table[1].split("\t"), strict=True))
+    assert (row["wer"], row["words"], row["utmos"]) == ("50.0000", "2.0000", "4.0000")
+
+
+def test_a_missing_model_is_one_line(recipe, capsys):
+    assert call(main, [*RUN, "--dnsmos", "none.onnx"]) == 1
+    assert "none.onnx: found no such file" in capsys.readouterr().err
 
 
 @pytest.mark.slow

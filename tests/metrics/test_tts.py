@@ -12,7 +12,7 @@ from espnet_ext.errors import UserError
 from espnet_ext.metrics.dtw import distances, dtw_path
 from espnet_ext.metrics.durations import Durations
 from espnet_ext.metrics.melcep import mc2sp, parameters, sp2mc, warping
-from espnet_ext.metrics.tts import analyse, compare, compare_f0, f0_deviation
+from espnet_ext.metrics.tts import analyse, compare, compare_f0, f0_deviation, ideal
 from tests.metrics.voices import RATE, sentence, voice
 
 
@@ -105,6 +105,10 @@ def test_speech_against_itself_is_perfect():
     assert score.pesq is None or score.pesq > 4.5
     assert score.stoi is None or score.stoi > 0.999
     assert score.token_mcd is None and score.token_duration_error is None
+    best = ideal(RATE).as_dict()
+    assert {k: v for k, v in best.items() if v is not None} == pytest.approx(
+        {k: getattr(score, k) for k, v in best.items() if v is not None}, abs=2e-3
+    )
 
 
 def test_half_as_loud_is_six_decibels_and_nothing_else():

@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 
 from espnet_ext.errors import UserError
 from espnet_ext.metrics.confusion import confusions
+from espnet_ext.metrics.spelling import Spelling, spelling_of
 from espnet_ext.metrics.wer import align
 from espnet_ext.report.curves import chart, ticks
 from espnet_ext.report.markup import esc, table
 from espnet_ext.report.mistakes import align_all, aligned_html, worst
 from espnet_ext.report.pictures import FLOOR_DB, png, short_time_power, spectrogram
-from espnet_ext.report.round_trip import Spelling, spelling_of, write_data
+from espnet_ext.report.round_trip import write_data
 from espnet_ext.report.sound import Players
 from espnet_ext.report.sources import find_experiment, read_history
 from espnet_ext.report.summary import pooled, wilson
