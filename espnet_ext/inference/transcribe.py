@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from espnet_ext.audio.read import blocks, seconds_of
 from espnet_ext.audio.resample import as_float, resampled
 from espnet_ext.audio.vad import Vad, cut, speech
 from espnet_ext.errors import UserError
-from espnet_ext.inference.results import Piece, Recognition
+from espnet_ext.inference.overlap import Segment, once, widened
 from espnet_ext.inference.sounds import Sound, windows
 
 if TYPE_CHECKING:
@@ -36,52 +36,26 @@ class Cutting:
         longest: seconds of a piece, up to 60; recordings that are no longer are not cut.
         shortest: seconds; shorter pieces are left out.
         together: seconds of sound that are recognised at once.
+        overlap: seconds that both pieces hear where somebody spoke without a pause for so long that there was no other
+            place to cut, at most half of `longest`; such pieces are longer by that. What both say is said once.
     """
 
     vad: Vad | None = field(default_factory=lambda: Vad(pad=0.2))
     longest: float = 25.0
     shortest: float = 0.2
     together: float = 120.0
+    overlap: float = 2.0
 
     def __post_init__(self) -> None:
         if not 1.0 <= self.longest <= 60.0:
             raise UserError(f"longest: found {self.longest}, expected 1 to 60 seconds")
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A piece of a recording.
-
-    Attributes:
-        start, end: seconds from the recording's beginning.
-        found: what is said in it; its times count from the piece's beginning.
-    """
-
-    start: float
-    end: float
-    found: Recognition
+        if not self.overlap >= 0.0:
+            raise UserError(f"overlap: found {self.overlap}, expected seconds from 0")
 
     @property
-    def text(self) -> str:
-        return self.found.text.strip()
-
-    @property
-    def words(self) -> tuple[Piece, ...]:
-        """With times from the recording's beginning."""
-        return self._placed(self.found.words)
-
-    @property
-    def pieces(self) -> tuple[Piece, ...]:
-        """The tokens, likewise."""
-        return self._placed(self.found.tokens)
-
-    def _placed(self, pieces: Sequence[Piece]) -> tuple[Piece, ...]:
-        return tuple(
-            piece
-            if piece.start is None or piece.end is None
-            else replace(piece, start=self.start + piece.start, end=self.start + piece.end)
-            for piece in pieces
-        )
+    def shared(self) -> float:
+        """Seconds that pieces overlap."""
+        return min(self.overlap, self.longest / 2)
 
 
 @dataclass(frozen=True)
@@ -140,17 +114,18 @@ def cut_stream(
             continue
         samples = np.concatenate(kept)
         pieces = cut(speech(samples, rate, how.vad), how.longest, how.shortest)
+        wide = widened(pieces, how.shared, len(samples) / rate)
         rest = max(0, len(samples) - round(_OVER * rate))
         if pieces and pieces[-1][1] * rate > rest:  # it may go on
-            rest = min(rest, int(pieces.pop()[0] * rate))
-        yield from _pieces(samples, pieces, offset, rate)
+            rest = min(rest, int(wide.pop()[0] * rate))
+        yield from _pieces(samples, wide, offset, rate)
         kept, offset = [samples[rest:]], offset + rest
     if kept:
         samples = np.concatenate(kept)
         alone = not offset and len(samples) <= how.longest * rate
         whole = [(0.0, len(samples) / rate)]
         pieces = whole if alone else cut(speech(samples, rate, how.vad), how.longest, how.shortest)
-        yield from _pieces(samples, pieces, offset, rate)
+        yield from _pieces(samples, widened(pieces, how.shared, len(samples) / rate), offset, rate)
 
 
 def _pieces(
@@ -200,10 +175,14 @@ def segments_of(
             waiting.append(part)
             yield part.sound or Sound()
 
-    for window in windows(sounds(), rate, how.together):
-        parts, waiting[:] = waiting[: len(window)], waiting[len(window) :]
-        for part, found in zip(parts, recogniser.together(window), strict=True):
-            yield part.number, Segment(part.start, part.start + found.seconds, found)
+    def found() -> Iterator[tuple[int, Segment]]:
+        for window in windows(sounds(), rate, how.together):
+            parts, waiting[:] = waiting[: len(window)], waiting[len(window) :]
+            for part, said in zip(parts, recogniser.together(window), strict=True):
+                yield part.number, Segment(part.start, part.start + said.seconds, said)
+
+    pipeline = getattr(recogniser, "pipeline", None)
+    yield from once(found(), None if pipeline is None else pipeline.text)
 
 
 def collect(
