@@ -16,7 +16,7 @@ from espnet_ext.inference.onnx_session import graph_path, open_graph, read_manif
 from espnet_ext.inference.onnx_text import text_of
 from espnet_ext.inference.text2speech import SynthesisOptions, Text2Speech
 from espnet_ext.inference.vocoder import Vocoder, griffin_lim
-from espnet_ext.tts.duration import whole_frames
+from espnet_ext.tts.duration import stretched
 
 
 class OnnxAcoustic:
@@ -58,8 +58,8 @@ class OnnxAcoustic:
                 row = value.numpy().reshape(1, -1)
                 given[name] = row if name == "spembs" else row[:, 0]
         encoded, frames = self.text(**given)
-        lengths = alpha * torch.from_numpy(frames)
-        durations = whole_frames(lengths, torch.ones_like(lengths, dtype=torch.bool))[0]
+        lengths = torch.from_numpy(frames)
+        durations = stretched(lengths, alpha, torch.ones_like(lengths, dtype=torch.bool))[0]
         places = np.repeat(np.arange(tokens.shape[1]), durations.numpy())[None]
         (mel,) = self.mel(encoded=encoded, places=places)
         return {"feat_gen_denorm": torch.from_numpy(mel[0]), "duration": durations}

@@ -16,7 +16,7 @@ from espnet_ext.tts.blocks import Source
 from espnet_ext.tts.contour import SEMITONE, Contour, ContourOptions
 from espnet_ext.tts.controls import Controls
 from espnet_ext.tts.decoder import Frames
-from espnet_ext.tts.duration import DurationOptions, make_durations, whole_frames
+from espnet_ext.tts.duration import DurationOptions, make_durations, stretched
 
 #: most frames of one token, whatever is predicted
 LONGEST_TOKEN = 400
@@ -95,8 +95,7 @@ class Adaptor(nn.Module):
     def durations(self, x: Tensor, mask: Tensor, controls: Controls, drawn: float) -> Tensor:
         """(B, N, D), mask (B, N), deviation of what is drawn -> frames of each token (B, N)."""
         lengths = self.duration.predict(x, mask, drawn).float().clamp(max=8.0).expm1()
-        lengths = lengths.clamp(self.shortest, LONGEST_TOKEN) * controls.length
-        return whole_frames(lengths, mask)
+        return stretched(lengths.clamp(self.shortest, LONGEST_TOKEN), controls.length, mask)
 
     def speak(
         self, x: Tensor, mask: Tensor, durations: Tensor, controls: Controls

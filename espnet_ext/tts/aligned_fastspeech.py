@@ -20,7 +20,7 @@ from espnet_ext.tts.acoustic import NOBODY, Spoken
 from espnet_ext.tts.alignment import Aligner, Alignment, Prior, align, hard_path, token_means
 from espnet_ext.tts.blocks import Stack
 from espnet_ext.tts.controls import Controls
-from espnet_ext.tts.duration import whole_frames
+from espnet_ext.tts.duration import stretched
 from espnet_ext.tts.inputs import known_numbers, require_tokens, with_eos
 from espnet_ext.tts.masks import masked_mean
 from espnet_ext.tts.voices import Who
@@ -314,7 +314,7 @@ class AlignedFastSpeech(AbsTTS):
         mask = length_mask(text_lengths)
         x = self._encode(text, mask, who)
         lengths = self.duration(x, mask).clamp(max=LONGEST).expm1().clamp(min=1.0)
-        durations = whole_frames(lengths if controls is None else controls.length * lengths, mask)
+        durations = stretched(lengths, 1.0 if controls is None else controls.length, mask)
         predictors = (("pitch", self.pitch), ("energy", self.energy))
         contours = {name: p(x, mask) for name, p in predictors if p is not None}
         path = hard_path(durations, int(durations.sum(1).max()))

@@ -169,3 +169,36 @@ def whole_frames(lengths: Tensor, mask: Tensor) -> Tensor:
     rounded = (ends + 0.5).floor().long()
     rounded = rounded.where(rounded[:, -1:] > 0, rounded.clamp(min=1))
     return torch.diff(rounded, dim=1, prepend=torch.zeros_like(rounded[:, :1])) * mask
+
+
+def stretched(lengths: Tensor, factors: Tensor | float, mask: Tensor) -> Tensor:
+    """Frames of each token so that speech is as many times as long as it would be, and each word within it, too.
+
+    What is multiplied are whole frames. Each run of tokens with the same factor is rounded by itself: it is within half
+    a frame of what was asked for, and what is not changed stays to the frame.
+
+    Args:
+        lengths: (B, N), in frames, as predicted; mask: (B, N).
+        factors: (B, N), or one for all.
+
+    Returns:
+        (B, N) int64, 0 where padded.
+
+    Example:
+        >>> mask = torch.ones(1, 5, dtype=torch.bool)
+        >>> stretched(torch.full((1, 5), 3.0), torch.tensor([[1, 1, 0.5, 0.5, 1]]), mask).tolist()
+        [[3, 3, 2, 1, 3]]
+    """
+    frames = whole_frames(lengths, mask)
+    factors = torch.as_tensor(factors, dtype=torch.float64, device=frames.device)
+    if bool((factors == 1).all()):
+        return frames
+    factors = factors.expand(frames.shape)
+    wanted = frames * factors
+    ends = wanted.cumsum(1)
+    begins = ends - wanted
+    first = torch.diff(factors, dim=1, prepend=factors[:, :1] - 1) != 0
+    start = begins.where(first, torch.zeros_like(begins)).cummax(1).values
+    found = ((ends - start + 0.5).floor() - (begins - start + 0.5).floor()).long()
+    found[:, 0] += found.sum(1) == 0
+    return found

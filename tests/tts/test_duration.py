@@ -1,12 +1,14 @@
 """Durations: whole frames, regularisation, drawn ones."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from espnet_ext.tts.alignment import frame_tokens, hard_path, spread
-from espnet_ext.tts.duration import DurationOptions, make_durations, whole_frames
+from espnet_ext.tts.duration import DurationOptions, make_durations, stretched, whole_frames
 
 LENGTHS = st.lists(st.floats(0.01, 30), min_size=1, max_size=60)
 
@@ -23,6 +25,40 @@ def test_whole_frames_add_up(lengths, padding):
     for length, frames in zip(lengths, found.tolist(), strict=False):
         assert abs(frames - length) <= 1.01
         assert length < 1.01 or frames >= 1
+
+
+@given(LENGTHS, st.data())
+@settings(deadline=None, max_examples=60)
+def test_each_word_is_stretched_to_half_a_frame(lengths, data):
+    """Whatever the tokens' factors are: each run of one factor, and what is not changed stays."""
+    row, mask = torch.tensor([lengths]), torch.ones(1, len(lengths), dtype=torch.bool)
+    some = st.sampled_from([0.5, 0.7, 1.0, 1.4, 2.0])
+    factors = data.draw(st.lists(some, min_size=len(lengths), max_size=len(lengths)))
+    plain = whole_frames(row, mask)[0]
+    found = stretched(row, torch.tensor([factors]), mask)[0]
+    assert int(found.min()) >= 0 and int(found.sum()) >= 1
+    if int(found.sum()) == 1:
+        return  # nothing is as long as a frame; one is spoken all the same
+    changes = [0, *(a != b for a, b in pairwise(factors))]
+    runs = torch.tensor(changes).cumsum(0)
+    for run in range(int(runs[-1]) + 1):
+        inside = runs == run
+        factor = factors[int(inside.nonzero()[0])]
+        wanted = factor * float(plain[inside].sum())
+        assert abs(float(found[inside].sum()) - wanted) <= 0.5 + 1e-6
+        assert factor != 1 or torch.equal(found[inside], plain[inside])
+
+
+@pytest.mark.parametrize("speed", [0.5, 0.7, 1.4, 2.0])
+def test_short_texts_keep_to_the_speed_too(speed):
+    """From 0.4 s on (hops of 11.6 ms), whatever the predictor's fractions are."""
+    torch.manual_seed(0)
+    mask = torch.ones(1, 12, dtype=torch.bool)
+    for frames in range(34, 120):
+        lengths = torch.rand(1, 12) * 2 + 0.1
+        lengths *= frames / lengths.sum()
+        plain, found = whole_frames(lengths, mask).sum(), stretched(lengths, 1 / speed, mask).sum()
+        assert float(found * speed / plain) == pytest.approx(1, abs=0.03)
 
 
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=6), st.integers(0, 5))
