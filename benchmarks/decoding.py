@@ -91,6 +91,7 @@ def run(
         "found": {utt: found for part in parts for utt, found in part["found"].items()},
         "peak": sum(part["peak"] for part in parts),
         "audio": sum(part["audio"] for part in parts),
+        "busy": sum(part["busy"] for part in parts),
     }
 
 
@@ -128,7 +129,7 @@ def medians(sides: dict[str, list[Side]], args: argparse.Namespace, threads: int
                 result["each"] = run(some, number, args.subset, one=True)["each"]
             turns[name].append(result)
     return {
-        name: {**every[-1], **{k: statistics.median(r[k] for r in every) for k in ("seconds", "each")}}
+        name: {**every[-1], **{k: statistics.median(r[k] for r in every) for k in ("seconds", "busy", "each")}}
         for name, every in turns.items()
         if every
     }  # fmt: skip
@@ -171,6 +172,13 @@ def same(rows: Rows) -> float:
     return sum(ours[utt][0] == stock[utt][0] for utt in ours) / len(ours)
 
 
+def furthest(rows: Rows) -> float:
+    """The greatest difference between both sides' scores of a hypothesis that is the same."""
+    ours, stock = rows[OURS]["found"], rows[PAIR]["found"]
+    same = [utt for utt in ours if ours[utt][0] == stock[utt][0]]
+    return max((abs(ours[utt][2] - stock[utt][2]) for utt in same), default=0.0)
+
+
 # -- what is written --------------------------------------------------------------------------------------------------
 
 
@@ -206,15 +214,15 @@ def bounds(every: Rows, some: dict[int, Rows]) -> Iterator[tuple[str, float, flo
 def table(every: Rows, some: dict[int, Rows], reference: dict[str, str], most: int) -> list[str]:
     """A row a way."""
     lines = [
-        "| way | threads | utterances | s | real-time factor | s for one | WER % | peak MB |",
-        "|---|---|---|---|---|---|---|---|",
+        "| way | threads | utterances | s | processor s | real-time factor | s for one | WER % | peak MB |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
 
     def row(name: str, threads: str, r: dict[str, Any], one: bool, full: bool) -> str:
         rate = f"{error_rate(r['found'], reference):.2f}" if full and name != ENCODER else ""
         each = f"{r['each']:.3f}" if one else ""
         peak = f"{r['peak']:.0f}" if full else ""
-        counts = f"{len(r['found'])} | {r['seconds']:.1f} | {r['seconds'] / r['audio']:.4f}"
+        counts = f"{len(r['found'])} | {r['seconds']:.1f} | {r['busy']:.1f} | {r['seconds'] / r['audio']:.4f}"
         return f"| {name} | {threads} | {counts} | {each} | {rate} | {peak} |"
 
     for name, r in every.items():
@@ -253,6 +261,7 @@ def section(measured: dict[str, Any], args: argparse.Namespace, lm: bool) -> lis
             f"{'' if held(value, wanted, least) else ' **not held**'}"
             for name, value, wanted, least in figures
         ),
+        f"- scores of the same hypotheses differ by at most {furthest(every):.2g}",
         f"- other 1-best hypotheses: {len(measured['other'])}",
         *(f"  {line}" for line in measured["other"]),
         "",

@@ -1,9 +1,9 @@
 """The processes that benchmarks/decoding.py starts: a side reads a line of JSON, does it, and writes one.
 
 {"do": "recognise", "share": 0, "shares": 1, "subset": 0 or n, "threads": 2, "one": false, "batch": 0 or n} -> seconds
-of the median call (of an utterance, if `one`, and with stock; of `batch` utterances; or of all), words, tokens, scores
-and the peak of memory so far; {"do": "score", "texts": {utterance: [token numbers, ...]}} -> the score of each by this
-side's own scorers.
+of the median call (of an utterance, if `one`, and with stock; of `batch` utterances; or of all), seconds of the
+processor, words, tokens, scores, and the peak of memory so far; {"do": "score", "texts": {utterance: [token numbers,
+...]}} -> the score of each by this side's own scorers.
 """
 
 from __future__ import annotations
@@ -165,13 +165,14 @@ def chosen(every: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
 def recognised(side: Any, own: dict[str, Any], batch: int) -> dict[str, Any]:
     """What is said in some utterances, `batch` of them a call (0: all), and what it took."""
     seconds, found = list[float](), list[Found]()
-    speeches = list(own.values())
+    speeches, busy = list(own.values()), time.process_time()
     for begin in range(0, len(speeches), batch or len(speeches)):
         started = time.perf_counter()
         found += side(speeches[begin : begin + (batch or len(speeches))])
         seconds.append(time.perf_counter() - started)
     return {
         "audio": sum(map(len, speeches)) / side.rate,
+        "busy": time.process_time() - busy,
         "each": statistics.median(seconds),
         "found": dict(zip(own, found, strict=True)),
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
