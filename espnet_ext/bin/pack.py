@@ -18,6 +18,9 @@ def get_parser() -> argparse.ArgumentParser:
     add("--lm_dir", help="directory of a language model to pack along (asr)")
     add("--lm_model", help="weights in it")
     add("--ngram", help="n-gram model to pack along (asr)")
+    add("--vocoder_dir", help="directory of a trained vocoder to pack along (tts)")
+    add("--vocoder_model", help="weights in it")
+    add("--licence", help="under which others may use the model, e.g. cc-by-4.0")
     add("--option", action="append", default=[], help="one more file to pack; may be repeated")
     add("--output", required=True, help="archive to write, e.g. exp/asr_conformer.zip")
     return parser
@@ -36,6 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         lm_model=args.lm_model,
         options=args.option,
         ngram=args.ngram,
+        vocoder_dir=args.vocoder_dir,
+        vocoder_model=args.vocoder_model,
+        licence=args.licence,
     )
     print(f"{args.output}: {len(names)} files")
     print("\n".join(f"  {name}" for name in names))

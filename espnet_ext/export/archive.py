@@ -63,6 +63,7 @@ class Contents:
         own_files: argument of our own Speech2Text, unknown to ESPnet's -> name, e.g. ngram.
         sources: name -> file to copy.
         texts: name -> text to write; wins over a source of that name.
+        licence: under which the model may be used, e.g. cc-by-4.0; None = not said.
     """
 
     files: dict[str, str] = field(default_factory=dict)
@@ -70,6 +71,7 @@ class Contents:
     own_files: dict[str, str] = field(default_factory=dict)
     sources: dict[str, Path] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
+    licence: str | None = None
 
     def add(self, path: str | Path) -> str:
         """Take a file in; returns its name: relative to the current directory, else below external/."""
@@ -97,7 +99,7 @@ def _normal(path: Path) -> Path:
     return Path(os.path.normpath(path))
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """Versions of the packages that a reader of the archive may want, without importing them."""
     found = {}
     for package in ("torch", "espnet", "espnet_ext"):
@@ -123,9 +125,10 @@ def write_archive(path: str | Path, contents: Contents) -> None:
         "files": contents.files,
         "yaml_files": contents.yaml_files,
         **({OWN: contents.own_files} if contents.own_files else {}),
+        **({"licence": contents.licence} if contents.licence else {}),
         "timestamp": time.time(),
         "python": sys.version,
-        **_versions(),
+        **versions(),
     }
     with atomic_open(path, "wb") as stream, zipfile.ZipFile(stream, "w") as archive:
         archive.writestr(META, yaml.safe_dump(meta))

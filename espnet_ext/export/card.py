@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from espnet_ext.export.archive import Contents
+from espnet_ext.export.archive import Contents, versions
 
 _TAGS = {"asr": "automatic-speech-recognition", "tts": "text-to-speech", "vocoder": "vocoder"}
 _NAMES = {"asr": "Speech recogniser", "tts": "Speech synthesiser", "vocoder": "Vocoder"}
@@ -36,7 +40,13 @@ soundfile.write("speech.wav", vocoder(mel).numpy(), vocoder.features.fs)""",
 }
 
 
-def model_card(task: str, name: str, contents: Contents, results: Sequence[str]) -> str:
+def model_card(
+    task: str,
+    name: str,
+    contents: Contents,
+    results: Sequence[str],
+    config: Mapping[str, Any] | None = None,
+) -> str:
     """The text of README.md, with the header that model hubs read.
 
     Args:
@@ -44,10 +54,10 @@ def model_card(task: str, name: str, contents: Contents, results: Sequence[str])
         name: file name of the archive.
         contents: what is in it.
         results: RESULTS.md tables to put in.
+        config: the model's config.yaml.
     """
-    files = "\n".join(
-        f"- `{key}`: `{value}`" for key, value in {**contents.yaml_files, **contents.files}.items()
-    )
+    named = {**contents.yaml_files, **contents.files, **contents.own_files}
+    files = _items(named)
     scores = "\n\n".join(_deeper(text) for text in results) or "No results were packed."
     return f"""---
 tags:
@@ -55,7 +65,7 @@ tags:
 - audio
 - {_TAGS[task]}
 library_name: espnet
----
+{_licence(contents.licence)}---
 
 # {_NAMES[task]} {name.removesuffix(".zip")}
 
@@ -69,10 +79,42 @@ library_name: espnet
 
 {files}
 
+## Text and sound
+
+{_items(_settings(config or {})) or "As the configuration says."}
+
+## Made with
+
+{_items({"python": sys.version.split()[0], **versions()})}
+
 ## Results
 
 {scores}
 """
+
+
+def _items(named: Mapping[str, Any]) -> str:
+    return "\n".join(f"- `{key}`: `{value}`" for key, value in named.items())
+
+
+def _licence(licence: str | None) -> str:
+    """Lines of the header: hubs know licences by identifiers such as apache-2.0, others by a name of their own."""
+    if licence is None:
+        return ""
+    if re.fullmatch("[A-Za-z0-9.-]+", licence):
+        return f"license: {licence.lower()}\n"
+    return f"license: other\nlicense_name: {json.dumps(licence)}\n"
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a user has to know of the text that the model reads or writes, and of its sound."""
+    found = {key: config[key] for key in ("token_type", "cleaner", "g2p") if config.get(key)}
+    if isinstance(config.get("token_list"), list):
+        found["tokens"] = len(config["token_list"])
+    for key in ("frontend_conf", "feats_extract_conf"):
+        if (config.get(key) or {}).get("fs"):
+            found["sampling rate"] = config[key]["fs"]
+    return found
 
 
 def _deeper(text: str) -> str:

@@ -29,6 +29,8 @@ class Task:
     preferred: tuple[str, ...]
 
 
+#: A vocoder in a synthesiser's archive.
+_VOCODER = Task("vocoder_config", "vocoder_weights", ("valid.mel.best.pth", "valid.mel.ave.pth"))
 _LM = Task("lm_train_config", "lm_file", ("valid.loss.ave.pth", "valid.loss.best.pth"))
 TASKS = {
     "asr": Task("asr_train_config", "asr_model_file", ("valid.acc.ave.pth", "valid.acc.best.pth")),
@@ -112,8 +114,20 @@ def _is_file(text: str) -> bool:
         return False
 
 
-def add_model(contents: Contents, task: Task, directory: Path, weights: str | None = None) -> None:
+def add_model(
+    contents: Contents, task: Task, directory: Path, weights: str | None = None, own: bool = False
+) -> dict[str, Any]:
     """Take in config.yaml (its paths as they are in the archive), the weights and the files referred to.
+
+    Args:
+        contents: receives them.
+        task: what they are called.
+        directory: of the trained model.
+        weights: name of the file; None = the usual one.
+        own: they are none that stock ESPnet knows beside the archive's model.
+
+    Returns:
+        the configuration.
 
     Raises:
         UserError: if the directory holds no trained model or a file is missing.
@@ -129,9 +143,11 @@ def add_model(contents: Contents, task: Task, directory: Path, weights: str | No
         raise UserError(
             f"{path}: another model's configuration is {name} in the archive, too; rename a folder"
         )
-    contents.files[task.model] = model
-    contents.yaml_files[task.config] = name
-    contents.texts[name] = yaml.safe_dump(map_strings(config, change), sort_keys=False)
+    (contents.own_files if own else contents.files)[task.model] = model
+    (contents.own_files if own else contents.yaml_files)[task.config] = name
+    config = map_strings(config, change)
+    contents.texts[name] = yaml.safe_dump(config, sort_keys=False)
+    return config  # type: ignore[no-any-return]
 
 
 def result_files(directory: Path) -> list[Path]:
@@ -152,11 +168,20 @@ def _ngram_file(path: Path) -> Path:
     return path
 
 
-def _known_task(task: str, with_lm: bool) -> str:
+def _one_line(licence: str | None) -> str | None:
+    """Raises UserError for a licence's text instead of its name."""
+    if licence is not None and (not licence.strip() or len(licence.splitlines()) > 1):
+        raise UserError(
+            f"licence: found {licence[:60]!r}, expected a name such as cc-by-4.0 or apache-2.0"
+        )
+    return None if licence is None else licence.strip()
+
+
+def _known_task(task: str, with_lm: bool, with_vocoder: bool) -> str:
     """Which of TASKS a task is packed as.
 
     Raises:
-        UserError: for another one, or a language model where none belongs.
+        UserError: for another one, or a language model or vocoder where none belongs.
     """
     task = "tts" if task == "gan_tts" else task  # one inference class serves both
     if task not in TASKS:
@@ -164,6 +189,10 @@ def _known_task(task: str, with_lm: bool) -> str:
     if with_lm and task != "asr":
         raise UserError(
             f"found a language model for {task}, expected one only for asr: drop --lm_dir and --ngram"
+        )
+    if with_vocoder and task != "tts":
+        raise UserError(
+            f"found a vocoder for {task}, expected one only for tts: drop --vocoder_dir"
         )
     return task
 
@@ -177,6 +206,9 @@ def pack(
     lm_model: str | None = None,
     options: Sequence[str | Path] = (),
     ngram: str | Path | None = None,
+    vocoder_dir: str | Path | None = None,
+    vocoder_model: str | None = None,
+    licence: str | None = None,
 ) -> list[str]:
     """Pack a trained model in ESPnet's form. The current directory is the recipe's.
 
@@ -189,6 +221,8 @@ def pack(
         options: more files to put in.
         ngram: an n-gram model (its file, or the folder of one) to decode with (asr). Stock ESPnet loads the archive
             without it: its own n-grams need the package kenlm.
+        vocoder_dir, vocoder_model: likewise for a vocoder of ours (tts). Stock loads the archive without it.
+        licence: under which others may use the model, e.g. cc-by-4.0.
 
     Returns:
         the names in the archive.
@@ -196,17 +230,19 @@ def pack(
     Raises:
         UserError: if something is missing, or the task has no language model.
     """
-    task = _known_task(task, lm_dir is not None or ngram is not None)
-    contents = Contents()
-    add_model(contents, TASKS[task], Path(model_dir), model)
+    task = _known_task(task, lm_dir is not None or ngram is not None, vocoder_dir is not None)
+    contents = Contents(licence=_one_line(licence))
+    config = add_model(contents, TASKS[task], Path(model_dir), model)
     if lm_dir is not None:
         add_model(contents, _LM, Path(lm_dir), lm_model)
     if ngram is not None:
         contents.own_files["ngram"] = contents.add(_ngram_file(Path(ngram)))
+    if vocoder_dir is not None:
+        add_model(contents, _VOCODER, Path(vocoder_dir), vocoder_model, own=True)
     results = result_files(Path(model_dir))
     for path in [*results, *options]:
         contents.add(path)
     tables = [p.read_text(encoding="utf-8") for p in results if p.name == "RESULTS.md"]
-    contents.texts["README.md"] = model_card(task, Path(output).name, contents, tables)
+    contents.texts["README.md"] = model_card(task, Path(output).name, contents, tables, config)
     write_archive(output, contents)
     return sorted({*contents.texts, *contents.sources})

@@ -54,6 +54,9 @@ class Session:
         options = runtime.SessionOptions()
         options.intra_op_num_threads = _threads() if threads is None else threads
         options.log_severity_level = 3  # errors
+        # all graph optimisations and the arena, the defaults, are fastest; waiting threads that spin on after a run
+        # would take the cores from torch, which goes on with the search
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         providers = [_provider(runtime, device), "CPUExecutionProvider"]
         try:
             self.session = runtime.InferenceSession(

@@ -104,11 +104,60 @@ def test_meta_says_what_stock_says(recipe):
     assert isinstance(meta["timestamp"], float) and isinstance(meta["torch"], str)
 
 
+def voice(recipe):
+    """A synthesiser with a lexicon, and a vocoder."""
+    Path("exp/tts").mkdir(parents=True)
+    Path("exp/voc").mkdir(parents=True)
+    Path("data/token_list/phn").mkdir(parents=True)
+    Path("data/token_list/phn/lexicon.txt").write_text("# g2p_en\n")
+    config = {
+        "token_list": ["<blank>", "AH0"],
+        "token_type": "phn",
+        "g2p": "data/token_list/phn/lexicon.txt",
+        "cleaner": "normalize",
+        "feats_extract_conf": {"fs": 22050},
+    }
+    Path("exp/tts/config.yaml").write_text(yaml.safe_dump(config))
+    Path("exp/tts/valid.loss.ave.pth").write_text("voice")
+    Path("exp/voc/config.yaml").write_text("generator: vocos\n")
+    Path("exp/voc/valid.mel.best.pth").write_text("vocoder")
+
+
+def test_a_synthesiser_with_its_vocoder_lexicon_and_licence(recipe):
+    voice(recipe)
+    pack("tts", "exp/tts", "exp/tts.zip", vocoder_dir="exp/voc", licence="CC-BY-4.0")
+    stock, ours = unpack("exp/tts.zip", "stock"), unpack("exp/tts.zip", "ours", own=True)
+    assert set(stock) == {"train_config", "model_file"}
+    assert set(ours) == {*stock, "vocoder_config", "vocoder_weights"}
+    assert Path(ours["vocoder_weights"]).read_text() == "vocoder"
+    assert yaml.safe_load(Path(ours["vocoder_config"]).read_text()) == {"generator": "vocos"}
+    lexicon = yaml.safe_load(Path(ours["train_config"]).read_text())["g2p"]
+    assert Path(lexicon).read_text() == "# g2p_en\n"
+    meta = yaml.safe_load(Path("ours/meta.yaml").read_text())
+    assert meta["licence"] == "CC-BY-4.0" and {"torch", "espnet", "python"} <= set(meta)
+    card = Path("ours/README.md").read_text()
+    head = yaml.safe_load(card.split("---")[1])
+    assert head["license"] == "cc-by-4.0" and "text-to-speech" in head["tags"]
+    for said in ("`cleaner`: `normalize`", "`sampling rate`: `22050`", "`torch`: `", "`vocoder_"):
+        assert said in card
+
+
+def test_a_licence_that_no_hub_knows_keeps_its_name(recipe):
+    pack("asr", "exp/asr", "exp/asr.zip", licence='Ours, "non-commercial"')
+    unpack("exp/asr.zip", "out")
+    head = yaml.safe_load(Path("out/README.md").read_text().split("---")[1])
+    assert (head["license"], head["license_name"]) == ("other", 'Ours, "non-commercial"')
+
+
 @pytest.mark.slow
 def test_stock_unpack_reads_ours(recipe, tmp_path):
     stock = pytest.importorskip("espnet2.main_funcs.pack_funcs")
-    pack("asr", "exp/asr", "exp/asr.zip", lm_dir="exp/lm")
+    pack("asr", "exp/asr", "exp/asr.zip", lm_dir="exp/lm", licence="apache-2.0")
     check(stock.unpack("exp/asr.zip", tmp_path / "stock"), tmp_path / "stock")
+    voice(recipe)
+    pack("tts", "exp/tts", "exp/tts.zip", vocoder_dir="exp/voc")
+    found = stock.unpack("exp/tts.zip", tmp_path / "stock_tts")
+    assert set(found) == {"train_config", "model_file"}
 
 
 @pytest.mark.slow
@@ -155,6 +204,8 @@ def test_synthesisers_have_their_own_names(recipe):
         (None, {"task": "mt"}, "asr, tts"),
         (None, {"task": "tts", "lm_dir": "exp/lm"}, "drop --lm_dir"),
         (None, {"output": "exp/asr.tar"}, "ends in .zip"),
+        (None, {"vocoder_dir": "exp/asr"}, "drop --vocoder_dir"),
+        (None, {"licence": "Copyright\n(c)"}, "such as cc-by-4.0"),
     ],
 )
 def test_what_is_missing_is_named(recipe, change, options, words):
