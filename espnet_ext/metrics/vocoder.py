@@ -17,6 +17,7 @@ from espnet_ext.errors import UserError
 from espnet_ext.metrics.perceptual import pesq, stoi
 from espnet_ext.metrics.spectra import N_FFT, log_spectral_distance, mel_correlation, power
 from espnet_ext.metrics.tts import analyse, compare_f0, f0_deviation
+from espnet_ext.metrics.tts import ideal as recording
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +41,12 @@ class VocoderScore:
 
 
 METRICS = tuple(VocoderScore.__dataclass_fields__)
+
+
+def ideal(rate: int) -> VocoderScore:
+    """What a recording scores against itself."""
+    best = recording(rate).as_dict()
+    return VocoderScore(**{metric: best[metric] for metric in METRICS})  # type: ignore[arg-type]
 
 
 def compare(hyp: np.ndarray, ref: np.ndarray, rate: int) -> VocoderScore:

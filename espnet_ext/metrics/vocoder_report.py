@@ -10,13 +10,13 @@ from typing import Any
 from espnet_ext.datadir.tables import read_table
 from espnet_ext.errors import UserError
 from espnet_ext.files import write_json, write_text
+from espnet_ext.metrics.beside import GRIFFIN_LIM, RECORDING
 from espnet_ext.metrics.provenance import Provenance
 from espnet_ext.metrics.speech_tables import MEASURES, cell, each, lines, means
 from espnet_ext.metrics.tables import markdown, match_keys
-from espnet_ext.metrics.vocoder import METRICS, VocoderScore, score_files
+from espnet_ext.metrics.vocoder import METRICS, VocoderScore, ideal, score_files
 from espnet_ext.progress import progress
 
-BESIDE = "griffin_lim"
 Pair = tuple[str, str, str]  # utterance, entry of what was made, entry of the recording
 
 
@@ -38,7 +38,7 @@ def _score(pair: Pair) -> VocoderScore:
 
 
 def score_sets(ref: Path, hyp: Path, sets: Sequence[str], nj: int = 1) -> list[SetScores]:
-    """Score sets, and what Griffin-Lim made of them where it did.
+    """Score sets, what Griffin-Lim made of them where it did, and the recordings, which are ideal by definition.
 
     Args:
         ref: directory of the sets' data directories.
@@ -51,10 +51,21 @@ def score_sets(ref: Path, hyp: Path, sets: Sequence[str], nj: int = 1) -> list[S
     """
     found = []
     for name in sets:
-        for place in (name, f"{BESIDE}/{name}"):
+        for place in (name, f"{GRIFFIN_LIM}/{name}"):
             if place == name or (hyp / place / "wav.scp").is_file():
                 found.append(_score_set(ref / name, hyp / place, place, nj))
+        found.append(_recordings(ref / name))
     return found
+
+
+def _recordings(ref: Path) -> SetScores:
+    from espnet_ext.audio.read import opened
+
+    found = {}
+    for utt, entry in read_table(ref / "wav.scp").items():
+        with opened(entry, utt) as stream:
+            found[utt] = ideal(stream.samplerate)
+    return SetScores(f"{RECORDING}/{ref.name}", found)
 
 
 def _score_set(ref: Path, hyp: Path, name: str, nj: int) -> SetScores:

@@ -71,6 +71,7 @@ MISSING = {
     "rescore": ["no", "--output_dir", "out"],
     "tune_weights": ["no", "x", "--ref", "no", "--config", "no", "--output", "out"],
     "compare_asr": ["no", "none", "nowhere"],
+    "compare_tts": ["no", "none"],
     "make_suite": ["no", "out"],
     "score_suites": "--ref no --hyp out --clean_ref no --clean no".split(),
     "import_durations": ["data", "set", "--teacher", "no"],

@@ -40,7 +40,7 @@ inference_config=conf/decode_tts.yaml  # speed, vocoder and so on
 inference_model=valid.loss.ave.pth     # which checkpoint
 inference_tag=           # name of the synthesis' directory; made from inference_config when empty
 vocoder=                 # a trained vocoder, e.g. ../voc1/exp/voc_train_vocos; Griffin-Lim when empty
-score_opts=              # more options for score_tts
+score_opts=              # more options for score_tts, e.g. "--asr ../asr1/exp/asr_x --dnsmos installed"
 
 ## Jobs
 nj=4                     # parallel jobs for data and synthesis
@@ -116,7 +116,8 @@ run_stage 8 tts_synthesize "Speak the test sets' text" after filter,tts_train --
 
 run_stage 9 tts_score "Score what was spoken" after tts_synthesize -- \
   $train_cmd "$made/logs/score.log" \
-  $bin.score_tts --nj $nj --hyp "$made" --ref dump/raw $score_opts $test_sets
+  $bin.score_tts --nj $nj --hyp "$made" --ref dump/raw --model_dir "$tts_exp" ${vocoder:+--vocoder "$vocoder"} \
+  $score_opts $test_sets
 
 run_stage 10 pack "Pack the model as a zip that ESPnet reads" after tts_train,tts_score -- \
   $bin.pack --task tts --model_dir "$tts_exp" --model $inference_model --output "$packed"
