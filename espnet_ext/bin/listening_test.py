@@ -128,10 +128,12 @@ def make(args: argparse.Namespace) -> None:
         **{name: getattr(args, name) for name in same},
     )
     key = build.make(options, args.output)
+    from espnet_ext.listening.export import guess
     from espnet_ext.listening.key import key_path
 
-    size = args.output.stat().st_size / 1e6
-    print(f"wrote {args.output} ({size:.1f} MB): {len(key.orders[0])} pages a listener")
+    size, minutes = args.output.stat().st_size / 1e6, guess(key) / 60
+    pages = len(key.orders[0])
+    print(f"wrote {args.output} ({size:.1f} MB): {pages} pages, {minutes:.0f} min a listener")
     print(f"wrote {key_path(args.output)}: keep it to yourself, it says what is what")
 
 

@@ -107,6 +107,7 @@ class Results:
         scores, comparisons, raters: see there.
         agreement: name of a measure -> value; None where it is not defined.
         units: how many sounds or pairs two raters have in common, which agreement is about.
+        votes_each: the fewest and the most votes that a sound or pair has; far apart = listeners were not spread.
         about: question -> answer -> (raters, their mean vote, None for pairs).
     """
 
@@ -118,6 +119,7 @@ class Results:
     raters: list[Rater]
     agreement: dict[str, float | None]
     units: int
+    votes_each: tuple[int, int]
     about: dict[str, dict[str, tuple[int, float | None]]]
 
 
@@ -158,6 +160,7 @@ def analyse(
         [_rater(key, sheet, votes) for sheet in kept],
         _agreement(key, units),
         sum(len(unit) > 1 for unit in units),
+        (min(map(len, units)), max(map(len, units))),
         _about(kept, votes, pairs),
     )
 

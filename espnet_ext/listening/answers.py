@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from espnet_ext.errors import UserError
 from espnet_ext.listening.key import KINDS, Key
@@ -76,7 +77,7 @@ def read_answers(key: Key, paths: Sequence[Path]) -> list[Sheet]:
     """
     sheets: dict[str, Sheet] = {}
     for path in paths:
-        for sheet in sheets_of(key, path.read_text(encoding="utf-8-sig"), path):
+        for sheet in sheets_of(key, _text(path), path):
             known = sheets.setdefault(sheet.rater, sheet)
             if known is sheet or (known.session, known.answers) == (sheet.session, sheet.answers):
                 continue
@@ -90,6 +91,16 @@ def read_answers(key: Key, paths: Sequence[Path]) -> list[Sheet]:
     return [sheets[name] for name in sorted(sheets)]
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}: found bytes that are not UTF-8 at {error.start}, expected a CSV of the page: a spreadsheet may "
+            "have saved it anew; give the file as it was downloaded"
+        ) from None
+
+
 def sheets_of(key: Key, text: str, where: Path) -> list[Sheet]:
     """The sheets in the text of one CSV; a sheet that is there twice is given twice.
 
@@ -97,7 +108,7 @@ def sheets_of(key: Key, text: str, where: Path) -> list[Sheet]:
         UserError: see read_answers.
     """
     sheets: dict[tuple[str, str], Sheet] = {}
-    for line, row in _rows(text, where):
+    for line, row in _checked(_rows(text, where), where):
         if row["test"] != key.test:
             raise UserError(
                 f"{where}, line {line}: found answers of the test {row['test']!r}, expected {key.test!r} "
@@ -117,6 +128,14 @@ def sheets_of(key: Key, text: str, where: Path) -> list[Sheet]:
     for sheet in sheets.values():
         _require_once(sheet)
     return list(sheets.values())
+
+
+def _checked(rows: Iterator[tuple[int, dict[str, str]]], where: Path) -> Iterator[Any]:
+    """The same rows; what is no CSV at all becomes an error for people."""
+    try:
+        yield from rows
+    except csv.Error as error:
+        raise UserError(f"{where}: found {error}, expected a CSV of the page") from None
 
 
 def _rows(text: str, where: Path) -> Iterator[tuple[int, dict[str, str]]]:

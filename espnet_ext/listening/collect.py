@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +17,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from espnet_ext.errors import UserError
 from espnet_ext.listening.answers import Sheet, sheets_of
-from espnet_ext.listening.key import Key, read_key
+from espnet_ext.listening.key import Key
+from espnet_ext.listening.page import read_page
 
 LARGEST = 2_000_000  # bytes of one listener's answers; a long test has some 100,000
 
@@ -155,8 +157,8 @@ def collector(page: Path, output: Path, host: str, port: int) -> _Server:
     Raises:
         UserError: no such page or key, an output of another test, or an address that cannot be had.
     """
-    key = read_key(page)
-    text = page.read_text(encoding="utf-8").replace('"collector": ""', '"collector": "/"', 1)
+    whole, data, key = read_page(page)
+    text = whole.replace(f'"collector": {json.dumps(data["collector"])}', '"collector": "/"', 1)
     try:
         return _Server((host, port), text, key, output)
     except OSError as error:

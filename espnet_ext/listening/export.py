@@ -8,15 +8,16 @@ reference, the study object) sends people to an address with their id in it, and
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
 from espnet_ext.errors import UserError
 from espnet_ext.files import write_json, write_text
-from espnet_ext.listening.key import Key, read_key
+from espnet_ext.listening.key import Key
+from espnet_ext.listening.page import read_page
 from espnet_ext.listening.screening import heard
 
 _SCHEMA = "http://mechanicalturk.amazonaws.com/AWSMechanicalTurkDataSchemas/2006-07-14/ExternalQuestion.xsd"
@@ -43,7 +44,7 @@ def export(platform: str, page: Path, url: str, output: Path, minutes: int) -> W
     Raises:
         UserError: no such page, an address that is not https, a test that takes longer, or answers with nowhere to go.
     """
-    key = read_key(page)
+    _, data, key = read_page(page)
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.netloc or parts.fragment:
         raise UserError(
@@ -56,8 +57,7 @@ def export(platform: str, page: Path, url: str, output: Path, minutes: int) -> W
             f"--minutes: found {minutes}, expected at least {needed:.0f}, which listening and deciding take: ask for "
             "more, or make a test with fewer --trials"
         )
-    text = page.read_text(encoding="utf-8")
-    yield from (_mturk if platform == "mturk" else _prolific)(key, text, url, output, minutes)
+    yield from (_mturk if platform == "mturk" else _prolific)(key, data, url, output, minutes)
 
 
 def guess(key: Key) -> float:
@@ -71,7 +71,7 @@ def addresses(key: Key, url: str) -> list[str]:
     return [f"{url}{sign}listener={number}" for number in range(1, len(key.orders) + 1)]
 
 
-def _mturk(key: Key, page: str, url: str, output: Path, minutes: int) -> Written:
+def _mturk(key: Key, data: dict[str, Any], url: str, output: Path, minutes: int) -> Written:
     write_text(output / "tasks.csv", "\r\n".join(["url", *addresses(key, url)]) + "\r\n")
     yield output / "tasks.csv", "a task a line, for a batch on the web site"
     write_text(output / "layout.html", _LAYOUT)
@@ -129,8 +129,7 @@ _LAYOUT = """<p>Please answer every page below. Your answers are handed in at th
 """
 
 
-def _prolific(key: Key, page: str, url: str, output: Path, minutes: int) -> Written:
-    data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+def _prolific(key: Key, data: dict[str, Any], url: str, output: Path, minutes: int) -> Written:
     if not data["collector"]:
         raise UserError(
             "found a page that downloads its answers, expected one that sends them: make it again with --collector "

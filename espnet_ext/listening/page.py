@@ -6,9 +6,11 @@ import base64
 import json
 from collections.abc import Mapping
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from espnet_ext.listening.key import KINDS, Key
+from espnet_ext.errors import UserError
+from espnet_ext.listening.key import KINDS, Key, read_key
 from espnet_ext.report.markup import esc
 
 if TYPE_CHECKING:
@@ -42,6 +44,28 @@ def page_of(key: Key, sounds: Mapping[str, np.ndarray], rate: int, options: Opti
     for name, text in parts.items():
         page = page.replace(f"<!--{name}-->", text)
     return page
+
+
+def read_page(path: Path) -> tuple[str, dict[str, Any], Key]:
+    """The page as text, what its script knows, and its key.
+
+    Raises:
+        UserError: no page, or one that has another key beside it.
+    """
+    if path.suffix != ".html" or not path.is_file():
+        raise UserError(f"{path}: found no page, expected the file *.html that `make` wrote")
+    key = read_key(path)
+    text = path.read_text(encoding="utf-8")
+    try:
+        data = json.loads(text.partition('id="data">')[2].partition("</script>")[0])
+    except ValueError:
+        data = {}
+    if data.get("test") != key.test:
+        raise UserError(
+            f"{path}: found the page of the test {data.get('test')}, expected {key.test} as its key says: make the "
+            "test again, or put page and key of one test together"
+        )
+    return text, data, key
 
 
 def _data(key: Key, options: Options) -> dict[str, Any]:

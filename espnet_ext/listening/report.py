@@ -60,9 +60,11 @@ def as_markdown(results: Results, origin: Provenance | None = None) -> str:
     """The report as text."""
     key, kind = results.key, KINDS[results.key.kind]
     votes = sum(score.votes for score in results.scores)
+    few, many = results.votes_each
     parts = [
         f"# {key.title}",
-        f"{kind.name} ({kind.source}). {len(results.raters)} of {results.heard} raters counted, {votes} votes.",
+        f"{kind.name} ({kind.source}). {len(results.raters)} of {results.heard} raters counted, {votes} votes, "
+        f"{few} to {many} on a sound or pair.",
         "## Scores",
         "![Scores](scores.png)",
         markdown(*_scores(results)),

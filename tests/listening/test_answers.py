@@ -118,6 +118,9 @@ def test_not_a_csv_of_ours(made, tmp_path):
     path.write_text(as_csv([]))
     with pytest.raises(UserError, match="found no answer"):
         read_answers(made, [path])
+    path.write_bytes(b"test,rater\n\xff\xfe\n")
+    with pytest.raises(UserError, match="not UTF-8 at 11"):
+        read_answers(made, [path])
     path.write_text(as_csv(sheet(made, "amy", 0, OPINION))[:-12])
     with pytest.raises(UserError, match="line 21: found a row that is cut off"):
         read_answers(made, [path])

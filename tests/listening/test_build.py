@@ -159,7 +159,9 @@ def test_the_command(tmp_path, capsys):
     assert call(main, [*common, f"ours={ours}", str(theirs), "--trials", "3"]) == 0
     said = capsys.readouterr().out
     assert (
-        f"wrote {page}" in said and "7 pages a listener" in said and "keep it to yourself" in said
+        f"wrote {page}" in said
+        and "7 pages, 1 min a listener" in said
+        and "keep it to yourself" in said
     )
     assert read_key(page).systems == ("ours", "theirs")
     assert call(main, [*common, f"x={ours}", f"x={theirs}"]) == 1

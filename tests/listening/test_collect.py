@@ -10,6 +10,7 @@ import pytest
 from espnet_ext.errors import UserError
 from espnet_ext.listening.answers import as_csv, read_answers
 from espnet_ext.listening.collect import LARGEST, append, collector
+from espnet_ext.listening.key import key_path
 from tests.listening.panel import a_test, good, sheet
 
 OPINION = good({"ours": 0.7, "theirs": 0.5, "reference": 0.95}, "mos")
@@ -111,8 +112,15 @@ def test_a_full_disk_leaves_the_file_as_it_was(made, tmp_path, monkeypatch):
 
 def test_what_it_cannot_start_with(made, tmp_path):
     page, _ = made
-    with pytest.raises(UserError, match="no such file, expected the key"):
+    with pytest.raises(UserError, match=r"no.html: found no page"):
         collector(tmp_path / "no.html", tmp_path / "x.csv", "127.0.0.1", 0)
+    (tmp_path / "mos.html").write_text(page.read_text())
+    with pytest.raises(UserError, match="no such file, expected the key"):
+        collector(tmp_path / "mos.html", tmp_path / "x.csv", "127.0.0.1", 0)
+    other = a_test(tmp_path / "other", "mos", seed=5)[0]
+    (tmp_path / "mos.key.json").write_text(key_path(other).read_text())
+    with pytest.raises(UserError, match="put page and key of one test together"):
+        collector(tmp_path / "mos.html", tmp_path / "x.csv", "127.0.0.1", 0)
     first = collector(page, tmp_path / "x.csv", "127.0.0.1", 0)
     try:
         with pytest.raises(UserError, match="choose another --port"):
