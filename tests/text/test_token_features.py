@@ -123,3 +123,5 @@ def test_what_cannot_be_known_is_said(monkeypatch):
     with pytest.raises(ValueError, match="found 'stress tone', expected some of pos"):
         read_names("stress tone")
     assert with_features(plain, {"tts_conf": {"encoder": {"blocks": 3}}}) is plain
+    inner = {"tts_conf": {"acoustic": {"encoder": {"prosody": "emphasis, boundary"}}}}
+    assert with_features(plain, inner).folding.names == ("emphasis", "boundary")
