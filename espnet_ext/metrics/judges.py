@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from espnet_ext.audio import voiceprint
 from espnet_ext.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ RATE = 16000  # Hz, of all of them
 INSTALLED = "installed"  # instead of a path: the file in its package
 _DNSMOS_SECONDS = 9.01
 _DNSMOS_FIT = (-0.06766283, 1.11546468, 0.04602535)  # raw overall score -> P.835 scale
-_PARTIAL, _STEP = 160, 77  # frames of 10 ms: of a piece with one embedding, and from piece to piece
+_LEVEL = 10 ** (-30 / 20)  # root mean square at which voices are compared
 
 
 class Judge(Protocol):
@@ -130,9 +131,8 @@ class Utmos:
 class SpeakerSimilarity:
     """Cosine between the voice of the speech and that of the recording, 0 to 1; above 0.8 mostly one person.
 
-    A recurrent encoder of voices (L. Wan et al., "Generalized end-to-end loss for speaker verification", ICASSP 2018)
-    with the weights of Resemblyzer; unlike there, pauses are not cut out, and loud speech is brought to -30 dB of full
-    scale as quiet speech is, so that the level makes no other voice.
+    By the embeddings of espnet_ext.audio.voiceprint. Speech is brought to -30 dB of full scale before, whether quiet or
+    loud, so that the level makes no other voice.
 
     Args:
         place: of its pretrained.pt, or "installed".
@@ -141,75 +141,26 @@ class SpeakerSimilarity:
     name = "speaker_similarity"
 
     def __init__(self, place: str = INSTALLED) -> None:
-        import torch
-        from torch import nn
-
-        from espnet_ext.bridge.weights import read_weights
-
-        path = file_of(place, "resemblyzer", "pretrained.pt")
-        state: dict[str, Any] = read_weights(path)
-        state = state.get("model_state", state)
-        self.lstm, self.linear = nn.LSTM(40, 256, 3, batch_first=True), nn.Linear(256, 256)
-        for name, module in (("lstm", self.lstm), ("linear", self.linear)):
-            try:
-                own = {k: state[f"{name}.{k}"] for k in module.state_dict()}
-                module.load_state_dict(own)
-            except (KeyError, RuntimeError) as error:
-                raise UserError(
-                    f"{path}: found other weights ({error}), expected Resemblyzer's pretrained.pt"
-                ) from error
-        self._no_grad: Any = torch.no_grad
+        self.weights = file_of(place, "resemblyzer", "pretrained.pt")
+        voiceprint.embed(_noise(), weights=self.weights)  # other weights are refused now
 
     def __call__(self, speech: np.ndarray, recording: np.ndarray) -> float | None:
         import numpy as np
 
-        if not len(speech) or not len(recording):
+        if not np.any(speech) or not np.any(recording):
             return None
-        return float(np.dot(self.embedding(speech), self.embedding(recording)))
+        return float(np.dot(*(self.embedding(wave) for wave in (speech, recording))))
 
     def embedding(self, wave: np.ndarray) -> np.ndarray:
-        """(256,), of length 1: the mean over pieces of 1.6 s."""
-        import numpy as np
-        import torch
-
-        with self._no_grad():
-            mel = torch.from_numpy(np.stack(_pieces(_voice_mel(_levelled(wave)))))
-            _, (hidden, _) = self.lstm(mel)
-            found = torch.relu(self.linear(hidden[-1]))
-            found = torch.nn.functional.normalize(found, dim=1).mean(0)
-            return np.asarray(torch.nn.functional.normalize(found, dim=0).numpy())
+        """(256,), of length 1."""
+        level = float((wave.astype("float64") ** 2).mean() ** 0.5)
+        return voiceprint.embed((wave * (_LEVEL / level)).astype("float32"), weights=self.weights)
 
 
-def _levelled(wave: np.ndarray) -> np.ndarray:
-    """Brought to -30 dB of full scale."""
+def _noise() -> np.ndarray:
     import numpy as np
 
-    level = float(np.sqrt((wave.astype(np.float64) ** 2).mean()))
-    return wave * (10 ** (-30 / 20) / max(level, 1e-9))
-
-
-def _voice_mel(wave: np.ndarray) -> np.ndarray:
-    """Mel powers (no logarithm) of 25 ms every 10 ms: (frames, 40), float32."""
-    import numpy as np
-
-    from espnet_ext.audio.mel import mel_filters
-
-    padded = np.pad(wave, 200)
-    if len(padded) < 400:
-        padded = np.pad(padded, (0, 400 - len(padded)))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, 400)[::160]
-    power = np.abs(np.fft.rfft(frames * np.hanning(401)[:-1], axis=1)) ** 2
-    return np.asarray(power @ mel_filters(RATE, 400, 40).T, dtype=np.float32)
-
-
-def _pieces(mel: np.ndarray) -> list[np.ndarray]:
-    """Pieces of 1.6 s that overlap; the last one is filled with silence if it is three quarters full."""
-    import numpy as np
-
-    starts = range(0, max(1, len(mel) - _PARTIAL + _STEP), _STEP)
-    found = [mel[at : at + _PARTIAL] for at in starts]
-    found = [piece for at, piece in enumerate(found) if at == 0 or len(piece) >= 0.75 * _PARTIAL]
-    return [np.pad(piece, ((0, _PARTIAL - len(piece)), (0, 0))) for piece in found]
+    return np.random.default_rng(0).standard_normal(RATE // 10).astype(np.float32)
 
 
 def judges(dnsmos: str | None, utmos: str | None, speaker: str | None) -> list[Judge]:

@@ -39,6 +39,7 @@ class Figure:
 _WORDS = "words wrong, missing or made up, per word said"
 _MCD = "distance of the sound from a recording"
 _F0 = "distance of the melody from a recording's"
+_MEL = "likeness of the spectrograms, 1 being the same"
 _MISHEARS = "our recogniser mishears in our synthesis"
 FIGURES = (
     Figure("asr", "wer", "Recognition: word error rate (WER)", "%", 1, _WORDS),
@@ -46,10 +47,13 @@ FIGURES = (
     Figure("asr", "ser", "Recognition: sentence error rate (SER)", "%", 1, "with any mistake"),
     Figure("tts", "mcd", "Synthesis: mel-cepstral distortion (MCD)", "dB", 2, _MCD),
     Figure("tts", "log_f0_rmse", "Synthesis: log-F0 error (RMSE)", "", 3, _F0),
+    Figure("tts", "mel_correlation", "Synthesis: mel correlation (higher is better)", "", 3, _MEL),
+    Figure("tts", "f0_deviation", "Synthesis: F0 deviation", "%", 1, "how far off the melody is"),
+    Figure("tts", "duration_error", "Synthesis: duration error", "%", 1, "of a sentence's length"),
     Figure("tts", "round_trip_cer", "Round trip: CER", "%", 1, f"letters {_MISHEARS}"),
     Figure("tts", "round_trip_wer", "Round trip: WER", "%", 1, f"words {_MISHEARS}"),
 )
-_HEADER = ("figure (lower is better)", "value", "95 %")
+_HEADER = ("figure (lower is better where nothing else is said)", "value", "95 %")
 
 
 def headline(summary: Mapping[str, Any]) -> str:

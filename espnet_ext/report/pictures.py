@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from espnet_ext.report.markup import esc
+from espnet_ext.report.pitch import lines
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +39,8 @@ def picture(
     x_ticks: Ticks = (),
     y_ticks: Ticks = (),
     size: tuple[int, int] = (420, 180),
+    over: Sequence[Sequence[tuple[float, float]]] = (),
+    right_ticks: Ticks = (),
 ) -> str:
     """A matrix with labelled axes.
 
@@ -47,6 +50,8 @@ def picture(
         x_label, y_label: what the axes are.
         x_ticks, y_ticks: labels along them.
         size: of the picture without its margins.
+        over: lines drawn over it: points (x, y), from 0 to 1.
+        right_ticks: labels along the right side, of what the lines show.
     """
     width, height = size
     left = 46 + 6 * max((len(label) - 3 for _, label in y_ticks), default=0)
@@ -70,17 +75,38 @@ def picture(
     )
     across = f'transform="translate(11 {6 + height / 2}) rotate(-90)"'
     parts.append(f'<text class="tick" {across} text-anchor="middle">{esc(y_label)}</text>')
-    box = f"0 0 {left + width + 12} {height + 40}"
+    parts += [_over(line, left, size) for line in over]
+    for at, label in right_ticks:
+        y = 10 + height * (1 - at)
+        parts.append(f'<text class="tick" x="{left + width + 5}" y="{y:.1f}">{esc(label)}</text>')
+    box = f"0 0 {left + width + (46 if right_ticks else 12)} {height + 40}"
     return f'<svg class="picture" viewBox="{box}" role="img" aria-label="{esc(alt)}">{"".join(parts)}</svg>'
 
 
-def spectrogram(samples: np.ndarray, rate: int, seconds: float, alt: str) -> str:
+def _over(line: Sequence[tuple[float, float]], left: int, size: tuple[int, int]) -> str:
+    """A line with a dark edge, so that it is seen on any colour."""
+    width, height = size
+    points = " ".join(f"{left + width * x:.1f},{6 + height * (1 - y):.1f}" for x, y in line)
+    return f'<polyline class="edge" points="{points}"/><polyline class="over" points="{points}"/>'
+
+
+def spectrogram(
+    samples: np.ndarray,
+    rate: int,
+    seconds: float,
+    alt: str,
+    size: tuple[int, int] = (420, 180),
+    pitch: tuple[np.ndarray, float] | None = None,
+) -> str:
     """Loudness by time and frequency, over `seconds` so that two can be compared.
 
     Args:
         samples: (T,), float in [-1, 1].
         rate: Hz.
         seconds: length of the time axis; a shorter sound leaves the rest dark.
+        alt: what it shows, for those who do not see it.
+        size: of the picture without its margins.
+        pitch: F0 in Hz every 10 ms, and the Hz at the upper edge of its scale: drawn over it.
     """
     import numpy as np
 
@@ -96,7 +122,9 @@ def spectrogram(samples: np.ndarray, rate: int, seconds: float, alt: str) -> str
     x_ticks = [(t / max(seconds, 1e-9), f"{t:g}") for t in times]
     kilohertz = range(0, int(rate / 2000) + 1, 2)
     y_ticks = [(k / (rate / 2000), str(k)) for k in kilohertz]
-    return picture(decibels, alt, "seconds", "kHz", x_ticks, y_ticks)
+    drawn = lines(pitch[0], seconds, pitch[1]) if pitch else []
+    right = [(x, f"{x * pitch[1]:.0f} Hz") for x in (0.5, 1.0)] if pitch else []
+    return picture(decibels, alt, "seconds", "kHz", x_ticks, y_ticks, size, drawn, right)
 
 
 def short_time_power(samples: np.ndarray, rate: int) -> np.ndarray:

@@ -2,11 +2,13 @@
 
 summary.json is
     {"asr": {"wer", "wer_interval_95", "cer", "cer_interval_95", "ser", "ser_interval_95", ...},
-     "tts": {"mcd", "log_f0_rmse", "round_trip_cer", "round_trip_wer", ..., with intervals},
+     "tts": {"mcd", "log_f0_rmse", "mel_correlation", "f0_deviation", "duration_error", "round_trip_cer",
+             "round_trip_wer", ..., with intervals},
      "lm": {"perplexity"}, "seconds": {"asr1/asr_train": 12.3, ...}, "total_seconds", "wall_seconds",
      "versions": {...}}.
 Error rates (wer, cer, ser, round_trip_*) are in percent, 4.2 meaning 4.2 %, and lower is better;
-mcd is in dB, log_f0_rmse in natural logarithms. A figure that nothing was found for is null.
+mcd is in dB, log_f0_rmse in natural logarithms, f0_deviation and duration_error in percent; a mel_correlation
+is 1 at most, and high ones are good. A figure that nothing was found for is null.
 A stage's seconds hold all attempts at it; total_seconds is their sum, wall_seconds how long any stage was at
 work: less where recipes run at once.
 """
@@ -154,6 +156,9 @@ def summarise(sources: Sources) -> dict[str, Any]:
         "tts": _with_intervals(
             mcd=mean_of(tts, "mcd"),
             log_f0_rmse=mean_of(tts, "log_f0_rmse"),
+            mel_correlation=mean_of(tts, "mel_correlation"),
+            f0_deviation=mean_of(tts, "f0_deviation"),
+            duration_error=mean_of(tts, "duration_error"),
             round_trip_cer=pooled(trip, "cer"),
             round_trip_wer=pooled(trip, "wer"),
         ),

@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from espnet_ext.metrics.beside import GRIFFIN_LIM, RECORDING, VOCODER
 from espnet_ext.metrics.speech_tables import MEASURES
 from espnet_ext.metrics.wer import align
 from espnet_ext.report.attention import tts_attention
 from espnet_ext.report.markup import esc, figure, interval, missing, note, number, section, table
 from espnet_ext.report.mistakes import aligned_html
 from espnet_ext.report.pictures import spectrogram
+from espnet_ext.report.pitch import contour, highest
 from espnet_ext.report.recognition import score_tables
 from espnet_ext.report.sound import Players, load_entry
 from espnet_ext.report.sources import Experiment, table_or_empty
 from espnet_ext.report.summary import Sources
 
 _SENTENCES = 5
+_SIZE = (300, 150)  # of a spectrogram: three stand side by side
+# what was made of the recordings' own spectrograms
+_AGAIN = {GRIFFIN_LIM: "recording by Griffin-Lim", VOCODER: "recording by the vocoder"}
+BESIDE = {RECORDING: "recording", **_AGAIN}
 
 
 def synthesis(sources: Sources, players: Players) -> str:
@@ -34,22 +40,36 @@ def synthesis(sources: Sources, players: Players) -> str:
 
 
 def _scores(scores: Mapping[str, Any]) -> str:
+    beside: Mapping[str, Any] = scores.get("beside", {})
+    kinds = [kind for kind in BESIDE if any(name.startswith(f"{kind}/") for name in beside)]
     rows = [
         (
             esc(name),
             measure.name,
             number(found[key]["mean"], measure.digits),
             interval(found[key].get("interval_95"), measure.digits),
+            *(number(_mean(beside.get(f"{kind}/{name}"), key), measure.digits) for kind in kinds),
         )
         for name, found in scores.get("sets", {}).items()
         for key, measure in MEASURES.items()
-        if (found.get(key) or {}).get("mean") is not None
+        if _mean(found, key) is not None
     ]
     explain = (
         "Each synthesised sentence is laid upon a recording of the same sentence and compared frame by "
         "frame; the recording itself would have 0 (correlations, length and STOI: 1; PESQ: 4.6)."
     )
-    return table(("set", "compared with recordings", "mean", "95 %"), rows, 2) + note(explain)
+    if kinds:
+        explain += (
+            " Beside stand the recordings, and what a perfect synthesiser would get: their own spectrograms made "
+            "sound again."
+        )
+    header = ("set", "compared with recordings", "mean", "95 %", *(BESIDE[k] for k in kinds))
+    return table(header, rows, 2) + note(explain)
+
+
+def _mean(found: Mapping[str, Any] | None, key: str) -> float | None:
+    value = ((found or {}).get(key) or {}).get("mean")
+    return None if value is None else float(value)
 
 
 def _heard(sources: Sources, name: str) -> dict[str, tuple[str, str]]:
@@ -64,17 +84,21 @@ def _heard(sources: Sources, name: str) -> dict[str, tuple[str, str]]:
 def _sentences(sources: Sources, tts: Experiment, name: str, players: Players) -> str:
     made, real = tts.result(name, "wav.scp"), tts.reference(name, "wav.scp")
     texts, heard = tts.reference(name, "text"), _heard(sources, name)
+    again = {_AGAIN[k]: tts.result(f"{k}/{name}", "wav.scp") for k in _AGAIN}
     blocks = []
     for utt in spread(sorted(made), _SENTENCES):
-        entries = [(tts.audio(made[utt]), "synthesis")]
-        entries += [(tts.audio(real[utt]), "recording")] if utt in real else []
+        entries = [(tts.audio(real[utt]), "recording")] if utt in real else []
+        entries += [
+            (tts.audio(waves[utt]), label) for label, waves in again.items() if utt in waves
+        ]
+        entries += [(tts.audio(made[utt]), "synthesis")]
         blocks.append(
             f'<div class="utt"><p><code>{esc(utt)}</code> {esc(texts.get(utt, ""))}</p>'
-            f"{_pair(utt, entries, players)}{_hearing(heard.get(utt))}</div>"
+            f"{_side_by_side(utt, entries, players)}{_hearing(heard.get(utt))}</div>"
         )
     caption = (
-        "Spectrograms: time from left to right, pitch from low to high, loud is bright. "
-        "The closer the two of a pair look, the closer they sound."
+        "Spectrograms: time from left to right, low sounds below, high ones above, loud is bright. The line is the "
+        "melody of the voice, with its own scale on the right. The closer two pictures look, the closer they sound."
     )
     return f"<h3>Sentences to listen to: {esc(name)}</h3>" + figure("".join(blocks), caption)
 
@@ -86,16 +110,19 @@ def spread(items: list[str], count: int) -> list[str]:
     return [items[i * len(items) // count] for i in range(count)]
 
 
-def _pair(utt: str, entries: list[tuple[str, str]], players: Players) -> str:
-    """Picture and player of the synthesis beside those of the recording."""
+def _side_by_side(utt: str, entries: list[tuple[str, str]], players: Players) -> str:
+    """Pictures and players of the same sentence, with the same scales."""
     loaded = [(load_entry(entry), label) for entry, label in entries]
     longest = max((len(found[0]) / found[1] for found, _ in loaded if found), default=0.0)
-    sides = []
-    for found, label in loaded:
+    contours = [contour(*found) if found else None for found, _ in loaded]
+    top, sides = highest(contours), []
+    for (found, label), pitch in zip(loaded, contours, strict=True):
         if found is None:
             sides.append(missing(f"{label}: the audio is missing"))
             continue
-        drawn = spectrogram(*found, longest, f"Spectrogram of the {label} of {utt}")
+        alt = f"Spectrogram of the {label} of {utt}"
+        over = None if pitch is None else (pitch, top)
+        drawn = spectrogram(*found, longest, alt, _SIZE, over)
         sides.append(
             f"<div><h4>{label}</h4>{drawn}{players.player(*found, f'{label} of {utt}')}</div>"
         )

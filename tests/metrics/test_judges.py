@@ -1,8 +1,5 @@
 """Judges of speech: the figures of the packages that their models come from; clear words where one is missing."""
 
-import sys
-import types
-
 import numpy as np
 import pytest
 
@@ -29,17 +26,6 @@ def test_dnsmos_is_the_packages(seconds):
     assert found == pytest.approx(theirs.run(wave, RATE)["ovrl_mos"], abs=1e-4)
 
 
-def test_a_voice_is_known_again_by_the_packages_encoder(monkeypatch):
-    monkeypatch.setitem(sys.modules, "webrtcvad", types.ModuleType("webrtcvad"))  # for pauses
-    package = pytest.importorskip("resemblyzer")
-    ours, theirs = SpeakerSimilarity(), package.VoiceEncoder("cpu", verbose=False)
-    for seconds in (0.7, 3.4):
-        wave = voice(seconds).astype(np.float32)
-        wave *= 10**-1.5 / np.sqrt((wave**2).mean())
-        vector = theirs.embed_utterance(wave)
-        assert float(np.dot(ours.embedding(wave), vector)) == pytest.approx(1.0, abs=2e-3)
-
-
 def test_voices_are_compared():
     pytest.importorskip("torch")
     try:
@@ -49,7 +35,7 @@ def test_voices_are_compared():
     deep, high = voice(2.0, 100.0), voice(2.0, 260.0)
     assert same(deep, deep) == pytest.approx(1.0) == same(deep * 0.01, deep)
     assert same(voice(2.5, 100.0, seed=1), deep) > same(high, deep)
-    assert same(SILENCE, deep) is None and np.isfinite(same(np.zeros(10), deep))
+    assert same(SILENCE, deep) is None and same(np.zeros(10), deep) is None
 
 
 def test_utmos_is_whatever_the_copy_says(tmp_path):
@@ -86,13 +72,13 @@ def test_a_missing_model_is_named(tmp_path):
         file_of(INSTALLED, "no_such_package", "x")
     with pytest.raises(UserError, match="found no package json with none"):
         file_of(INSTALLED, "json", "none")
-    (tmp_path / "odd.pt").write_bytes(b"")
-    with pytest.raises(UserError, match="not a readable weights file"):
+    (tmp_path / "odd.pt").write_bytes(b"no weights")
+    with pytest.raises(UserError, match="expected resemblyzer's"):
         SpeakerSimilarity(str(tmp_path / "odd.pt"))
 
 
 def test_other_weights_are_refused(tmp_path):
     torch = pytest.importorskip("torch")
     torch.save({"model_state": {"linear.weight": torch.zeros(2, 2)}}, tmp_path / "other.pt")
-    with pytest.raises(UserError, match="expected Resemblyzer's"):
+    with pytest.raises(UserError, match="expected resemblyzer's"):
         judges(None, None, str(tmp_path / "other.pt"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from datetime import datetime, timezone
 from html.parser import HTMLParser
 from pathlib import Path
@@ -87,6 +88,27 @@ def test_a_whole_job(sources, job):
     assert page.count("<polyline") >= 3 * 5
     assert "HELLO" in page and "Commands of asr1" in page
     assert checker.unnamed == []
+
+
+def test_speech_made_of_the_recordings_spectrograms_stands_between(sources, job):
+    made = job / "tts1/exp/tts_small/decode"
+    shutil.copytree(made / "eval1", made / "griffin_lim/eval1")
+    scores = json.loads((made / "scores.json").read_text())
+    metric = {"mean": 1.5, "interval_95": [1.0, 2.0], "utterances": 2}
+    scores["beside"] = {
+        "recording/eval1": {"mcd": {"mean": 0.0}},
+        "griffin_lim/eval1": {"mcd": metric},
+    }
+    (made / "scores.json").write_text(json.dumps(scores))
+    write_report(sources, job / "report", "x")
+    page = (job / "report/report.html").read_text()
+    heads = [
+        page.index(f"<h4>{x}</h4>") for x in ("recording", "recording by Griffin-Lim", "synthesis")
+    ]
+    assert heads == sorted(heads)
+    assert page.index("recording by Griffin-Lim</th>") < page.index(">1.50</td>")
+    summary = json.loads((job / "report/summary.json").read_text())
+    assert summary["tts"]["mcd"] == 4.25 and summary["tts"]["mel_correlation"] is None
 
 
 def test_recipes_that_ran_at_once_count_once_in_the_total(sources, job):

@@ -22,6 +22,7 @@ from espnet_ext.report.curves import chart, ticks
 from espnet_ext.report.markup import esc, table
 from espnet_ext.report.mistakes import align_all, aligned_html, worst
 from espnet_ext.report.pictures import FLOOR_DB, png, short_time_power, spectrogram
+from espnet_ext.report.pitch import contour, highest, lines
 from espnet_ext.report.round_trip import write_data
 from espnet_ext.report.sound import Players
 from espnet_ext.report.sources import find_experiment, read_history
@@ -78,6 +79,24 @@ def test_low_sounds_are_drawn_low():
 @pytest.mark.parametrize("samples", [np.zeros(8000), np.zeros(1), np.full(100, 0.5)])
 def test_silence_and_crumbs_can_be_drawn(samples):
     assert "data:image/png" in spectrogram(samples.astype(np.float32), 16000, 0.5, "silence")
+
+
+def test_the_melody_is_drawn_where_it_is():
+    pytest.importorskip("pyworld")
+    times = np.arange(16000) / 16000
+    wave = sum(np.sin(2 * np.pi * 200 * k * times) / k for k in range(1, 12)) * 0.1
+    wave[7000:9000] = 0.0
+    found = contour(wave.astype(np.float32), 16000)
+    assert found is not None and highest([found, None]) == 300.0 and highest([None]) == 200.0
+    drawn = lines(found, 1.0, 400.0)
+    assert len(drawn) >= 2  # a pause ends a line
+    points = np.array([point for line in drawn for point in line])
+    assert np.median(points[:, 1]) == pytest.approx(0.5, abs=0.01)
+    assert not ((points[:, 0] > 0.46) & (points[:, 0] < 0.54)).any()
+    svg = spectrogram(wave.astype(np.float32), 16000, 1.0, "a", pitch=(found, 400.0))
+    assert svg.count('class="over"') == len(drawn) and "400 Hz" in svg
+    assert contour(np.zeros(16000, np.float32), 16000) is None
+    assert contour(np.zeros(0, np.float32), 16000) is None
 
 
 def test_a_large_matrix_is_thinned_out():
