@@ -52,6 +52,12 @@ class Boost:
     before: Sequence[int] = ()
 
 
+def _steps(decoder: Any) -> bool:
+    """Whether it is one with a language model inside, both of which go on token by token."""
+    both = (getattr(decoder, "decoder", None), getattr(decoder, "lm", None))
+    return isinstance(both[1], CachedLM) and hasattr(both[0], "start")
+
+
 def _boost_scorer(asr: Any, boost: Boost | None) -> BoostScorer | None:
     if boost is None:
         return None
@@ -65,8 +71,9 @@ def _scorers(asr: Any, others: Others, boost: Boost | None, options: Any) -> Kno
     stack = None if asr.decoder is None else read_decoder(asr.decoder)
     threshold = options.coverage_threshold if options.coverage_weight else None
     decoder = None if stack is None else scorers.DecoderScorer(stack, threshold)
+    fused = scorers.CachedDecoderScorer(asr.decoder) if _steps(asr.decoder) else None
     found: Known = {
-        "decoder": decoder,
+        "decoder": decoder or fused,
         "ilm": None if stack is None else scorers.DecoderAloneScorer(stack),
         "coverage": decoder and scorers.CoverageScorer(decoder, len(asr.token_list)),
         "boost": _boost_scorer(asr, boost),

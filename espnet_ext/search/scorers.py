@@ -214,6 +214,24 @@ class _Rows:
         return Flat(self._join(*grown), one.utterances + two.utterances, width)
 
 
+class CachedDecoderScorer(_Rows):
+    """A decoder with `start`, `step` and `reorder` over hypotheses of several utterances (see asr.fusion_decoder)."""
+
+    joins = False  # all hypotheses are equally long
+
+    def __init__(self, decoder: Any) -> None:
+        self.decoder = decoder
+
+    def start(self, encoded: Tensor, lengths: Tensor) -> Flat:
+        return Flat(self.decoder.start(encoded, lengths), len(encoded), 1)
+
+    def _read(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        return self.decoder.step(tokens, state)  # type: ignore[no-any-return]
+
+    def _pick(self, state: Any, index: Tensor) -> Any:
+        return self.decoder.reorder(state, index)
+
+
 class CachedScorer(_Rows):
     """A language model with `start`, `step` and `reorder` over hypotheses (see lm.cached).
 
