@@ -139,7 +139,7 @@ def _trial(places: Mapping[str, Any], device: str) -> SoundTrial:
             both = Places(places["config"], places["train"], valid, None, Path(nowhere))
             data = read_sounds(both, config)[0]
     model: Any = new_model(task, config).to(device)
-    model.batches.fill_(model.losses.discriminator_start)
+    model.start_discriminators()
     trial = SoundTrial(task, config, device, Step(model, [], [], 0, device), data)
     plan_schedules(config, trial.sampler())
     optimisers, turns = optimisation(task, model, config, device)

@@ -97,7 +97,7 @@ class JointModel(Turns[Spoken], AbsGANTTS):
         self.losses = _losses(losses or {})
         self.pays = WaveLosses(front, self.losses)
         self.spks, self.langs, self.spk_embed_dim = model.spks, model.langs, model.spk_embed_dim
-        self.use_gst = use_gst
+        self.use_gst, self.longest = use_gst, model.longest
 
     @property
     def require_raw_speech(self) -> bool:
@@ -170,7 +170,7 @@ class JointModel(Turns[Spoken], AbsGANTTS):
 
     def _generator_turn(self, key: Tensor, make: Any) -> tuple[Tensor, dict[str, Tensor]]:
         found = self._once(key, make)
-        judge = self.discriminator if self._started(self.losses.discriminator_start) else None
+        judge = self.discriminator if self._started() else None
         paid, terms = self.pays.generator(found.made, found.wave, judge)
         self._count()
         loss = found.loss + paid
@@ -179,7 +179,7 @@ class JointModel(Turns[Spoken], AbsGANTTS):
 
     def _discriminator_turn(self, key: Tensor, make: Any) -> tuple[Tensor, dict[str, Tensor]]:
         assert self.discriminator is not None
-        if not self._started(self.losses.discriminator_start):
+        if not self._started():
             return no_verdict(self.discriminator), {}
         found = self._judged(key, make, self.generator)
         return self.pays.discriminators(found.made, found.wave, self.discriminator)

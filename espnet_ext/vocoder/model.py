@@ -191,7 +191,7 @@ class VocoderModel(Turns[Tensor], nn.Module):
         self, key: Tensor, mel: Tensor, wave: Tensor, f0: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         made = self._once(key, lambda: self._generated(mel, f0))
-        judge = self.discriminator if self._started(self.losses.discriminator_start) else None
+        judge = self.discriminator if self._started() else None
         loss, terms = self.pays.generator(made, wave, judge)
         if f0 is not None:
             read = self.generator.f0_loss(mel, f0)  # type: ignore[operator]
@@ -203,7 +203,7 @@ class VocoderModel(Turns[Tensor], nn.Module):
         self, key: Tensor, mel: Tensor, wave: Tensor, f0: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         assert self.discriminator is not None
-        if not self._started(self.losses.discriminator_start):
+        if not self._started():
             return no_verdict(self.discriminator), {}
         made = self._judged(key, lambda: self._generated(mel, f0), self.generator)
         return self.pays.discriminators(made, wave, self.discriminator)

@@ -18,12 +18,14 @@ class Turns(Generic[Made]):
     """Part of a model whose generator and discriminators take turns on each batch.
 
     Attributes:
+        losses: whose discriminator_start says after how many updates the discriminators come in.
         cache_generator_outputs: what the generator makes in a batch's first turn serves the second, too. The training
             loop turns it off where the second turn comes after other batches (ESPnet's name, and its models' meaning).
         batches: updates done (buffer); batches, where the training does not say how many updates that are.
     """
 
     discriminator: Discriminators | None
+    losses: Any  # Losses, of espnet_ext/vocoder/model.py
     batches: Tensor
     training: bool
     cache_generator_outputs = True
@@ -35,8 +37,13 @@ class Turns(Generic[Made]):
         self._told, self._kept = True, None
         self.batches.clamp_(min=number)
 
-    def _started(self, first: int) -> bool:
-        """Whether the discriminators are at work, which come in after `first` updates."""
+    def start_discriminators(self) -> None:
+        """Have them at work from now on, as after many updates."""
+        self.batches.clamp_(min=self.losses.discriminator_start)
+
+    def _started(self) -> bool:
+        """Whether the discriminators are at work."""
+        first = self.losses.discriminator_start
         return self.discriminator is not None and (not first or int(self.batches) >= first)
 
     def _count(self) -> None:

@@ -17,6 +17,7 @@ from espnet_ext.inference.synthesize import synthesize_sets
 from espnet_ext.inference.teacher_forced import write_teacher_forced
 from espnet_ext.inference.text2speech import SynthesisOptions, Text2Speech
 from espnet_ext.train.config import load_yaml
+from espnet_ext.train.dry import Dry, prepare_trial
 from espnet_ext.train.run import train_model
 from espnet_ext.train.stats import collect_stats
 from espnet_ext.train.step import Step
@@ -149,6 +150,12 @@ def test_packed_it_speaks_the_same(trained, tmp_path, monkeypatch):
     again = Text2Speech(*files, task="tts")("abca")
     wanted = Text2Speech.from_dir(trained, BEST, task="gan_tts")("abca")
     assert np.array_equal(again.wave, wanted.wave)
+
+
+def test_a_trial_has_the_discriminators_at_work(tiny, tmp_path):
+    trial = prepare_trial("gan_tts", tiny.places("tts", tmp_path, JOINT), "cpu", Dry(1))
+    model: Any = trial.step.model
+    assert len(trial.step.turns) == 2 and int(model.tts.batches) == 2
 
 
 REPO = Path(__file__).resolve().parents[2]
