@@ -197,7 +197,8 @@ def bounds(
         if name.startswith("encoder"):
             if not heard:
                 continue
-            wrong = {one.name: abs(one.rate - heard[0].rate) for one in heard}
+            # of INT8 there are two ways; the last in the dictionary is that of the encoder alone
+            wrong = {one.name: abs(one.rate - heard[0].rate) for one in reversed(heard)}
             wanted, fits = ENCODER, [v for v in versions if wrong.get(v.name, 9.0) <= WORDS]
         else:
             wanted, fits = VOCODER, [v for v in versions if v.most <= SAMPLE]

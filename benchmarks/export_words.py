@@ -61,7 +61,6 @@ Way = tuple[str, str, Callable[[], Any]]
 
 def ways(args: Any, graphs: Path) -> Iterator[Way]:
     """Name of the version, what is computed so, and the recogniser."""
-    from espnet_ext.inference.onnx_session import open_graph
     from espnet_ext.inference.onnx_speech2text import OnnxSpeech2Text
     from espnet_ext.inference.speech2text import DecodeOptions, Speech2Text
 
@@ -78,17 +77,12 @@ def ways(args: Any, graphs: Path) -> Iterator[Way]:
     def of_onnx(precision: str) -> Any:
         return OnnxSpeech2Text(graphs, options, precision, args.threads)
 
-    def mixed() -> Any:
-        made = of_onnx("fp32")
-        made.model.graphs["encoder"] = open_graph(graphs, "encoder", "int8", args.threads)
-        return made
-
     yield f"{TORCH}, fp32", "all", of_torch
     yield f"{TORCH}, bf16", "encoder", lambda: of_torch(dtype="bfloat16")
     yield f"{TORCH}, INT8 of linear layers", "encoder", int8
     yield f"{ONNX}, fp32", "all", lambda: of_onnx("fp32")
-    yield f"{ONNX}, INT8", "encoder", mixed
-    yield f"{ONNX}, INT8", "encoder and decoder", lambda: of_onnx("int8")
+    yield f"{ONNX}, INT8", "encoder", lambda: of_onnx("int8")
+    yield f"{ONNX}, INT8", "encoder and decoder", lambda: of_onnx("int8-all")
     yield f"{ONNX}, kept in bf16", "all", lambda: of_onnx("bf16")
 
 

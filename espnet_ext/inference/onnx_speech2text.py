@@ -24,6 +24,20 @@ from espnet_ext.inference.speech2text import Speech2Text
 from espnet_ext.search.boost import BoostScorer, phrase_table
 from espnet_ext.search.scorers import CoverageScorer
 
+#: Graphs that "int8" leaves in fp32: the decoder's small products gain nothing, and it makes more mistakes.
+_EXACT = ("memory", "decoder")
+
+
+def form_of(name: str, precision: str) -> str:
+    """In which form of `onnx_session.ENDINGS` a graph is read.
+
+    >>> [form_of(name, "int8") for name in ("encoder", "decoder")], form_of("decoder", "int8-all")
+    (['int8', 'fp32'], 'int8')
+    """
+    if precision == "int8-all":
+        return "int8"
+    return "fp32" if precision == "int8" and name in _EXACT else precision
+
 
 class OnnxModel:
     """The part of a recogniser's model that an engine talks to, made of graphs.
@@ -31,7 +45,7 @@ class OnnxModel:
     Args:
         folder: that export_onnx wrote.
         facts: its manifest.
-        precision: a form of the graphs, see `onnx_session.ENDINGS`.
+        precision: see `OnnxSpeech2Text`.
         threads: of an operation; None = as many as torch has.
     """
 
@@ -39,7 +53,8 @@ class OnnxModel:
         self, folder: Path, facts: dict[str, Any], precision: str, threads: int | None
     ) -> None:
         self.graphs = {
-            name: open_graph(folder, name, precision, threads) for name in facts["graphs"]
+            name: open_graph(folder, name, form_of(name, precision), threads)
+            for name in facts["graphs"]
         }
         self.token_list, self.eos = facts["tokens"], facts["eos"]
         stft = SimpleNamespace(n_fft=facts["n_fft"])
@@ -76,7 +91,8 @@ class OnnxSpeech2Text(Speech2Text):
     Args:
         folder: of the graphs.
         options: how to search, all of them.
-        precision: a form of the graphs, where they have it: "fp32", "int8", "bf16" or "fp16".
+        precision: a form of the graphs, where they have it: "fp32", "int8" (of the encoder), "int8-all" (of the
+            decoder, too), "bf16" or "fp16".
         threads: of an operation; None = as many as torch has.
         lm_config, lm_weights, ngram, ilm: as `Speech2Text` has them.
 
@@ -104,7 +120,7 @@ class OnnxSpeech2Text(Speech2Text):
         if self.options.search == "stock":
             raise UserError("search: found stock, which does not know ONNX graphs, expected batch")
         self.model = OnnxModel(folder, facts, precision, threads)
-        self.files = [graph_path(folder, name, precision) for name in facts["graphs"]]
+        self.files = [graph_path(folder, n, form_of(n, precision)) for n in facts["graphs"]]
         others = self._others(lm_config, lm_weights, ngram, ilm)
         boost = boost_of(self.pipeline, self.options.phrases())
         if isinstance(self.options.boost, str):

@@ -226,8 +226,10 @@ def test_the_engine_finds_what_torch_finds(trained):
         for one, other in zip(ours, theirs, strict=True):
             assert one.tokens == other.tokens and one.text == other.text
             assert one.score == pytest.approx(other.score, abs=1e-3)
-    small = OnnxSpeech2Text(graphs, options, precision="int8", threads=1)
-    assert small.many(given[2:])[1][0].text
+    for precision, decoder in (("int8", "decoder.onnx"), ("int8-all", "decoder.int8.onnx")):
+        small = OnnxSpeech2Text(graphs, options, precision=precision, threads=1)
+        assert small.many(given[2:])[1][0].text
+        assert {"encoder.int8.onnx", decoder} <= {path.name for path in small.files}
 
 
 @pytest.mark.parametrize("method", ["attention", "ctc_greedy", "ctc_prefix", "ctc_rescore"])
