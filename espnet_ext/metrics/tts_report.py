@@ -214,7 +214,7 @@ def write_results(
         (
             score.name if score.beside else f"{directory.name}/{score.name}",
             found[score.name]["sentences"],
-            *(cell(found[score.name][m]) for m in shown),
+            *(cell(found[score.name][m], MEASURES[m].digits) for m in shown),
         )
         for score in scores
     ]

@@ -94,7 +94,7 @@ def write_results(
     sets = {score.name: score.summary(samples, seed) for score in scores}
     write_json(directory / "scores.json", {**source.as_dict(), "task": "vocoder", "sets": sets})
     rows = [
-        (name, found["sentences"], *(cell(found[m]) for m in METRICS))
+        (name, found["sentences"], *(cell(found[m], MEASURES[m].digits) for m in METRICS))
         for name, found in sets.items()
     ]
     table = markdown(("dataset", "Snt", *(MEASURES[m].head for m in METRICS)), rows)

@@ -47,7 +47,7 @@ FIGURES = (
     Figure("asr", "ser", "Recognition: sentence error rate (SER)", "%", 1, "with any mistake"),
     Figure("tts", "mcd", "Synthesis: mel-cepstral distortion (MCD)", "dB", 2, _MCD),
     Figure("tts", "log_f0_rmse", "Synthesis: log-F0 error (RMSE)", "", 3, _F0),
-    Figure("tts", "mel_correlation", "Synthesis: mel correlation (higher is better)", "", 3, _MEL),
+    Figure("tts", "mel_correlation", "Synthesis: mel correlation, at best 1", "", 3, _MEL),
     Figure("tts", "f0_deviation", "Synthesis: F0 deviation", "%", 1, "how far off the melody is"),
     Figure("tts", "duration_error", "Synthesis: duration error", "%", 1, "of a sentence's length"),
     Figure("tts", "round_trip_cer", "Round trip: CER", "%", 1, f"letters {_MISHEARS}"),

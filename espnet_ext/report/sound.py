@@ -23,20 +23,21 @@ class Players:
     def __init__(self, budget: int = 5_000_000) -> None:
         self.left = budget
 
-    def player(self, samples: np.ndarray, rate: int, label: str) -> str:
+    def player(self, samples: np.ndarray, rate: int, label: str, named: bool = True) -> str:
         """An `<audio>` with FLAC inside (every current browser plays it), or why there is none.
 
         Args:
             samples: (T,), float in [-1, 1].
             rate: Hz.
             label: what is heard.
+            named: write that beside it, too; else only those who do not see the page are told.
         """
         data = base64.b64encode(_flac(samples, rate)).decode()
         if len(data) > self.left:
             return missing(f"{label}: left out to keep the page small")
         self.left -= len(data)
         return (
-            f'<div class="player"><span>{esc(label)}</span>'
+            f'<div class="player">{f"<span>{esc(label)}</span>" if named else ""}'
             f'<audio controls preload="metadata" aria-label="{esc(label)}" '
             f'src="data:audio/flac;base64,{data}"></audio></div>'
         )

@@ -19,7 +19,7 @@ from espnet_ext.report.sources import Experiment, table_or_empty
 from espnet_ext.report.summary import Sources
 
 _SENTENCES = 5
-_SIZE = (300, 150)  # of a spectrogram: three stand side by side
+_SIZE = (250, 140)  # of a spectrogram: three stand side by side
 # what was made of the recordings' own spectrograms
 _AGAIN = {GRIFFIN_LIM: "recording by Griffin-Lim", VOCODER: "recording by the vocoder"}
 BESIDE = {RECORDING: "recording", **_AGAIN}
@@ -63,7 +63,7 @@ def _scores(scores: Mapping[str, Any]) -> str:
             " Beside stand the recordings, and what a perfect synthesiser would get: their own spectrograms made "
             "sound again."
         )
-    header = ("set", "compared with recordings", "mean", "95 %", *(BESIDE[k] for k in kinds))
+    header = ("set", "compared with recordings", "synthesis", "95 %", *(BESIDE[k] for k in kinds))
     return table(header, rows, 2) + note(explain)
 
 
@@ -123,9 +123,8 @@ def _side_by_side(utt: str, entries: list[tuple[str, str]], players: Players) ->
         alt = f"Spectrogram of the {label} of {utt}"
         over = None if pitch is None else (pitch, top)
         drawn = spectrogram(*found, longest, alt, _SIZE, over)
-        sides.append(
-            f"<div><h4>{label}</h4>{drawn}{players.player(*found, f'{label} of {utt}')}</div>"
-        )
+        heard = players.player(*found, f"{label} of {utt}", named=False)
+        sides.append(f"<div><h4>{label}</h4>{drawn}{heard}</div>")
     return f'<div class="pair">{"".join(sides)}</div>'
 
 

@@ -66,7 +66,7 @@ def test_tables(tmp_path):
     scores = score_sets(tmp_path / "ref", tmp_path / "hyp", ["dev"])
     table = write_results(tmp_path / "hyp", scores, provenance("score_vocoder", []), samples=20)
     assert [score.name for score in scores] == ["dev", "griffin_lim/dev", "recording/dev"]
-    assert "|recording/dev|2|0.000 " in table
+    assert "|recording/dev|2|0.00 " in table
     assert "|griffin_lim/dev|2|" in table and (tmp_path / "hyp/scores.json").is_file()
     better, worse = (score.summary(20, 0)["lsd"]["mean"] for score in scores[:2])
     assert better < worse
