@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,7 @@ def start(tiny, tmp_path_factory):
         )
         return folder
 
+    train.stats = stats
     return train
 
 
@@ -156,6 +159,34 @@ def test_a_trial_has_the_discriminators_at_work(tiny, tmp_path):
     trial = prepare_trial("gan_tts", tiny.places("tts", tmp_path, JOINT), "cpu", Dry(1))
     model: Any = trial.step.model
     assert len(trial.step.turns) == 2 and int(model.tts.batches) == 2
+
+
+@pytest.mark.slow
+def test_one_process_and_two_train_the_same(tiny, start, tmp_path):
+    """Batches of an update in one process after the other, or in two at once, draws and all."""
+    known = {
+        "updates": 0
+    }  # their scale is found in the first batches, which each process has others of
+    acoustic = {**SMALL, **{name: {**SMALL[name], **known} for name in ("pitch", "energy")}}
+    conf = {**JOINT["tts_conf"], "acoustic": acoustic}
+    for number in (1, 2):
+        folder = tmp_path / str(number)
+        changes = {**JOINT, "tts_conf": conf, "max_epoch": 2}
+        places = tiny.places("tts", folder, changes)
+        named = {"config": places.config, "train": places.train[0], "valid": places.valid[0]}
+        named |= {"tokens": places.tokens, "stats_dir": start.stats, "output_dir": folder}
+        words = [str(word) for name, path in named.items() for word in (f"--{name}", path)]
+        command = [sys.executable, "-m", "espnet_ext.bin.gan_tts_train", "--device", "cpu"]
+        done = subprocess.run(
+            [*command, *words, "--nproc", str(number)], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    for one, two in zip(*(history(tmp_path / n, "train") for n in "12"), strict=True):
+        for name in ("loss", "wave_mel", "mel"):
+            assert one[name] == pytest.approx(two[name], rel=1e-4), name
+    one, two = (torch.load(tmp_path / n / "2epoch.pth") for n in "12")
+    for name, tensor in one.items():
+        assert torch.allclose(tensor, two[name], atol=1e-3), name
 
 
 REPO = Path(__file__).resolve().parents[2]
