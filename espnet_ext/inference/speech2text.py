@@ -29,7 +29,7 @@ from espnet_ext.inference.shares import run_key
 from espnet_ext.inference.sounds import Given, Sound, as_heard, sound_of, sound_or_error, windows
 from espnet_ext.inference.transcribe import Cutting, Segment, segments_of
 from espnet_ext.search.align import align
-from espnet_ext.search.batches import MOST, search_all
+from espnet_ext.search.batches import MOST, MOST_THERE, search_all
 from espnet_ext.train.config import check_keys
 
 __all__ = ["DecodeOptions", "Hypothesis", "Recognition", "Speech2Text"]
@@ -243,7 +243,8 @@ class Speech2Text:
         """Of each utterance (T, D), best first; none where nothing ended."""
         if self.batched is None:
             return [self._one_by_one(x) for x in encoded]
-        found = search_all(self.batched, encoded, MOST // self.batched.options.beam_size)
+        most = MOST if self.device == "cpu" else MOST_THERE
+        found = search_all(self.batched, encoded, most // self.batched.options.beam_size)
         return [[self._hypothesis(h.tokens, h) for h in hyps] for hyps in found]
 
     def _one_by_one(self, encoded: Tensor) -> list[Hypothesis]:

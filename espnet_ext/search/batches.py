@@ -14,6 +14,8 @@ Result = TypeVar("Result")
 #: Encoder frames x hypotheses that are searched at once: 32 utterances of 6 seconds at 25 frames a second with a beam
 #: of 10. A frame costs some 15 kB, and a hundred bytes more for each hypothesis.
 MOST = 48_000
+#: The same on a GPU, where what does not fit is halved.
+MOST_THERE = 32 * MOST
 
 
 def by_length(lengths: Sequence[int], most: int) -> list[list[int]]:
