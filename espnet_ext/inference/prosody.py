@@ -43,15 +43,29 @@ class Manner:
     Attributes:
         semitones: added to the pitch: one for all tokens or one for each, without or with that of <sos/eos>.
         loudness: factor of the amplitude, likewise.
+
+    Raises:
+        UserError: for values out of range.
     """
 
     semitones: PerToken = 0.0
     loudness: PerToken = 1.0
 
+    def __post_init__(self) -> None:
+        _require("pitch_shift", self.semitones, -48, 48)
+        _require("energy_factor", self.loudness, 0, 100)
+
     @property
     def changes(self) -> bool:
         """Whether anything is to be other than the model has it."""
         return bool(np.any(np.asarray(self.semitones)) or np.any(np.asarray(self.loudness) != 1))
+
+
+def _require(name: str, values: PerToken, low: float, high: float) -> None:
+    given = np.atleast_1d(np.asarray(values, np.float64))
+    wrong = given[~((given >= low) & (given <= high))]
+    if len(wrong):
+        raise UserError(f"{name}: found {wrong[0]:g}, expected {low:g} to {high:g}")
 
 
 def as_asked(
@@ -148,7 +162,7 @@ def _borders(durations: np.ndarray, samples: int) -> np.ndarray:
 
 def _pitched(found: np.ndarray, plain: np.ndarray, rate: int, semitones: np.ndarray) -> np.ndarray:
     """`found`, or `plain` where that is nearer, at `plain`'s pitch moved by (S,) semitones."""
-    if found is plain and not semitones.any():
+    if not len(plain) or (found is plain and not semitones.any()):
         return plain
     before, now = _track(plain, rate), _track(found, rate)
     frames = np.minimum((np.arange(len(now)) * STEP * rate).astype(int), len(semitones) - 1)
@@ -178,10 +192,17 @@ def _left(asked: np.ndarray, before: np.ndarray, now: np.ndarray) -> np.ndarray 
     sure = both & (np.abs(left) < 3 + np.abs(asked))  # else an octave that was missed
     if sure.sum() < 0.7 * (before > 0).sum():
         return None
-    if not sure.any():
+    places = np.flatnonzero(_within(sure))
+    if not len(places):
         return np.zeros_like(asked)
-    places = np.flatnonzero(sure)
     return np.interp(np.arange(len(asked)), places, _median(left[places]))
+
+
+def _within(true: np.ndarray) -> np.ndarray:
+    """Without the first and the last two of each run: F0 is least certain where a voice sets in."""
+    from scipy.ndimage import binary_erosion
+
+    return np.asarray(binary_erosion(true, iterations=2))
 
 
 def _median(values: np.ndarray) -> np.ndarray:
