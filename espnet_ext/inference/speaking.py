@@ -106,8 +106,9 @@ def speak_batch(
 
 def _voices(jobs: Sequence[Job], device: str) -> Who:
     """Who speaks each of a batch."""
+    given = _VOICES.intersection(*(job.conditions for job in jobs))
     stacked: dict[str, Tensor] = {
         name: torch.stack([job.conditions[name].reshape(-1) for job in jobs]).to(device)
-        for name in _VOICES & set(jobs[0].conditions)
+        for name in given
     }
     return Who(**stacked)

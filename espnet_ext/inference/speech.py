@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from torch import Tensor
 
 from espnet_ext.inference.phrases import Phrase
 
@@ -29,6 +30,7 @@ class SynthesisOptions:
         longest: tokens that are spoken in one go, no more than the model's context; a longer text is spoken sentence by
             sentence.
         pause: seconds of silence after a sentence of these; half as long after a clause, twice after a paragraph.
+        batch_size: phrases whose spectrograms are computed at once, where many texts are spoken.
     """
 
     speed_control_alpha: float = 1.0
@@ -41,6 +43,7 @@ class SynthesisOptions:
     noise_scale_dur: float = 0.8
     longest: int = 600
     pause: float = 0.25
+    batch_size: int = 16
 
 
 @dataclass(frozen=True)
@@ -83,3 +86,13 @@ def paused(seconds: float, spoken: Iterable[tuple[Phrase, Speech]]) -> Iterator[
         else:
             yield speech
         silence = round(seconds * phrase.pause * speech.rate)
+
+
+def array(tensor: Tensor | None) -> np.ndarray | None:
+    """What a model computed, where it did."""
+    return None if tensor is None else tensor.cpu().numpy()
+
+
+def each(change: Callable[[float], float], values: PerToken) -> float | list[float]:
+    """One value changed, or all of several."""
+    return [change(v) for v in values] if isinstance(values, Sequence) else change(values)

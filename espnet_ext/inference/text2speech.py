@@ -17,12 +17,21 @@ from espnet_ext.audio.features import features_of_model
 from espnet_ext.bridge.load import load_model, text_pipeline
 from espnet_ext.errors import UserError
 from espnet_ext.inference.griffin_lim import GriffinLim, made_for
+from espnet_ext.inference.packed import pack
 from espnet_ext.inference.phrases import Phrase, halves, phrases
 from espnet_ext.inference.pretrained import find_model
 from espnet_ext.inference.prosody import Manner, as_asked, limited
 from espnet_ext.inference.shares import run_key
 from espnet_ext.inference.speaking import Job, can_batch, speak_batch, speakable
-from espnet_ext.inference.speech import PerToken, Speech, SynthesisOptions, joined, paused
+from espnet_ext.inference.speech import (
+    PerToken,
+    Speech,
+    SynthesisOptions,
+    array,
+    each,
+    joined,
+    paused,
+)
 from espnet_ext.inference.ssml_speech import read_plans, speak_plan
 from espnet_ext.inference.vocoder import Vocoder
 from espnet_ext.inference.voices import (
@@ -53,8 +62,9 @@ class Text2Speech:
         UserError: if the vocoder reads other spectrograms than the model writes.
     """
 
-    #: conditions that hold unless a call gives others
-    voice: Mapping[str, Any] = MappingProxyType({})
+    voice: Mapping[str, Any] = MappingProxyType(
+        {}
+    )  # conditions that hold unless a call gives others
 
     def __init__(
         self,
@@ -68,6 +78,7 @@ class Text2Speech:
         self.options, self.device = options or SynthesisOptions(), device
         self.files = (config, weights)
         self.model, self.config = load_model(task, config, weights, device)
+        pack(self.model.tts)
         self.pipeline = text_pipeline(self.config)
         extract = self.model.feats_extract
         own_rate = getattr(self.model.tts, "fs", None)
@@ -167,9 +178,9 @@ class Text2Speech:
         """Those of our options that this model's `inference` knows."""
         own = self.options
         offered = {
-            "alpha": _each(lambda r: own.speed_control_alpha / r, rate),
-            "pitch_shift": _each(lambda s: own.pitch_shift + s, semitones),
-            "energy_factor": _each(lambda f: own.energy_factor * f, loudness),
+            "alpha": each(lambda r: own.speed_control_alpha / r, rate),
+            "pitch_shift": each(lambda s: own.pitch_shift + s, semitones),
+            "energy_factor": each(lambda f: own.energy_factor * f, loudness),
             "noise_scale": own.noise_scale,
             "noise_scale_dur": own.noise_scale_dur,
         }
@@ -211,7 +222,7 @@ class Text2Speech:
         self,
         texts: Sequence[str],
         conditions: Sequence[dict[str, Any]] | None = None,
-        batch_size: int = 16,
+        batch_size: int | None = None,
     ) -> list[Speech]:
         """Speak texts together, each as it would be alone, to rounding.
 
@@ -220,7 +231,7 @@ class Text2Speech:
         Args:
             texts: any number.
             conditions: of each.
-            batch_size: phrases that are spoken at once.
+            batch_size: phrases that are spoken at once; None = that of the options.
 
         Raises:
             UserError: see `__call__`.
@@ -228,22 +239,17 @@ class Text2Speech:
         given = [{**self.voice, **who} for who in conditions or [{} for _ in texts]]
         if not can_batch(self.model.tts):
             return [self(text, **who) for text, who in zip(texts, given, strict=True)]
-        plain = [number for number, text in enumerate(texts) if not is_ssml(text)]
         jobs = [
             Job(number, phrase, ids, given[number])
-            for number in plain
-            for phrase, ids in self._read_all(self._phrases(texts[number]), texts[number])
+            for number, text in enumerate(texts)
+            if not is_ssml(text)
+            for phrase, ids in self._read_all(self._phrases(text), text)
         ]
-        spoken = dict(zip(map(id, jobs), self._batches(jobs, batch_size), strict=True))
-        found = {
-            number: joined(
-                paused(
-                    self.options.pause,
-                    ((job.phrase, spoken[id(job)]) for job in jobs if job.text == number),
-                )
-            )
-            for number in plain
-        }
+        spoken: dict[int, list[tuple[Phrase, Speech]]] = {job.text: [] for job in jobs}
+        for job, speech in zip(jobs, self._batches(jobs, batch_size), strict=True):
+            spoken[job.text].append((job.phrase, speech))
+        pause = self.options.pause
+        found = {number: joined(paused(pause, pieces)) for number, pieces in spoken.items()}
         return [found[n] if n in found else self(t, **given[n]) for n, t in enumerate(texts)]
 
     # -- how it is done ----------------------------------------------------------------------------------------
@@ -277,12 +283,9 @@ class Text2Speech:
         self, found: Iterable[Phrase], text: str, conditions: dict[str, Any]
     ) -> Iterator[Speech]:
         """Each phrase's speech, the pause before it included."""
-
-        def one_by_one() -> Iterator[tuple[Phrase, Speech]]:
-            for phrase, ids in self._read_all(found, text):
-                yield from self._in_context(phrase, ids, conditions)
-
-        yield from paused(self.options.pause, one_by_one())
+        read = self._read_all(found, text)
+        spoken = (one for few in read for one in self._in_context(*few, conditions))
+        yield from paused(self.options.pause, spoken)
 
     def _in_context(
         self, phrase: Phrase, ids: list[int], conditions: dict[str, Any]
@@ -299,12 +302,12 @@ class Text2Speech:
                 if inside:
                     yield from self._in_context(half, inside, conditions)
 
-    def _batches(self, jobs: Sequence[Job], size: int) -> list[Speech]:
+    def _batches(self, jobs: Sequence[Job], size: int | None) -> list[Speech]:
         """The speech of each job; those of like length are spoken together."""
-        found: dict[int, Speech] = {}
+        size, found = max(1, size or self.options.batch_size), dict[int, Speech]()
         order = sorted(range(len(jobs)), key=lambda n: len(jobs[n].ids))
-        for begin in range(0, len(order), max(1, size)):
-            some = order[begin : begin + max(1, size)]
+        for begin in range(0, len(order), size):
+            some = order[begin : begin + size]
             found |= dict(zip(some, self._together([jobs[n] for n in some]), strict=True))
         return [found[number] for number in range(len(jobs))]
 
@@ -367,8 +370,8 @@ class Text2Speech:
         """What `say` says at the pitch and the loudness asked for, also by our options."""
         own = self.options
         manner = Manner(
-            _each(lambda s: own.pitch_shift + s, semitones),
-            _each(lambda f: own.energy_factor * f, loudness),
+            each(lambda s: own.pitch_shift + s, semitones),
+            each(lambda f: own.energy_factor * f, loudness),
         )
         return as_asked(say, options, manner, own.controls)
 
@@ -392,14 +395,6 @@ class Text2Speech:
         return Speech(
             limited(wave.numpy().astype(np.float32), self.rate),
             self.rate,
-            _array(mel),
-            _array(found.get("duration")),
+            array(mel),
+            array(found.get("duration")),
         )
-
-
-def _array(tensor: torch.Tensor | None) -> np.ndarray | None:
-    return None if tensor is None else tensor.cpu().numpy()
-
-
-def _each(change: Callable[[float], float], values: PerToken) -> float | list[float]:
-    return [change(v) for v in values] if isinstance(values, Sequence) else change(values)

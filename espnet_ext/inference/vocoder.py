@@ -22,6 +22,7 @@ from espnet_ext.datadir import read_table
 from espnet_ext.errors import UserError
 from espnet_ext.files import atomic_open, write_text
 from espnet_ext.inference.griffin_lim import GriffinLim
+from espnet_ext.inference.packed import pack
 from espnet_ext.inference.shares import Share, run_key, share_of
 from espnet_ext.progress import progress
 from espnet_ext.vocoder.build import DEFAULTS, build, features
@@ -76,6 +77,8 @@ class Vocoder:
         remove_weight_norm(model)
         self.model = model.to(self.device).eval()
         quicken(self.model.generator, engine)
+        if engine != "torch" and not hasattr(self.model.generator, "fast"):
+            pack(self.model.generator)
 
     @classmethod
     def from_dir(cls, folder: str | Path, weights: str | None = None, **more: Any) -> Vocoder:
