@@ -60,27 +60,22 @@ def picture(
         'preserveAspectRatio="none"/>'
     ]
     for at, label in y_ticks:
-        y = 6 + height * (1 - at)
-        parts.append(
-            f'<text class="tick" x="{left - 5}" y="{y + 4:.1f}" text-anchor="end">{esc(label)}</text>'
-        )
+        parts.append(_text(left - 5, 10 + height * (1 - at), label, "end"))
     for at, label in x_ticks:
-        x = left + width * at
-        parts.append(
-            f'<text class="tick" x="{x:.1f}" y="{height + 20}" text-anchor="middle">{esc(label)}</text>'
-        )
-    middle = left + width / 2
-    parts.append(
-        f'<text class="tick" x="{middle}" y="{height + 35}" text-anchor="middle">{esc(x_label)}</text>'
-    )
+        parts.append(_text(left + width * at, height + 20, label))
+    parts.append(_text(left + width / 2, height + 35, x_label))
     across = f'transform="translate(11 {6 + height / 2}) rotate(-90)"'
     parts.append(f'<text class="tick" {across} text-anchor="middle">{esc(y_label)}</text>')
     parts += [_over(line, left, size) for line in over]
     for at, label in right_ticks:
-        y = 10 + height * (1 - at)
-        parts.append(f'<text class="tick" x="{left + width + 5}" y="{y:.1f}">{esc(label)}</text>')
+        parts.append(_text(left + width + 5, 10 + height * (1 - at), label, "start"))
     box = f"0 0 {left + width + (46 if right_ticks else 12)} {height + 40}"
     return f'<svg class="picture" viewBox="{box}" role="img" aria-label="{esc(alt)}">{"".join(parts)}</svg>'
+
+
+def _text(x: float, y: float, text: str, anchor: str = "middle") -> str:
+    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
+    return f'<text class="tick" {place}>{esc(text)}</text>'
 
 
 def _over(line: Sequence[tuple[float, float]], left: int, size: tuple[int, int]) -> str:
