@@ -211,7 +211,9 @@ class BatchSearch:
         none = torch.full((number, 1), NEG, device=device)
         least, frames, state = none[:, 0], None, None
         if self.ctc_weight:
-            log_probs = self.log_probs(padded)
+            # one by one: graphs in int8 choose their scale by all that they are given
+            parts = [self.log_probs(x[None])[0] for x in encoded]
+            log_probs = pad_sequence(parts, batch_first=True)
             frames = ctc.table(log_probs, lengths)
             state = ctc.start(frames)
             if guess:
