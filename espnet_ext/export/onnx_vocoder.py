@@ -205,6 +205,7 @@ def vocoder_graph(model: Any) -> tuple[Graph, Mapping[str, Any]]:
     """
     generator = model.generator
     remove_weight_norm(generator)
+    seen = reach(generator) if type(generator) is HiFiGAN else 0
     made, noise = _wrapped(generator)
     speak, bins = Speak(made, model.mean, model.std), model.features.n_mels
     inputs = _example(2, 23, bins, generator, noise)
@@ -213,8 +214,27 @@ def vocoder_graph(model: Any) -> tuple[Graph, Mapping[str, Any]]:
     if noise is not None:
         axes["noise"] = {0: "batch", 2: "frames" if noise == "phase" else "samples"}
     others = [_example(*size, bins, generator, noise) for size in ((1, 40), (3, 9))]
-    facts = {"noise": noise, "bins": _bins(generator), "hop": generator.hop_length}
+    hop = generator.hop_length
+    facts = {"noise": noise, "bins": _bins(generator), "hop": hop, "reach": seen}
     return Graph("vocoder", speak, inputs, ["wave"], axes, others), facts
+
+
+def reach(generator: HiFiGAN) -> int:
+    """Frames to either side of its own that a sample depends on, no fewer."""
+    rate, found = 1.0, float(generator.input_conv.padding[0])
+    number = generator.num_blocks
+    for place, upsample in enumerate(generator.upsamples):
+        (up,) = (m for m in upsample.modules() if isinstance(m, nn.ConvTranspose1d))
+        found += up.kernel_size[0] / up.stride[0] / rate
+        rate *= up.stride[0]
+        blocks = generator.blocks[place * number : (place + 1) * number]
+        found += max(_padding(block) for block in blocks) / rate
+    return math.ceil(found + _padding(generator.output_conv) / rate) + 1
+
+
+def _padding(module: nn.Module) -> int:
+    """Of all convolutions of a chain."""
+    return sum(int(m.padding[0]) for m in module.modules() if isinstance(m, nn.Conv1d))
 
 
 def _wrapped(generator: nn.Module) -> tuple[nn.Module, str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,37 @@ import torch
 from torch import Tensor
 
 from espnet_ext.audio.features import Features
-from espnet_ext.inference.onnx_session import graph_path, open_graph, read_manifest
+from espnet_ext.inference.onnx_session import Session, graph_path, open_graph, read_manifest
 from espnet_ext.inference.shares import run_key
 from espnet_ext.inference.vocoder import Vocoder
+
+
+def in_pieces(graph: Session, mel: np.ndarray, pieces: int, facts: Mapping[str, Any]) -> np.ndarray:
+    """Speak a spectrogram in pieces side by side, each with as much around it as its samples depend on.
+
+    The runtime gives threads utterances, groups of 64 channels or rows of an image, not parts of a row: HiFi-GAN's last
+    layers, a third of its work, would be done by one thread.
+
+    Args:
+        graph: the vocoder's.
+        mel: (F, M).
+        pieces: how many; 1 for a short spectrogram in any case.
+        facts: of the graph: "reach", frames around its own that a sample depends on, 0 = unknown; and "hop".
+
+    Returns:
+        (F * hop,).
+    """
+    around, hop, step = int(facts.get("reach", 0)), facts["hop"], -(-len(mel) // pieces)
+    length = step + 2 * around
+    if not around or pieces < 2 or length + 2 * around > len(mel):
+        whole: np.ndarray = graph(mel=mel[None])[0][0]
+        return whole
+    own = range(0, len(mel), step)
+    begins = [min(max(begin - around, 0), len(mel) - length) for begin in own]
+    (waves,) = graph(mel=np.stack([mel[begin : begin + length] for begin in begins]))
+    ends = [min(begin + step, len(mel)) for begin in own]
+    parts = zip(waves, begins, own, ends, strict=True)
+    return np.concatenate([w[(a - at) * hop : (b - at) * hop] for w, at, a, b in parts])
 
 
 class OnnxVocoder(Vocoder):
@@ -33,6 +62,7 @@ class OnnxVocoder(Vocoder):
         self.facts = read_manifest(folder, "voc")
         self.features = Features(**self.facts["features"])
         self.graph = open_graph(folder, "vocoder", precision, threads)
+        self.pieces = torch.get_num_threads() if threads is None else threads
 
     @classmethod
     def from_dir(cls, folder: str | Path, **more: Any) -> OnnxVocoder:  # type: ignore[override]
@@ -46,10 +76,11 @@ class OnnxVocoder(Vocoder):
 
     def __call__(self, mel: Tensor) -> Tensor:
         """Log-mel spectrogram (F, M) as `features` computes it -> waveform (F * hop,), float32."""
-        given = {"mel": mel.float().cpu().numpy()[None]}
+        given = mel.float().cpu().numpy()
         if self.facts["noise"]:
-            given["noise"] = self._noise(len(mel))
-        return torch.from_numpy(self.graph(**given)[0][0])
+            noise = self._noise(len(mel))
+            return torch.from_numpy(self.graph(mel=given[None], noise=noise)[0][0])
+        return torch.from_numpy(in_pieces(self.graph, given, self.pieces, self.facts))
 
     def _noise(self, frames: int) -> np.ndarray:
         """What the generator in torch draws, the same every time."""

@@ -8,6 +8,7 @@ from espnet_ext.errors import UserError
 from espnet_ext.export.onnx_graph import Graph, quantise, write_graph
 from espnet_ext.export.onnx_vocoder import vocoder_graph
 from espnet_ext.inference.onnx_session import Session
+from espnet_ext.inference.onnx_vocoder import in_pieces
 from espnet_ext.vocoder.harmonic import HarmonicVocos
 from espnet_ext.vocoder.hifigan import HiFiGAN, ISTFTNet
 from espnet_ext.vocoder.model import VocoderModel
@@ -68,6 +69,21 @@ def test_any_batch_and_length_sounds_as_in_torch(kind, tmp_path):
         assert torch.allclose(torch.from_numpy(found[row]), expected, atol=1e-4)
     names = {node.op_type for node in onnx.load(str(tmp_path / "vocoder.onnx")).graph.node}
     assert not names & {"DFT", "STFT", "Loop"}  # nothing that a small runtime lacks
+
+
+@pytest.mark.parametrize("kind", ["hifigan", "hifigan, odd factors"])
+def test_pieces_side_by_side_sound_as_the_whole(kind, tmp_path):
+    graph, facts = vocoder_graph(model(kind))
+    write_graph(graph, tmp_path)
+    session = Session(tmp_path / "vocoder.onnx", threads=1)
+    for frames in (3, 40, 97, 301):
+        mel = (3 * torch.randn(frames, MELS)).numpy()
+        (whole,) = session(mel=mel[None])[0]
+        for pieces in (1, 2, 3, 7):
+            found = in_pieces(session, mel, pieces, facts)
+            assert found.shape == whole.shape and abs(found - whole).max() <= 1e-5
+    fewer = {**facts, "reach": 1}  # so it is looked at
+    assert abs(in_pieces(session, mel, 2, fewer) - whole).max() > 1e-4
 
 
 def test_int8_is_of_learnt_products_only(tmp_path):
