@@ -59,6 +59,10 @@ MEASURES: Mapping[str, Measure] = {
     "token_mel_correlation": Measure(
         "mel corr. by tokens", "correlation of mel spectrograms, tokens aligned", 3, "high"
     ),
+    "token_energy_error": Measure(
+        "energy err. by tokens [dB]", "energy error, tokens aligned, dB", 2
+    ),
+    "token_f0_deviation": Measure("F0 dev. by tokens [%]", "F0 deviation, tokens aligned, %", 1),
     "dnsmos": Measure("DNSMOS", "quality that DNSMOS predicts, 1 to 5", 2, "high"),
     "utmos": Measure("UTMOS", "naturalness that UTMOS predicts, 1 to 5", 2, "high"),
     "speaker_similarity": Measure("speaker sim.", "similarity of the voice, 0 to 1", 3, "high"),

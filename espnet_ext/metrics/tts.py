@@ -28,9 +28,9 @@ pairs of frames that this alignment puts together.
 Where the durations of the tokens are known in both, further:
 
 - token_duration_error: see espnet_ext.metrics.durations.token_error; in percent.
-- token_mcd, token_mel_correlation: as above, with the frames put together by these durations,
-  linearly within a token, instead of time warping. Wrong timing of a token is no error here either,
-  but nothing is moved within it to look better.
+- token_mcd, token_mel_correlation, token_energy_error, token_f0_deviation: as above, with the frames
+  put together by these durations, linearly within a token, instead of time warping. Wrong timing of
+  a token is no error here either, but nothing is moved within it to look better.
 """
 
 from __future__ import annotations
@@ -82,6 +82,8 @@ class TtsScore:
     token_duration_error: float | None = None  # percent
     token_mcd: float | None = None  # dB
     token_mel_correlation: float | None = None  # -1 ... 1
+    token_energy_error: float | None = None  # dB
+    token_f0_deviation: float | None = None  # percent
     dnsmos: float | None = None  # 1 ... 5; see espnet_ext.metrics.judges
     utmos: float | None = None  # 1 ... 5
     speaker_similarity: float | None = None  # 0 ... 1
@@ -214,7 +216,7 @@ def compare(
 
 def _by_durations(
     made: _Speech, real: _Speech, cost: np.ndarray, rate: int, durations: Durations | None
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """What the durations of the tokens tell; nothing without usable ones."""
     if durations is None or not durations.usable():
         return {}
@@ -225,6 +227,8 @@ def _by_durations(
         ),
         "token_mcd": _DECIBELS * float(cost[i, j].mean()),
         "token_mel_correlation": mel_correlation(made.power[i], real.power[j], rate),
+        "token_energy_error": energy_error(made.power[i], real.power[j]),
+        "token_f0_deviation": f0_deviation(made.f0[i], real.f0[j]),
     }
 
 

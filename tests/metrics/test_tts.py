@@ -151,9 +151,11 @@ def test_durations_align_as_well():
     # each half is said at its own place, 0.1 s longer than the recording's
     assert halves.token_duration_error == pytest.approx(20.0)
     assert halves.token_mel_correlation > 0.95
+    assert halves.token_energy_error < 6.0 and halves.token_f0_deviation < 3.0
     wrong = compare(made, real, RATE, Durations((10, 50), (50, 50)))
     assert wrong.token_mel_correlation < halves.token_mel_correlation
     assert wrong.token_mcd > halves.token_mcd > halves.mcd
+    assert wrong.token_energy_error > halves.token_energy_error
     assert compare(made, real, RATE, Durations((1,), (1, 1))).token_mcd is None
 
 
