@@ -33,6 +33,16 @@ def test_whoever_comes_late_is_searched_as_alone(lengths, most, beam, weights, l
     same(search(encoded, most), [search([x])[0] for x in encoded])
 
 
+@pytest.mark.parametrize("beam", [20, 60])
+def test_wide_beams(beam):
+    """Wider than the vocabulary, too."""
+    search = models.search({**WEIGHTS, "lm": 0.4}, beam_size=beam, pre_beam=SIZE, nbest=beam)
+    encoded = models.speech([7, 3, 9, 5])
+    found = search(encoded, 14)
+    same([f[:10] for f in found], [search([x])[0][:10] for x in encoded])
+    assert max(map(len, found)) > 7 and all(len(f) <= beam for f in found)
+
+
 @settings(max_examples=6, deadline=None)
 @given(st.lists(st.integers(2, 14), min_size=3, max_size=8), st.integers(0, 1000))
 def test_the_same_with_what_was_hoped_for_and_shortest_lengths(lengths, seed):
