@@ -1,8 +1,8 @@
 """Linear layers and convolutions as a CPU likes them: weights in oneDNN's own order, packed once.
 
 Torch takes float32 products through MKL, which on processors of AMD reaches half of what oneDNN does (measured: 2.2
-times on an EPYC with AVX-512), and puts a convolution's weights in order anew in every call. The packed operations are
-those of torch's own compiler; where a torch has them not, or they give something else, layers stay as they are.
+times on an EPYC with AVX-512), and puts a convolution's weights in order anew in every call. The packed operation is
+that of torch's own compiler; where a torch has it not, or it gives something else, layers stay as they are.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def pack(model: nn.Module) -> nn.Module:
 
 @functools.cache
 def _works() -> bool:
-    """Whether this torch has the operations, and they compute what they should."""
+    """Whether this torch has the operation, and it computes what it should."""
     generator = torch.Generator().manual_seed(0)
 
     def drawn(*size: int) -> Tensor:
@@ -66,27 +66,26 @@ def _product(packed: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
 
 
 def _conv(weight: Tensor, bias: Tensor | None, padding: int, dilation: int, x: Tensor) -> Tensor:
-    return _convolved(_conv_weight(weight, padding, dilation), bias, padding, dilation, x)
+    packed = _linear_weight(_as_matrix(weight))
+    return _convolved(packed, bias, weight.shape[2], padding, dilation, x)
 
 
-def _conv_weight(weight: Tensor, padding: int, dilation: int) -> Tensor:
-    """(O, I, K), for images of height 1."""
-    image = weight.detach()[:, :, None].contiguous().to_mkldnn()
-    size = [1, weight.shape[1], 1, ROWS]
-    return torch._C._nn.mkldnn_reorder_conv2d_weight(  # type: ignore[call-arg]
-        image, [0, padding], [1, 1], [1, dilation], 1, size
-    )
+def _as_matrix(weight: Tensor) -> Tensor:
+    """(O, I, K) -> (O, K * I)."""
+    return weight.detach().transpose(1, 2).flatten(1)
 
 
 def _convolved(
-    packed: Tensor, bias: Tensor | None, padding: int, dilation: int, x: Tensor
+    packed: Tensor, bias: Tensor | None, kernel: int, padding: int, dilation: int, x: Tensor
 ) -> Tensor:
-    """(B, I, L) -> (B, O, L)."""
-    sizes: tuple[Any, ...] = ([0, padding], [1, 1], [1, dilation], 1)
-    found = torch.ops.mkldnn._convolution_pointwise(
-        x[:, :, None], packed, bias, *sizes, "none", [], ""
-    )
-    return found[:, :, 0]
+    """(B, I, L) -> (B, O, L'): a product of what each frame sees.
+
+    oneDNN's packed convolution is a hundred times slower on lengths that its weights were not packed for.
+    """
+    frames = F.pad(x.transpose(1, 2), (0, 0, padding, padding)) if padding else x.transpose(1, 2)
+    length = frames.shape[1] - (kernel - 1) * dilation
+    seen = [frames[:, at : at + length] for at in range(0, kernel * dilation, dilation)]
+    return _product(packed, bias, torch.cat(seen, -1) if kernel > 1 else frames).transpose(1, 2)
 
 
 def _packed(layer: nn.Module) -> Any:
@@ -98,8 +97,9 @@ def _packed(layer: nn.Module) -> Any:
         return _forward(layer, functools.partial(_product, _linear_weight(weight), layer.bias))
     if type(layer) is nn.Conv1d and _plain(layer):
         sizes = int(layer.padding[0]), layer.dilation[0]
-        packed = _conv_weight(weight, *sizes)
-        return _forward(layer, functools.partial(_convolved, packed, layer.bias, *sizes))
+        packed = _linear_weight(_as_matrix(weight))
+        kernel = layer.kernel_size[0]
+        return _forward(layer, functools.partial(_convolved, packed, layer.bias, kernel, *sizes))
     return None
 
 
@@ -114,11 +114,11 @@ def _plain(layer: nn.Conv1d) -> bool:
 
 
 def _forward(layer: nn.Module, fast: Any) -> Any:
-    plain = type(layer).forward
+    plain, least = type(layer).forward, 3 if type(layer) is nn.Conv1d else 1
 
     def forward(x: Tensor) -> Tensor:
         alone = not torch.is_grad_enabled() and not torch.jit.is_tracing()
-        if alone and x.dtype == torch.float32 and x.device.type == "cpu":
+        if alone and x.dtype == torch.float32 and x.device.type == "cpu" and x.dim() >= least:
             return fast(x)
         found: Tensor = plain(layer, x)
         return found
