@@ -72,24 +72,16 @@ def test_pitch_and_emphasis_are_heard(speaker, capsys):
     assert len(strong.mel) > len(plain.mel)
 
 
-@pytest.mark.parametrize(
-    "text", [",", "...?!", "😀", "ab 漢字 😀 cd", "<speak>ab<break/>,</speak>", "q"]
-)
+@pytest.mark.parametrize("text", ["ab 漢字 😀 cd", "<speak>ab<break/>,</speak>"])
 def test_odd_texts_are_spoken(speaker, text):
-    """Letters that the model does not know are <unk>; nothing is NaN, nothing goes on for ever."""
+    """Letters that the model does not know are left out; nothing is NaN, nothing goes on for ever."""
     speech = speaker(text)
     assert np.isfinite(speech.wave).all() and len(speech.wave) < 10 * speech.rate
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "found nothing to speak"),
-        ("ab " * 3334, "tokens, expected at most 4096"),
-    ],
-)
-def test_what_cannot_be_spoken_is_said(speaker, text, words):
-    with pytest.raises(UserError, match=words):
+@pytest.mark.parametrize("text", ["", ",", "...?!", "😀", "q"])
+def test_what_cannot_be_spoken_is_said(speaker, text):
+    with pytest.raises(UserError, match="found nothing to speak"):
         speaker(text)
 
 
