@@ -101,7 +101,7 @@ def offline(args: argparse.Namespace, given: list[tuple[Any, str]]) -> list[str]
     from espnet_ext.inference.options import DecodeOptions
     from espnet_ext.inference.speech2text import Speech2Text
 
-    options = DecodeOptions(beam_size=10, ctc_weight=0.3, lm_weight=0.0)
+    options = DecodeOptions(beam_size=10, ctc_weight=args.ctc_weight, lm_weight=0.0)
     recogniser = Speech2Text.from_dir(args.model_dir, args.model, options=options)
     return [found.text for found in recogniser.many([samples for samples, _ in given])]
 
@@ -142,6 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--chunk", type=float, default=0.32, help="seconds")
     parser.add_argument("--piece", type=float, default=0.1, help="seconds that come at a time")
     parser.add_argument("--silence", type=float, default=0.8, help="seconds that end a sentence")
+    parser.add_argument("--ctc_weight", type=float, default=0.5, help="beside attention, in both")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/RESULTS.md")
     args = parser.parse_args(argv)
@@ -153,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from espnet_ext.inference.streaming import StreamingSpeech2Text, StreamOptions
 
     torch.set_num_threads(1)
-    options = StreamOptions(chunk=args.chunk, silence=args.silence)
+    options = StreamOptions(chunk=args.chunk, silence=args.silence, ctc_weight=args.ctc_weight)
     if args.model_dir is None:
         engine = StreamingSpeech2Text(*made_up(), options)
     else:

@@ -37,7 +37,8 @@ class StreamOptions:
         left: chunks before its own that a frame attends to; None = as in training.
         beam: prefixes that CTC follows, >= 1.
         ctc_weight: share of CTC in the choice among them at the end of a sentence; 1 = no decoder.
-        margin: prefixes that are so much less likely than the best have no say in what is shown, >= 0.
+        margin: prefixes that are so much less likely than the best have no say in what is shown, >= 0; more shows
+            words later and changes fewer of them.
         pause: after so much silence the last word is shown as well.
         silence: after so much of it a sentence ends; 0 = never by itself.
         longest: a sentence that is longer ends at the next pause, or at 1.5 times that; 0 = never.
@@ -50,7 +51,7 @@ class StreamOptions:
     left: int | None = None
     beam: int = 8
     ctc_weight: float = 0.5
-    margin: float = 4.0
+    margin: float = 1.0
     pause: float = 0.24
     silence: float = 0.8
     longest: float = 20.0
