@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from espnet_ext.asr.packed import pack
 from espnet_ext.bridge.batched import batch_search
 from espnet_ext.bridge.external import find_scorer, neural_scorer, scorer_files
 from espnet_ext.bridge.load import load_model, text_pipeline
@@ -82,6 +83,10 @@ class Speech2Text:
                 self.files += scorer_files(path)
         if isinstance(self.options.boost, str):
             self.files.append(self.options.boost)
+        if self.dtype == torch.float32:
+            for part in (self.model, *others.values()):
+                if isinstance(part, torch.nn.Module):  # an n-gram is none
+                    pack(part)
         self.batched = self._batched(Others(**others))
         self.search: Any = None
         if not self.options.method.startswith("ctc_"):

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from espnet_ext.asr.packed import pack
 from espnet_ext.audio.resample import as_float
 from espnet_ext.errors import UserError
 from espnet_ext.inference.confidence import Platt, described
@@ -128,6 +129,7 @@ class StreamingSpeech2Text:
 
         folder = Path(model_dir)
         model, config = load_model("asr", folder / "config.yaml", folder / weights)
+        pack(model)
         return cls(model, text_pipeline(config), sampling_rate("asr", config) or 16000, options)
 
     def start(self) -> Listener:

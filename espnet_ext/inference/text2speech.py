@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from espnet_ext.asr.packed import pack
 from espnet_ext.audio.features import features_of_model
 from espnet_ext.bridge.load import load_model, text_pipeline
 from espnet_ext.errors import UserError
 from espnet_ext.inference.griffin_lim import GriffinLim, made_for
-from espnet_ext.inference.packed import pack
 from espnet_ext.inference.phrases import Phrase, halves, phrases
 from espnet_ext.inference.pretrained import find_model
 from espnet_ext.inference.prosody import Manner, as_asked, limited

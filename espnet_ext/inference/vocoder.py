@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from espnet_ext.asr.packed import pack
 from espnet_ext.audio.features import Features, extract
 from espnet_ext.audio.mel import mel_filters
 from espnet_ext.audio.read import load
@@ -22,7 +23,6 @@ from espnet_ext.datadir import read_table
 from espnet_ext.errors import UserError
 from espnet_ext.files import atomic_open, write_text
 from espnet_ext.inference.griffin_lim import GriffinLim
-from espnet_ext.inference.packed import pack
 from espnet_ext.inference.shares import Share, run_key, share_of
 from espnet_ext.progress import progress
 from espnet_ext.vocoder.build import DEFAULTS, build, features

@@ -10,12 +10,15 @@ C width of a head, Y layers, V vocabulary, t tokens read so far.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from espnet_ext.asr.packed import product
 from espnet_ext.asr.positions import rotary_table, rotate, sinusoids
 
 #: Columns for which room is made at once.
@@ -31,8 +34,14 @@ class Affine:
     weight: Tensor
     bias: Tensor | None = None
 
+    @cached_property
+    def _fast(self) -> Callable[[Tensor], Tensor] | None:
+        return product(self.weight, self.bias)
+
     def __call__(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight, self.bias)
+        if self._fast is None or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
+            return F.linear(x, self.weight, self.bias)
+        return self._fast(x)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from espnet_ext.inference import packed
-from espnet_ext.inference.packed import pack
+from espnet_ext.asr import packed
+from espnet_ext.asr.packed import pack
 from espnet_ext.vocoder.vocos import Vocos
 
 

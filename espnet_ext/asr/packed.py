@@ -8,6 +8,7 @@ that of torch's own compiler; where a torch has it not, or it gives something el
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -31,6 +32,21 @@ def pack(model: nn.Module) -> nn.Module:
             if packed is not None:
                 layer.forward = packed  # type: ignore[method-assign]
     return model
+
+
+def product(weight: Tensor, bias: Tensor | None) -> Callable[[Tensor], Tensor] | None:
+    """x (..., I) -> x W^T + b, fast, without gradients; None where the plain product is as fast or the only one.
+
+    Args:
+        weight: (O, I), which must not change afterwards; bias: (O,).
+    """
+    if not _worth_it(weight) or not _works():
+        return None
+    return functools.partial(_product, _linear_weight(weight), bias)
+
+
+def _worth_it(weight: Tensor) -> bool:
+    return weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.numel() >= LEAST
 
 
 @functools.cache
@@ -91,7 +107,7 @@ def _convolved(
 def _packed(layer: nn.Module) -> Any:
     """The `forward` of a layer with packed weights; None for one that stays as it is."""
     weight = layer._parameters.get("weight")  # a normalised one is no parameter
-    if weight is None or weight.device.type != "cpu" or weight.numel() < LEAST:
+    if weight is None or not _worth_it(weight):
         return None
     if type(layer) is nn.Linear:
         return _forward(layer, functools.partial(_product, _linear_weight(weight), layer.bias))
