@@ -257,8 +257,8 @@ def section(measured: dict[str, Any], args: argparse.Namespace, lm: bool) -> lis
     return [
         f"### {f'Language model, weight {args.lm_weight:g}' if lm else 'No language model'}",
         "",
-        f"All {len(every[OURS]['found'])} utterances, {every[OURS]['audio']:.0f} s, once (one process of ours: {most} threads); "
-        f"{args.subset} of them {args.runs} times (medians).",
+        f"All {len(every[OURS]['found'])} utterances, {every[OURS]['audio']:.0f} s, once "
+        f"(our one process: {most} threads); {args.subset} of them {args.runs} times (medians).",
         "",
         *table(every, some, reference, most),
         "",
