@@ -63,6 +63,7 @@ def _make(parser: Parser) -> None:
     natural = "natural speech: rated in MOS, open and hidden in MUSHRA"
     add("--reference", type=Path, metavar="DIR", help=natural)
     add("--utts", type=Path, help="a list or table of the utterances to use; all if unset")
+    add("--replace", action="store_true", help="write over the page and key of another test")
     _trials(parser)
     _sounds(parser)
     _texts(parser)
@@ -127,7 +128,7 @@ def make(args: argparse.Namespace) -> None:
         text=read_table(args.text) if args.text else None,
         **{name: getattr(args, name) for name in same},
     )
-    key = build.make(options, args.output)
+    key = build.make(options, args.output, args.replace)
     from espnet_ext.listening.export import guess
     from espnet_ext.listening.key import key_path
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from espnet_ext.errors import UserError
 from espnet_ext.listening.answers import Sheet, read_answers
@@ -27,9 +26,6 @@ from espnet_ext.listening.statistics import (
     table,
     wilcoxon,
 )
-
-if TYPE_CHECKING:
-    pass
 
 Subject = tuple[str, ...]  # a system, or the two of a pair
 BAND = 20  # points of MUSHRA's scale under one label

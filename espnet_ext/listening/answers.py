@@ -77,7 +77,7 @@ def read_answers(key: Key, paths: Sequence[Path]) -> list[Sheet]:
     """
     sheets: dict[str, Sheet] = {}
     for path in paths:
-        for sheet in sheets_of(key, _text(path), path):
+        for sheet in sheets_of(key, text_of(path), path):
             known = sheets.setdefault(sheet.rater, sheet)
             if known is sheet or (known.session, known.answers) == (sheet.session, sheet.answers):
                 continue
@@ -91,7 +91,14 @@ def read_answers(key: Key, paths: Sequence[Path]) -> list[Sheet]:
     return [sheets[name] for name in sorted(sheets)]
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """The text of a file of answers, a spreadsheet's byte order mark left out.
+
+    Raises:
+        UserError: if it is not there, or not UTF-8.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file, expected a CSV of answers: check the path")
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

@@ -23,6 +23,7 @@ from espnet_ext.listening.key import (
     Stimulus,
     Trial,
     key_path,
+    require_place,
     write_key,
 )
 from espnet_ext.listening.page import page_of
@@ -123,15 +124,16 @@ class Material:
     groups: list[tuple[str, ...]]
 
 
-def make(options: Options, output: Path) -> Key:
+def make(options: Options, output: Path, over: bool = False) -> Key:
     """Write a page and, beside it, its key.
 
     Args:
         options: see there.
         output: the page, *.html.
+        over: write over another test's page and key.
 
     Raises:
-        UserError: options that do not fit together, or speech that cannot be compared.
+        UserError: options that do not fit together, speech that cannot be compared, or another test's key.
     """
     _check(options)
     tables, utts = _tables(options)
@@ -150,6 +152,8 @@ def make(options: Options, output: Path) -> Key:
         **_laid_out(trials, names, used, material, options),
     )
     key = replace(key, test=_digest(key, used))
+    if not over:
+        require_place(key_path(output), key)
     write_text(output, page_of(key, used, material.rate, options))
     write_key(key_path(output), key)
     return key

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,9 +15,9 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from espnet_ext.errors import UserError
-from espnet_ext.listening.answers import Sheet, sheets_of
+from espnet_ext.listening.answers import Sheet, as_csv, sheets_of, text_of
 from espnet_ext.listening.key import Key
-from espnet_ext.listening.page import read_page
+from espnet_ext.listening.page import as_data, read_page
 
 LARGEST = 2_000_000  # bytes of one listener's answers; a long test has some 100,000
 
@@ -46,15 +45,17 @@ def append(path: Path, text: str, key: Key) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
         size = os.fstat(file).st_size
-        for known in sheets_of(key, path.read_text(encoding="utf-8"), path) if size else ():
+        before = text_of(path) if size else ""
+        for known in sheets_of(key, before, path) if size else ():
             if known.session == fresh.session:
                 return False
             if known.rater == fresh.rater:
                 raise UserError(
                     f"found rater {fresh.rater!r}, who has answered before, expected another name"
                 )
-        head, _, body = text.partition("\n")
-        _write_whole(file, (body if size else f"{head}\n{body}").encode(), size)
+        if size:  # who edits the file may leave its last line without an end
+            text = "\r\n" * (not before.endswith("\n")) + text.removeprefix(as_csv([]))
+        _write_whole(file, text.encode(), size)
         return True
     finally:
         os.close(file)
@@ -72,7 +73,11 @@ def _write_whole(file: int, data: bytes, size: int) -> None:
 
 
 def _only(key: Key, text: str) -> Sheet:
-    """The one sheet of a CSV."""
+    """The one sheet of a CSV, whose lines can stand below those of others."""
+    if not text.startswith(as_csv([])):
+        raise UserError(
+            "answers: found a CSV with another heading or without the column 'test', expected the page's own"
+        )
     sheets = sheets_of(key, text, Path("answers"))
     if len(sheets) != 1 or not text.endswith("\n"):
         raise UserError(f"answers: found {len(sheets)} listeners, expected one, whole")
@@ -102,10 +107,11 @@ class _Handler(BaseHTTPRequestHandler):
         if not 0 < length <= LARGEST:
             self.close_connection = True
             return self._say(413, f"Found {length} bytes, expected 1 to {LARGEST}.")
+        data = self.rfile.read(length)
+        if len(data) < length:
+            return self._say(400, f"Found {len(data)} of {length} bytes, expected all.")
         try:
-            new = append(
-                self.server.output, self.rfile.read(length).decode("utf-8"), self.server.key
-            )
+            new = append(self.server.output, data.decode("utf-8"), self.server.key)
         except (UserError, UnicodeDecodeError) as error:
             return self._say(400, str(error))
         except OSError as error:
@@ -148,7 +154,7 @@ def _answered(key: Key, output: Path) -> int:
     """How many listeners a file of answers has."""
     if not output.is_file() or not output.stat().st_size:
         return 0
-    return len(sheets_of(key, output.read_text(encoding="utf-8"), output))
+    return len(sheets_of(key, text_of(output), output))
 
 
 def collector(page: Path, output: Path, host: str, port: int) -> _Server:
@@ -158,7 +164,7 @@ def collector(page: Path, output: Path, host: str, port: int) -> _Server:
         UserError: no such page or key, an output of another test, or an address that cannot be had.
     """
     whole, data, key = read_page(page)
-    text = whole.replace(f'"collector": {json.dumps(data["collector"])}', '"collector": "/"', 1)
+    text = whole.replace(f'"collector": {as_data(data["collector"])}', '"collector": "/"', 1)
     try:
         return _Server((host, port), text, key, output)
     except OSError as error:

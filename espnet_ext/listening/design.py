@@ -1,7 +1,7 @@
 """Who hears what, and in which order: balanced over listeners, the same for the same seed.
 
 Trials stand in a row of blocks, a Latin square: block k pairs utterance i with condition (i + k) mod M. Any stretch as
-long as there are utterances holds each utterance once and every condition equally often, give or take one. Listener n
+long as a block holds each utterance once, and a block every condition equally often, give or take one. Listener n
 takes the n-th stretch, round and round, so that all of them together hear every trial equally often, give or take one.
 """
 
@@ -71,7 +71,9 @@ def turned(place: int, before: int, conditions: int, sounds: int) -> int:
     return (place // conditions + before) % sounds
 
 
-def shuffled(trials: Sequence[tuple[str, int]], items: dict[str, str], draw: random.Random) -> list:  # type: ignore[type-arg]
+def shuffled(
+    trials: Sequence[tuple[str, int]], items: dict[str, str], draw: random.Random
+) -> list[tuple[str, int]]:
     """In random order, the same utterance never twice in a row where that can be avoided.
 
     Args:

@@ -8,6 +8,7 @@ reference, the study object) sends people to an address with their id in it, and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,8 +55,8 @@ def export(platform: str, page: Path, url: str, output: Path, minutes: int) -> W
     needed = guess(key) / 60
     if minutes < needed:
         raise UserError(
-            f"--minutes: found {minutes}, expected at least {needed:.0f}, which listening and deciding take: ask for "
-            "more, or make a test with fewer --trials"
+            f"--minutes: found {minutes}, expected at least {math.ceil(needed)}, which listening and deciding "
+            "take: ask for more, or make a test with fewer --trials"
         )
     yield from (_mturk if platform == "mturk" else _prolific)(key, data, url, output, minutes)
 

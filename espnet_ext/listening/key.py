@@ -169,6 +169,19 @@ def write_key(path: Path, key: Key) -> None:
     write_json(path, {"format": FORMAT, **asdict(key)})
 
 
+def require_place(path: Path, key: Key) -> None:
+    """A key may be written here: there is none yet, or that of the same test.
+
+    Raises:
+        UserError: for another test's, without which its answers say nothing.
+    """
+    if path.is_file() and (known := read_key(path)).test != key.test:
+        raise UserError(
+            f"{path}: found the key of another test ({known.test}), without which its answers cannot be read, expected "
+            "a new name: write to another page, or give --replace if nobody has answered"
+        )
+
+
 def read_key(path: Path) -> Key:
     """Read what write_key wrote; the page's own path does as well.
 

@@ -2,7 +2,9 @@
 // A listening test. What was answered is kept in the browser after every page, so that a closed tab goes on.
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const PARAMS = new URLSearchParams(location.search);
-const STORE = `listening:${DATA.test}`;
+// who comes with another name on the same device begins a test of their own
+const KNOWN = PARAMS.get("rater") || PARAMS.get("PROLIFIC_PID") || PARAMS.get("workerId");
+const STORE = `listening:${DATA.test}:${KNOWN || ""}`;
 const PAIR = DATA.kind === "cmos" || DATA.kind === "ab";
 const MUSHRA = DATA.kind === "mushra";
 const PREVIEW = PARAMS.get("assignmentId") === "ASSIGNMENT_ID_NOT_AVAILABLE"; // a platform's worker looks before accepting
@@ -153,19 +155,18 @@ function field([name, label, choices], changed) {
   return el("label", {}, label, FREE.includes(name) ? el("small", {}, " (optional)") : null, input);
 }
 function begin() {
-  const known = PARAMS.get("rater") || PARAMS.get("PROLIFIC_PID") || PARAMS.get("workerId");
   const form = el("form", { class: "about", onsubmit: (event) => { event.preventDefault(); start(); } });
   const button = el("button", { class: "main", type: "button", onclick: () => start() }, "Begin");
   const consent = el("input", { type: "checkbox", id: "consent", onchange: () => check() });
   const answer = (name) => (form.elements[name] ? form.elements[name].value.trim() : "");
-  const missing = () => [known ? null : "rater", ...ABOUT.map((a) => a[0])].filter((n) => n && !FREE.includes(n) && !answer(n));
+  const missing = () => [KNOWN ? null : "rater", ...ABOUT.map((a) => a[0])].filter((n) => n && !FREE.includes(n) && !answer(n));
   const check = () => { button.disabled = PREVIEW || missing().length > 0 || !consent.checked; };
-  if (!known) form.append(el("label", {}, "Your name or code ", el("small", {}, "(any word that only you use)"),
+  if (!KNOWN) form.append(el("label", {}, "Your name or code ", el("small", {}, "(any word that only you use)"),
     el("input", { name: "rater", type: "text", maxlength: 60, oninput: check, autocomplete: "off" })));
   form.append(...ABOUT.map((about) => field(about, check)));
   function start() {
     if (button.disabled) return;
-    const rater = known || answer("rater");
+    const rater = KNOWN || answer("rater");
     const about = Object.fromEntries(ABOUT.map((a) => [a[0], answer(a[0])]));
     const bytes = crypto.getRandomValues(new Uint8Array(8));
     const session = Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");

@@ -28,7 +28,6 @@ def page_of(key: Key, sounds: Mapping[str, np.ndarray], rate: int, options: Opti
         rate: Hz.
         options: texts and addresses.
     """
-    data = json.dumps(_data(key, options), ensure_ascii=False).replace("<", "\\u003c")
     blocks = "\n".join(
         f'<script type="text/plain" id="{name}">{_flac(samples, rate)}</script>'
         for name, samples in sorted(sounds.items())
@@ -37,13 +36,18 @@ def page_of(key: Key, sounds: Mapping[str, np.ndarray], rate: int, options: Opti
         "STYLE": _part("page.css"),
         "SCRIPT": _part("page.js"),
         "SOUNDS": blocks,
-        "DATA": data,  # its "<" are escaped
+        "DATA": as_data(_data(key, options)),
         "TITLE": esc(key.title),
     }
     page = _part("page.html")
     for name, text in parts.items():
         page = page.replace(f"<!--{name}-->", text)
     return page
+
+
+def as_data(value: object) -> str:
+    """A value as it stands in a page, where "<" would end the script."""
+    return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
 
 
 def read_page(path: Path) -> tuple[str, dict[str, Any], Key]:

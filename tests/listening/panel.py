@@ -43,7 +43,7 @@ def a_test(root: Path, kind: str, number: int = 6, **changes: object) -> tuple[P
         **changes,
     }
     page = root / f"{kind}.html"
-    return page, make(Options(kind, **given), page)  # type: ignore[arg-type]
+    return page, make(Options(kind, **given), page, over=True)  # type: ignore[arg-type]
 
 
 Opinion = Callable[[Sequence[Stimulus], random.Random], float]  # of the sounds, as they are shown

@@ -112,6 +112,8 @@ def test_a_pair_counts_in_the_order_in_which_it_was_shown(pairs, tmp_path):
 
 def test_not_a_csv_of_ours(made, tmp_path):
     path = tmp_path / "x.csv"
+    with pytest.raises(UserError, match=r"x.csv: no such file, expected a CSV of answers"):
+        read_answers(made, [path])
     path.write_text("a,b\n1,2\n")
     with pytest.raises(UserError, match="found a CSV without the column 'test'"):
         read_answers(made, [path])

@@ -274,6 +274,19 @@ def test_mechanical_turks_frame_gets_the_answers(browser, tmp_path):
     browser.run("localStorage.clear()")
 
 
+def test_another_person_on_the_same_device_begins_anew(browser, tmp_path):
+    """A name in the address has answers of its own: nobody's are sent as somebody else's."""
+    page, _ = a_test(tmp_path, "ab", number=2)
+    browser.open(f"file://{page}?workerId=A1")
+    begin(browser, "A1")
+    for worker, going_on in (("A2", False), ("A1", True)):
+        browser.open(f"file://{page}?workerId={worker}")
+        browser.until("!!document.querySelector('h1')")
+        assert browser.run("!!document.querySelector('.trial')") == going_on
+    assert browser.run("state.rater") == "A1"
+    browser.run("localStorage.clear()")
+
+
 def test_who_previews_a_task_cannot_begin(browser, tmp_path):
     page, _ = a_test(tmp_path, "mos", number=2, training=0)
     browser.open(f"file://{page}?workerId=A1&assignmentId=ASSIGNMENT_ID_NOT_AVAILABLE")

@@ -79,6 +79,21 @@ def test_the_seed_decides(tmp_path):
     assert keys[0].orders != keys[2].orders
 
 
+def test_the_key_of_another_test_stays(tmp_path):
+    """Its listeners' answers could not be read without it; the same test may be made again."""
+    page, key = a_test(tmp_path, "mos")
+    before = page.read_bytes(), key_path(page).read_bytes()
+    systems = {name: tmp_path / name for name in ("ours", "theirs")}
+    with pytest.raises(UserError, match=r"mos.key.json: found the key of another test.*--replace"):
+        make(Options("cmos", systems, check_style="text"), page)
+    assert (page.read_bytes(), key_path(page).read_bytes()) == before
+    command = ["make", "cmos", str(page), "--check_style", "text", "--system"]
+    command += [f"{name}={path}" for name, path in systems.items()]
+    assert call(main, command) == 1
+    assert call(main, [*command, "--replace"]) == 0 and call(main, command) == 0
+    assert read_key(page).kind == "cmos" != key.kind
+
+
 def test_sounds_decide_the_test_as_well(tmp_path):
     first = a_test(tmp_path, "mos")[1]
     assert a_test(tmp_path, "mos", loudness=None)[1].test != first.test

@@ -1,14 +1,16 @@
 """The collector: real requests to a real server on this machine."""
 
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from http.client import HTTPConnection
 
 import pytest
 
 from espnet_ext.errors import UserError
-from espnet_ext.listening.answers import as_csv, read_answers
+from espnet_ext.listening.answers import COLUMNS, as_csv, read_answers
 from espnet_ext.listening.collect import LARGEST, append, collector
 from espnet_ext.listening.key import key_path
 from tests.listening.panel import a_test, good, sheet
@@ -27,7 +29,7 @@ def serving(page, output):
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield lambda *request: ask(server.server_address[1], *request)
+        yield partial(ask, server.server_address[1])
     finally:
         server.shutdown()
         server.server_close()
@@ -93,6 +95,57 @@ def test_what_does_not_fit_is_not_stored(made, tmp_path):
         again = as_csv(sheet(key, "amy", 1, OPINION, session="another"))
         assert request("POST", "/", again.encode())[0] == 400
     assert output.read_text() == good_one.replace("\r\n", "\n")
+
+
+def test_what_would_spoil_the_file_for_others_is_not_stored(made, tmp_path):
+    """A CSV can be in order by itself and not below the lines of others."""
+    _, key = made
+    output = tmp_path / "all.csv"
+    append(output, as_csv(sheet(key, "amy", 0, OPINION)), key)
+    before = output.read_bytes()
+    rows = sheet(key, "bob", 1, OPINION)
+    turned = [tuple(reversed(row)) for row in (COLUMNS, *rows)]
+    wider = [(*row, "x") for row in ((*COLUMNS,), *rows)]
+    turk = [("Answer.answers",), (as_csv(rows),)]
+    for other in (turned, wider, turk):
+        with pytest.raises(UserError, match="found a CSV with another heading"):
+            append(output, as_csv(other, head=False), key)
+    assert output.read_bytes() == before
+
+
+def test_an_answer_that_comes_in_half_is_not_stored(made, tmp_path):
+    """Its lines may be whole: what is sent again would then count as stored before."""
+    page, key = made
+    output = tmp_path / "all.csv"
+    data = as_csv(sheet(key, "amy", 0, OPINION)).encode()
+    half = data[: data.index(b"\n", len(data) // 2) + 1]
+    with serving(page, output) as request:
+        with socket.create_connection(("127.0.0.1", request.args[0]), 30) as line:
+            line.sendall(b"POST / HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % len(data) + half)
+            line.shutdown(socket.SHUT_WR)
+            assert b" 400 " in line.makefile("rb").readline()
+        assert not output.exists()
+        assert request("POST", "/", data)[:2] == (200, "stored")
+
+
+def test_a_file_that_went_through_an_editor_goes_on(made, tmp_path):
+    """A byte order mark, or a last line without an end."""
+    page, key = made
+    output = tmp_path / "all.csv"
+    append(output, as_csv(sheet(key, "amy", 0, OPINION)), key)
+    output.write_bytes(b"\xef\xbb\xbf" + output.read_bytes().rstrip())
+    append(output, as_csv(sheet(key, "bob", 1, OPINION)), key)
+    assert [one.rater for one in read_answers(key, [output])] == ["amy", "bob"]
+    output.write_bytes(b"\xff" + output.read_bytes())
+    with pytest.raises(UserError, match=r"all.csv: found bytes that are not UTF-8"):
+        collector(page, output, "127.0.0.1", 0)
+
+
+def test_a_page_that_sends_elsewhere_sends_here(tmp_path):
+    page, _ = a_test(tmp_path, "mos", collector="https://höre.example/<a>?b=c&d")
+    server = collector(page, tmp_path / "all.csv", "127.0.0.1", 0)
+    server.server_close()
+    assert '"collector": "/"' in server.page and "höre" not in server.page
 
 
 def test_a_full_disk_leaves_the_file_as_it_was(made, tmp_path, monkeypatch):

@@ -82,6 +82,14 @@ def test_what_a_platform_would_not_take(platform, changes, more, url, said, tmp_
     assert said in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
+def test_the_minutes_that_are_asked_for_are_enough(tmp_path, capsys):
+    page, key = a_test(tmp_path, "mos", trials=6, checks=1, gold=0)
+    assert 1.0 < guess(key) / 60 < 1.4  # which rounds down to what is too little
+    assert export("mturk", page, tmp_path / "out", "--minutes", "1") == 1
+    assert "--minutes: found 1, expected at least 2" in capsys.readouterr().err
+    assert export("mturk", page, tmp_path / "out", "--minutes", "2") == 0
+
+
 def test_the_guess_grows_with_the_test(tmp_path):
     long, short = (a_test(tmp_path, "mos", trials=n)[1] for n in (15, 5))
     assert guess(long) > 10 * 8 + guess(short) - 1 > 0
