@@ -116,7 +116,7 @@ def embed(samples: np.ndarray, device: str = "cpu", weights: Path | None = None)
     """
     import torch
 
-    loudness = float(abs(samples).max()) and float((samples.astype("float64") ** 2).mean() ** 0.5)
+    loudness = float((samples.astype("float64") ** 2).mean() ** 0.5) if len(samples) else 0.0
     if not loudness:
         raise UserError("speaker embeddings: found silence, expected speech")
     starts = _starts(len(samples))

@@ -1,8 +1,8 @@
 """Phones of a forced alignment -> frames of a synthesiser's tokens.
 
 A token is spoken by a phone of its name; where the dictionaries differ in how they cut, several tokens by one phone
-(t, ʃ by tʃ), which shares its time out among them. Marks of stress and length, digits of stress, and case of neither
-count. Tokens that nobody hears (marks of stress, punctuation, blanks) get silence:
+(t, ʃ by tʃ), which shares its time out among them. Neither marks of stress and length nor digits of stress count.
+Tokens that nobody hears (marks of stress, punctuation, pauses, blanks) get silence:
 
 - between two phones it goes to the punctuation there, else to the blank, else to the phone before;
 - before the first phone to the punctuation there, else to that phone;
@@ -57,7 +57,7 @@ def bare(token: str) -> str:
     >>> bare("AH0"), bare("ˈ"), bare("iː"), bare(","), bare("<space>")
     ('AH', '', 'i', '', '')
     """
-    if token.startswith("<") and token.endswith(">"):
+    if token in SILENCES or (token.startswith("<") and token.endswith(">")):
         return ""
     left = _MARKS.sub("", token)
     return left if any(c.isalpha() for c in left) else ""
@@ -85,8 +85,7 @@ def durations(tokens: Sequence[str], phones: Sequence[Interval], clock: Clock) -
     spoken = [phone for phone in phones if phone.label not in SILENCES]
     groups = _match(tokens, spoken)
     ends = [0.0] * (len(tokens) + 1)
-    first, begins = 0, spoken[0].start
-    _give(ends, _hearer(tokens, 0, groups[0][0], groups[0][0]), begins)
+    _give(ends, _hearer(tokens, 0, groups[0][0], groups[0][0]), spoken[0].start)
     for number, (phone, group) in enumerate(zip(spoken, groups, strict=True)):
         last = number == len(spoken) - 1
         for place, token in enumerate(group, 1):

@@ -69,10 +69,21 @@ def test_a_set_gets_its_table(tiny, tmp_path):
     assert list(read_table(tmp_path / "valid/xvector.scp")) == ["valid-00", "valid-01", "valid-02"]
     first = vector(speaker_vectors(tmp_path / "valid")["valid-00"])
     assert first.shape == (256,) and np.linalg.norm(first) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("samples", [0, 16000])
+def test_silence_is_nobodys(samples):
+    with pytest.raises(UserError, match="found silence, expected speech"):
+        voiceprint.embed(np.zeros(samples, np.float32))
+
+
+@needs_weights
+def test_a_silent_recording_is_named(tmp_path):
     path = tmp_path / "silent.wav"
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, 16000, 0, "NONE", ""))
         file.writeframes(bytes(32000))
+    (tmp_path / "valid").mkdir()
     (tmp_path / "valid/wav.scp").write_text(f"valid-00 {path}\n")
     with pytest.raises(UserError, match=r"utterance valid-00: .*found silence"):
         main([str(tmp_path), "valid"])

@@ -137,6 +137,7 @@ CASES = {
     "or the phone's before": ("AH0|B|K", "AH0:10 B:5 sil:7 K:5", [10, 12, 5, 1]),
     "silence at the ends": ("AH0|B", "sil:8 AH0:10 B:5 sil:9", [18, 5, 10]),
     "the full stop's": ("AH0|B|.", "AH0:10 B:5 sil:9", [10, 5, 10, 0]),
+    "or the pause's, of Open JTalk": ("h|a|pau|cl|k", "h:3 a:4 pau:7 cl:5 k:6", [3, 4, 7, 5, 6, 1]),
     "other digits of stress": ("AH0|B", "AH1:10 B:5", [10, 5, 1]),
     "IPA by characters": (
         "h|ə|l|ˈ|o|ʊ|<space>|t|ʃ|!",
