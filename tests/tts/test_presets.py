@@ -37,7 +37,6 @@ def build(repo: Path, name: str, vocabulary: int):
 @pytest.mark.parametrize(
     ("name", "least", "most"),
     [
-        ("small", 3.5e6, 4e6),
         ("fast", 3e6, 5e6),
         pytest.param("spec_base", 115e6, 135e6, marks=pytest.mark.slow),
         pytest.param("spec_large", 280e6, 300e6, marks=pytest.mark.slow),
