@@ -28,6 +28,7 @@ from espnet_ext.tts.duration import DurationOptions
 from espnet_ext.tts.inputs import require_context, require_tokens, with_eos
 from espnet_ext.tts.options import read_options
 from espnet_ext.tts.text_encoder import EncoderOptions, TextEncoder
+from espnet_ext.tts.updates import Counted
 from espnet_ext.tts.voices import Voices, Who
 
 Conf = Mapping[str, Any]
@@ -68,7 +69,7 @@ class Spoken:
     contours: dict[str, Tensor]
 
 
-class AcousticModel(AbsTTS):
+class AcousticModel(Counted, AbsTTS):
     """Text to mel, trained from text and audio alone.
 
     Pitch is to come as log F0 with 0 where there is no voice (`use_continuous_f0: false`, `pitch_normalize: null`),
@@ -198,10 +199,8 @@ class AcousticModel(AbsTTS):
         if self.aligner is None:
             return {}, _given(given, text_lengths, feats_lengths)
         found = align(self.aligner, self.prior, x, feats, text_lengths, feats_lengths)
-        if self.training:
-            self.updates += 1
         options = self.alignment
-        formed = int(self.updates) >= options.binarise_after
+        formed = self.present_update() >= options.binarise_after
         weights = (options.weight, options.binarise_weight)
         return found.losses(text_lengths, feats_lengths, *weights, formed), found.durations
 

@@ -23,6 +23,7 @@ from espnet_ext.tts.controls import Controls
 from espnet_ext.tts.duration import stretched
 from espnet_ext.tts.inputs import known_numbers, require_tokens, with_eos
 from espnet_ext.tts.masks import masked_mean
+from espnet_ext.tts.updates import Counted
 from espnet_ext.tts.voices import Who
 
 LONGEST = 6.0  # log(1 + frames) of a token, whatever is predicted: 400 frames
@@ -47,7 +48,7 @@ class VariancePredictor(nn.Module):
         return self.out(x)[..., 0] * mask
 
 
-class AlignedFastSpeech(AbsTTS):
+class AlignedFastSpeech(Counted, AbsTTS):
     """Text to mel, trained from text and audio alone.
 
     Losses: L1 on the mel, mean squared error of log durations, pitch and energy (token averages, normalised),
@@ -226,9 +227,7 @@ class AlignedFastSpeech(AbsTTS):
         self, found: Alignment, text_lengths: Tensor, feats_lengths: Tensor
     ) -> dict[str, Tensor]:
         """Counts the updates."""
-        if self.training:
-            self.updates += 1
-        formed = int(self.updates) >= self.binarise_after
+        formed = self.present_update() >= self.binarise_after
         weights = (self.align_weight, self.binarise_weight)
         return found.losses(text_lengths, feats_lengths, *weights, formed)
 
