@@ -99,11 +99,11 @@ class Adapters(nn.Module):
         """Note which voices of a batch are new, and give them the vector of the one that they are like.
 
         Raises:
-            UserError: for an unknown voice.
+            UserError: for an unknown voice, and in training where nobody says which it is.
         """
         self._new = self._numbers = None
-        if who.sids is None:
-            return who  # a model of several voices will say so
+        if who.sids is None and not self.training:
+            return who  # the one known voice; a model of several will say so
         numbers = known_numbers(who.sids, self.total, "sids")
         new = numbers >= self.known
         if self.training or bool(new.any()):

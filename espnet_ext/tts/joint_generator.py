@@ -65,8 +65,14 @@ def open_acoustic_model(idim: int, odim: int, conf: Conf, **voices: Any) -> Acou
     """An AcousticModel whose decoder hands out its hidden states.
 
     Raises:
-        ValueError: for options that are not AcousticModel's, or a decoder of another kind than transformer.
+        ValueError: for options that are not AcousticModel's, voices among them, or a decoder of another kind than
+            transformer.
     """
+    inside = sorted(set(conf) & set(voices))
+    if inside:
+        raise ValueError(
+            f"acoustic: found {', '.join(inside)}, expected them one level higher, in tts_conf itself"
+        )
     model = AcousticModel(idim, odim, **{**conf, **voices})
     if not isinstance(model.decoder, TransformerDecoder):
         raise ValueError(

@@ -57,7 +57,7 @@ class Turns(Generic[Made]):
         if kept is not None and kept[0] is key and kept[1] != judging:
             return kept[2]
         found = make()
-        if self.training and self.cache_generator_outputs:
+        if self.training and self.cache_generator_outputs and self.discriminator is not None:
             self._kept = key, judging, found
         return found
 

@@ -116,3 +116,11 @@ def test_an_unknown_voice_is_said(acoustic):
         speak(adapted, 4)
     with pytest.raises(UserError, match="sids: found none"):
         speak(adapted, None)
+
+
+def test_training_has_to_know_which_voice_is_new(acoustic, batch):
+    """A model of one voice speaks without a number, and could learn nothing from one that is not said."""
+    adapted = acoustic(adapters={"width": 4})
+    assert torch.equal(speak(adapted, None)["feat_gen"], speak(adapted, 0)["feat_gen"])
+    with pytest.raises(UserError, match="sids: found none, expected numbers from 0 to 1"):
+        adapted.train()(**batch)

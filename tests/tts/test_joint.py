@@ -180,6 +180,7 @@ def test_the_waveforms_loss_teaches_the_text_encoder():
     for name in ("encoder.embed.weight", "decoder.trunk.stack.norm.weight"):
         assert parts[name].grad.abs().sum() > 0
     assert model.discriminator is None
+    assert model._kept is None  # no second turn will take it
 
 
 def test_one_utterance_is_learned_by_heart():
@@ -318,6 +319,7 @@ def test_trained_parts_speak_together_as_they_did_apart(tmp_path):
     [
         ({"acoustic": {**SMALL, "decoder": {"kind": "flow"}}}, "expected transformer"),
         ({"acoustic": {**SMALL, "encoder": {"block": 1}}}, "found 'block'"),
+        ({"acoustic": {**SMALL, "spks": 3}}, "acoustic: found spks, expected .* in tts_conf"),
         ({"generator": "waveglow", "generator_conf": {}}, "likelihood"),
         ({"generator_conf": {"widht": 1}}, "widht"),
         ({"losses": {"mell": 1.0}}, "mell"),
