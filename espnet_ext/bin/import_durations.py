@@ -25,7 +25,8 @@ def get_parser() -> argparse.ArgumentParser:
         "--teacher", type=Path, help="trained synthesiser of ours that aligns by itself"
     )
     add("--tokens", type=Path, help="directory made by train_tokens (with --textgrids)")
-    add("--config", type=Path, help="the YAML whose front end counts frames (with --textgrids)")
+    what = "the YAML that the durations are for: its front end counts frames (with --textgrids)"
+    add("--config", type=Path, help=what)
     add("--tier", default="phones", help="name of the tier of phones")
     add("--model", default="valid.loss.ave.pth", help="weights of the teacher")
     add("--device", default="cpu", help="of the teacher: cpu, cuda, cuda:1 ...")
@@ -42,9 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from espnet_ext.inference import durations
 
     if args.textgrids:
-        from espnet_ext.text.tokens import TextPipeline
-
-        files, pipeline = durations.textgrids_in(args.textgrids), TextPipeline.from_dir(args.tokens)
+        files = durations.textgrids_in(args.textgrids)
+        pipeline = durations.pipeline_of(args.tokens, args.config)
     else:
         from espnet_ext.inference.text2speech import Text2Speech
 

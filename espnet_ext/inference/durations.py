@@ -13,6 +13,7 @@ from espnet_ext.bridge.tasks import TASKS, sampling_rate
 from espnet_ext.datadir import read_table, write_table
 from espnet_ext.errors import UserError
 from espnet_ext.progress import progress
+from espnet_ext.text.token_features import with_features
 from espnet_ext.text.tokens import TextPipeline
 from espnet_ext.train.experiment import read_config
 from espnet_ext.tts.phone_durations import Clock, durations
@@ -28,7 +29,7 @@ class TextGrids:
 
     Attributes:
         files: utterance -> TextGrid.
-        pipeline: makes the tokens.
+        pipeline: makes the tokens, as the model that is to be trained reads them.
         clocks: utterance -> its length.
         tier: name of the phones' tier.
     """
@@ -41,6 +42,8 @@ class TextGrids:
     def __call__(self, utt: str, text: str) -> list[int]:
         if utt not in self.files:
             raise UserError(f"found no TextGrid, expected {utt}.TextGrid")
+        if utt not in self.clocks:
+            raise UserError("found no length in utt2num_samples, expected one: run fix_data")
         path = self.files[utt]
         phones = tier(read_textgrid(path), self.tier, str(path))
         return durations(self.pipeline.tokens(text), phones, self.clocks[utt])
@@ -83,6 +86,16 @@ def clocks_of(directory: Path, config: Path) -> dict[str, Clock]:
     return {utt: Clock(rate, hop, int(number)) for utt, number in samples.items()}
 
 
+def pipeline_of(tokens: Path, config: Path) -> TextPipeline:
+    """What makes the tokens of a synthesiser, whose YAML may have marks of emphasis read.
+
+    Args:
+        tokens: directory made by train_tokens.
+        config: the synthesiser's YAML.
+    """
+    return with_features(TextPipeline.from_dir(tokens), read_config(TASKS["tts"], config))
+
+
 @dataclass(frozen=True)
 class Teacher:
     """Durations as a trained synthesiser aligns recordings with their texts.
@@ -114,6 +127,8 @@ class Teacher:
         from espnet_ext.bridge.teacher import followed
         from espnet_ext.inference.synthesize import given_for
 
+        if utt not in self.audio:  # type: ignore[attr-defined]
+            raise UserError("found no entry in wav.scp, expected one: run fix_data")
         samples, rate = load(self.audio[utt])  # type: ignore[attr-defined]
         if rate != self.speaker.rate:
             raise UserError(

@@ -135,12 +135,18 @@ class FeaturePipeline(TextPipeline):
         if "pos" in names:
             tagging.require()
 
+    def _read(self, text: str) -> tuple[str, list[tuple[int, int]]]:
+        """The text without marks of emphasis where that is a feature, and where they stood."""
+        return prosody.strip_emphasis(text) if "emphasis" in self.folding.names else (text, [])
+
+    def tokens(self, text: str) -> list[str]:
+        """A sentence as written, emphasis as *so* -> its tokens, no `<sos/eos>`."""
+        return super().tokens(self._read(text)[0])
+
     def ids(self, text: str) -> list[int]:
         """A sentence as written, emphasis as *so* -> numbers, no `<sos/eos>`."""
-        emphasised: list[tuple[int, int]] = []
-        if "emphasis" in self.folding.names:
-            text, emphasised = prosody.strip_emphasis(text)
-        tokens = self.tokens(text)
+        text, emphasised = self._read(text)
+        tokens = super().tokens(text)
         rows = self._rows(tokens, prosody.words(text, emphasised))
         return [
             self.folding.fold(token, row)
@@ -155,7 +161,8 @@ class FeaturePipeline(TextPipeline):
         """The values of the features of each token."""
         if not words:
             return [(0,) * len(self.folding.names)] * len(tokens)
-        places = word_of_tokens(tokens, [self.tokens(word.text) for word in words])
+        alone = super().tokens
+        places = word_of_tokens(tokens, [alone(word.text) for word in words])
         made = {
             "boundary": lambda: [_place("boundary", str(word.boundary)) for word in words],
             "emphasis": lambda: [_place("emphasis", "yes" * word.emphasis) for word in words],

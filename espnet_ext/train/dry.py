@@ -17,6 +17,7 @@ import torch
 from espnet_ext.bridge.device import choose_device
 from espnet_ext.bridge.tasks import TASKS, Task, sampling_rate
 from espnet_ext.errors import UserError
+from espnet_ext.text.token_features import with_features
 from espnet_ext.text.tokens import TextPipeline
 from espnet_ext.train.config import Config
 from espnet_ext.train.data import Collate, Item, Utterances, read_text
@@ -219,7 +220,7 @@ def prepare_trial(task_name: str, places: Places, device: str | None, dry: Dry) 
         data = (
             read_text(places.train, pipeline)
             if task.name == "lm"
-            else read_split(places.train, "train", pipeline, None)
+            else read_split(places.train, "train", with_features(pipeline, config), None)
         )
         if task.name != "lm":
             feed(data, places.train[0], wanted(task.name, config))

@@ -20,6 +20,7 @@ from espnet_ext.datadir import write_table
 from espnet_ext.errors import UserError
 from espnet_ext.files import atomic_open
 from espnet_ext.progress import progress
+from espnet_ext.text.token_features import with_features
 from espnet_ext.text.tokens import TextPipeline
 from espnet_ext.train.config import Config
 from espnet_ext.train.data import Collate, Utterances
@@ -129,7 +130,8 @@ def collect_stats(task_name: str, places: Places, device: str = "cpu", processes
         )
     pipeline = TextPipeline.from_dir(places.tokens)
     config = read_config(task, places.config, places.overrides)
-    splits = dict(zip(("train", "valid"), read_data(task, places, pipeline), strict=True))
+    found = read_data(task, places, with_features(pipeline, config))
+    splits = dict(zip(("train", "valid"), found, strict=True))
     # pitch and energy by token need the tokens' durations; a speaker's vector changes no feature
     timed = tuple(name for name in wanted(task.name, config) if name == DURATIONS)
     for split, data in splits.items():

@@ -73,9 +73,8 @@ class TextEncoder(nn.Module):
         )
         for table in self.prosody.values():
             assert isinstance(table, nn.Embedding)
-            nn.init.zeros_(
-                table.weight
-            )  # so that a model which goes on from one without says the same
+            # so that a model which goes on from one without says the same
+            nn.init.zeros_(table.weight)
         self.dropout = ByteDropout(options.dropout)
         self.stack = Stack(
             options.blocks,

@@ -53,6 +53,12 @@ def test_words_tell_their_letters():
     assert emphasis == tuple([0] * 3 + [1] * 4 + [0] * 11)
 
 
+def test_marks_are_tokens_only_where_nobody_reads_them():
+    plain = TextPipeline("char", LETTERS)
+    assert FeaturePipeline(plain, ("emphasis",)).tokens("he *did*") == plain.tokens("he did")
+    assert FeaturePipeline(plain, ("boundary",)).tokens("he *did*") == plain.tokens("he *did*")
+
+
 def test_a_text_without_words_is_read():
     assert read(". ,")[1] == [(0, 0, 0), (0, 0, 0)]
     assert FeaturePipeline(TextPipeline("char", LETTERS), ("boundary",)).ids("") == []

@@ -124,6 +124,38 @@ def test_stock_fastspeech_is_trained_on_them_with_pitch_by_token(tiny, folders, 
     assert len(read_table(tmp_path / "mels/valid/mels.scp")) == 3
 
 
+def test_marks_of_emphasis_are_no_tokens_where_a_model_reads_them(tiny, folders, tmp_path):
+    """Statistics, durations and training count the same tokens."""
+    root = tmp_path / "copy"
+    shutil.copytree(folders, root)
+    (root / "front.yaml").unlink(missing_ok=True)
+    texts = read_table(root / "valid/text")
+    write_table(root / "valid/text", {utt: f"*{text}*" for utt, text in texts.items()})
+    conf = acoustic(
+        alignment={"learned": False}, encoder={**SMALL["encoder"], "prosody": "emphasis"}
+    )
+    where = {"train": [root / "train"], "valid": [root / "valid"]}
+    tiny.places("tts", root, conf).config.rename(root / "front.yaml")
+    assert run(tiny, root) == 0
+    stats = tmp_path / "stats"
+    collect_stats("tts", tiny.places("tts", stats, conf, **where, stats_dir=None))
+    shapes = read_table(next((stats / "valid").glob("text_shape.*")))
+    assert shapes == {utt: str(len(text)) for utt, text in texts.items()}
+    train_model("tts", tiny.places("tts", tmp_path / "exp", conf, **where, stats_dir=stats), "cpu")
+
+
+def test_tables_that_lack_an_utterance_are_said(tiny, folders, tmp_path):
+    root = tmp_path / "copy"
+    shutil.copytree(folders, root)
+    for name in ("utt2num_samples", "wav.scp"):
+        table = root / "valid" / name
+        table.write_text("".join(table.read_text().splitlines(True)[:-1]))
+    with pytest.raises(UserError, match="valid-02: found no length in utt2num_samples"):
+        run(tiny, root)
+    with pytest.raises(UserError, match=r"valid-02: found no entry in wav\.scp"):
+        import_durations.main([str(root), "valid", "--teacher", str(tiny.model("tts"))])
+
+
 def test_phones_of_another_text_are_named_or_left_out(tiny, folders, tmp_path, capsys):
     root = tmp_path / "copy"
     shutil.copytree(folders, root)
