@@ -1,7 +1,8 @@
 """Joint CTC/attention beam search over several utterances at once.
 
 What it finds is what stock ESPnet's BatchBeamSearch finds for each utterance with the same options, to the rounding of
-its sums (Watanabe et al. 2017). An utterance that is done leaves the batch.
+its sums (Watanabe et al. 2017), or better where stock's end detection ends too early (see SearchOptions.bounded). An
+utterance that is done leaves the batch.
 
 Letters in shapes: U utterances, W hypotheses of each (the most that one has), M those of the next step, S candidates of
 each hypothesis, T frames, D width, V vocabulary, K scorers.

@@ -74,22 +74,23 @@ class Step:
     going: Array
 
     def row(self, utterance: int) -> int:
-        """Where an utterance stands."""
+        """Where an utterance that is there stands."""
         return int(np.searchsorted(self.rows, utterance))
-
-    def has(self, utterance: int) -> bool:
-        """Whether it is there."""
-        row = self.row(utterance)
-        return row < len(self.rows) and int(self.rows[row]) == utterance
 
 
 @dataclass(frozen=True)
 class _End:
-    """Where a hypothesis ended: its score, the number of the step, the hypothesis there, and what its score is
-    divided by when lengths are levelled."""
+    """Where a hypothesis ended.
+
+    Attributes:
+        score: of all of it.
+        taken: steps that it took; others' may lie between them.
+        place: its number at the last of them.
+        length: tokens by which its score is divided when lengths are levelled.
+    """
 
     score: float
-    step: int
+    taken: int
     place: int
     length: int
 
@@ -103,21 +104,20 @@ class History:
     """
 
     def __init__(self, utterances: int, names: Sequence[str]) -> None:
-        self.names, self.steps = list(names), list[Step]()
-        self.begins: dict[int, int] = {}
+        self.names = list(names)
+        self.own: list[list[Step]] = [[] for _ in range(utterances)]
         self.ends: list[list[_End]] = [[] for _ in range(utterances)]
 
     def add(self, step: Step) -> None:
-        """Note a step; an utterance begins with the first where it is."""
-        number = len(self.steps)
+        """Note a step of the utterances that are in it."""
         for utterance in step.rows.tolist():
-            self.begins.setdefault(utterance, number)
+            self.own[utterance].append(step)
         for row, place in zip(*np.nonzero(step.ends), strict=True):
             utterance = int(step.rows[row])
-            length = number - self.begins[utterance] + 1 + int(step.last[row])
-            end = _End(float(step.score[row, place]), number, int(place), length)
+            taken = len(self.own[utterance])
+            length = taken + int(step.last[row])
+            end = _End(float(step.score[row, place]), taken, int(place), length)
             self.ends[utterance].append(end)
-        self.steps.append(step)
 
     def best(self, utterance: int, nbest: int, options: Levelling, eos: int) -> list[Found]:
         """The best of an utterance, best first; of equals that which ended first."""
@@ -131,18 +131,14 @@ class History:
     def _read(self, utterance: int, end: _End, eos: int) -> Found:
         tokens, place = [], end.place
         parts = np.zeros(len(self.names))
-        # others may have begun or gone on between two of its steps
-        own = [
-            n for n in range(self.begins[utterance], end.step + 1) if self.steps[n].has(utterance)
-        ]
+        own = self.own[utterance][: end.taken]
         for back in range(len(own) - 1, -1, -1):
-            step = self.steps[own[back]]
-            row = step.row(utterance)
-            tokens.append(int(step.tokens[row, place]))
-            parts += step.parts[row, place]
+            row = own[back].row(utterance)
+            tokens.append(int(own[back].tokens[row, place]))
+            parts += own[back].parts[row, place]
             if back:
-                before = self.steps[own[back - 1]]
-                place = int(before.going[before.row(utterance), step.parents[row, place]])
+                before = own[back - 1]
+                place = int(before.going[before.row(utterance), own[back].parents[row, place]])
         tokens = tokens[::-1]
         if tokens[-1] == eos:
             tokens.pop()

@@ -51,6 +51,20 @@ def test_the_same_with_what_was_hoped_for_and_shortest_lengths(lengths, seed):
     same(search(encoded, 20), [search([x])[0] for x in encoded])
 
 
+@pytest.mark.parametrize("levelling", [{"normalize_length": True}, {"length_alpha": 0.7}])
+@settings(max_examples=6, deadline=None)
+@given(
+    lengths=st.lists(st.integers(4, 14), min_size=4, max_size=9),
+    most=st.integers(14, 30),
+    seed=st.integers(0, 1000),
+)
+def test_lengths_are_counted_in_tokens_of_ones_own(levelling, lengths, most, seed):
+    """Not in steps, of which others take some in between."""
+    search = models.search(WEIGHTS, nbest=8, **levelling)
+    encoded = models.speech(lengths, seed)
+    same(search(encoded, most), [search([x])[0] for x in encoded])
+
+
 def test_room_is_filled_again(monkeypatch):
     """No more than so many frames at once, and never few for long while others wait."""
     search, encoded = models.search(WEIGHTS), models.speech([6] * 20)
