@@ -32,6 +32,21 @@ def test_what_does_not_fit_is_halved_and_nothing_is_lost():
     assert max(seen) == 2
 
 
+def test_memory_that_is_short_where_all_are_searched_for_something_shorter():
+    """Whoever has no hypothesis yet is kept with none."""
+
+    class Search:
+        flows = True
+
+        def __call__(self, encoded, most, kept):
+            kept.update({number: [] for number in range(len(encoded))})
+            if most > 20:
+                raise torch.OutOfMemoryError
+            return [[len(x)] for x in encoded]
+
+    assert search_all(Search(), [torch.zeros(n, 2) for n in (9, 4)], 100) == [[9], [4]]
+
+
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError("another"), MemoryError])
 def test_what_fails_alone_fails(error):
     def search(encoded):
