@@ -171,7 +171,7 @@ class Sentence:
         options, encoder = engine.options, engine.model.encoder
         self.begin = begin
         self.stream = encoder.start_stream(engine.chunk, options.left)
-        self.beam = PrefixBeam(options.beam)
+        self.beam = PrefixBeam(options.beam, eos=engine.model.eos)
         self.shown = Shown(engine.pipeline.text, options.margin)
         self.encoded: list[Tensor] = []  # (S, D) of each chunk
         self.log_probs: list[Tensor] = []  # (S, V) of each chunk

@@ -38,10 +38,18 @@ class PrefixBeam:
         beam: prefixes kept after a frame.
         candidates: most likely tokens of a frame that are tried; blank and repetitions always are.
         least: log-probability of a token below which it is not tried.
+        eos: number of <sos/eos>, which is never said; None = there is none.
     """
 
-    def __init__(self, beam: int = 8, candidates: int = 8, least: float = UNLIKELY) -> None:
+    def __init__(
+        self,
+        beam: int = 8,
+        candidates: int = 8,
+        least: float = UNLIKELY,
+        eos: int | None = None,
+    ) -> None:
         self.beam, self.candidates, self.least = beam, candidates, least
+        self.never = (BLANK, eos)
         self.prefixes = dict(NOTHING_SAID)
 
     def feed(self, log_probs: np.ndarray) -> None:
@@ -49,7 +57,7 @@ class PrefixBeam:
         for frame in log_probs:
             number = min(self.candidates, len(frame))
             likely = np.argpartition(-frame, number - 1)[:number].tolist()
-            tokens = [t for t in likely if t != BLANK and frame[t] > self.least]
+            tokens = [t for t in likely if t not in self.never and frame[t] > self.least]
             self.prefixes = advance(self.prefixes, frame.tolist(), tokens, self.beam)
 
     def best(self) -> list[Heard]:

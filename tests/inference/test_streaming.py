@@ -202,6 +202,15 @@ def test_prefixes_have_the_probability_of_all_their_paths(seed, frames):
     assert scores == sorted(scores, reverse=True)
 
 
+def test_the_end_of_a_sentence_is_no_word():
+    """CTC was never taught it, but has a place for it."""
+    log_probs = np.log(np.full((4, 6), 0.02) + np.eye(6)[[2, 5, 5, 3]] * 0.88)
+    beam = PrefixBeam(eos=5)
+    beam.feed(log_probs)
+    assert beam.best()[0].tokens == (2, 3)
+    assert all(5 not in heard.tokens for heard in beam.best())
+
+
 def test_second_thoughts_are_the_decoders(model):
     encoded = torch.randn(9, 24, generator=torch.Generator().manual_seed(0))
     heard = [Heard((2, 3), -1.0), Heard((4,), -2.0), Heard((2, 2, 3), -5.0)]
