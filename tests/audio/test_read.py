@@ -130,6 +130,18 @@ def test_a_failing_command_says_its_last_words():
         read("echo too bad >&2; exit 3 |")
 
 
+def test_a_file_with_the_name_of_a_command_is_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("touch ran |", "> ran |"):
+        (tmp_path / name).write_bytes(encode(tone(), RATE, "flac"))
+        assert len(read(name)[0]) == RATE // 2 and seconds_of(name) == 0.5
+    assert not (tmp_path / "ran").exists()
+    (tmp_path / "touch ran |").unlink()
+    with pytest.raises(AudioError, match="unreadable"):
+        read("touch ran |")
+    assert (tmp_path / "ran").exists()  # as in a wav.scp
+
+
 def test_a_segment_behind_the_end_is_refused(tmp_path):
     soundfile.write(tmp_path / "a.wav", tone(), RATE)
     with pytest.raises(AudioError, match=r"no samples between 0.6 s and 0.7 s"):
