@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from espnet_ext.audio.features import Features, features_of_model
-from espnet_ext.bridge.hook import import_class
+from espnet_ext.bridge.hook import check_base, import_class
 from espnet_ext.errors import UserError
 from espnet_ext.vocoder.discriminators import Discriminators
 from espnet_ext.vocoder.model import Losses, VocoderModel
@@ -51,7 +51,7 @@ def generator_class(config: dict[str, Any]) -> Any:
     """The generator's class.
 
     Raises:
-        UserError: for a name that is neither known nor a dotted path.
+        UserError: for a name that is neither known nor a dotted path, or no torch.nn.Module.
     """
     name = config["generator"]
     path = GENERATORS.get(name, name)
@@ -59,7 +59,7 @@ def generator_class(config: dict[str, Any]) -> Any:
         raise UserError(
             f"generator: found {name!r}, expected one of {', '.join(GENERATORS)} or package.module:Class"
         )
-    return import_class(path)
+    return check_base("generator", path, import_class(path), nn.Module)
 
 
 def generator(config: dict[str, Any]) -> nn.Module:

@@ -181,6 +181,7 @@ def test_a_kill_changes_nothing(start, trained, tmp_path, monkeypatch):
     ("changes", "words"),
     [
         ({"generator": "hifigam"}, "hifigan, istftnet"),
+        ({"generator": "subprocess:run"}, "subprocess:run is not a Module"),
         ({"generator_conf": {"widht": 3}}, "widht"),
         ({"model_conf": {"mell": 3}}, "mell"),
         ({"segment_frame": 3}, "did you mean segment_frames"),
