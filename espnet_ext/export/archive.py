@@ -230,6 +230,21 @@ def _copy(source: IO[bytes], target: IO[bytes], size: int) -> None:
         raise zipfile.BadZipFile(f"a member has {found} bytes or more, not {size}")
 
 
+def _read_yaml(archive: str | Path, path: Path) -> Any:
+    """A configuration that meta.yaml names.
+
+    Raises:
+        UserError: if the archive did not hold it, or it is no YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(
+            f"{archive}: found no configuration {path.name} in it that can be read ({type(error).__name__}), expected "
+            f"the one that its {META} names; pack it again"
+        ) from error
+
+
 def unpack(path: str | Path, out: str | Path, own: bool = False) -> dict[str, str]:
     """Unpack a model, with the paths in its configurations pointing to where they lie now.
 
@@ -249,7 +264,7 @@ def unpack(path: str | Path, out: str | Path, own: bool = False) -> dict[str, st
     with _opened(path) as archive:
         change = {name: str(out / name) for name in archive.namelist() if not name.endswith("/")}
     for name in meta["yaml_files"].values():
-        config = yaml.safe_load((out / name).read_text(encoding="utf-8"))
+        config = _read_yaml(path, out / name)
         write_text(out / name, yaml.safe_dump(map_strings(config, change), sort_keys=False))
     files = {**meta["yaml_files"], **meta["files"], **(meta.get(OWN) or {} if own else {})}
     return {key: str(out / name) for key, name in files.items()}

@@ -13,6 +13,8 @@ from typing import Any
 from espnet_ext.errors import UserError
 
 ADVICE = "do not trust this archive"
+#: Bytes of a folder's or a file's name; file systems take 255, and `files` writes beside a file first.
+LONGEST = 200
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Limits:
 
 
 def refuse_dangerous(members: Iterable[zipfile.ZipInfo], path: str | Path) -> None:
-    """Refuse names that would be written outside the target directory or twice, and links.
+    """Refuse names that would be written outside the target directory or twice or nowhere, and links.
 
     Raises:
         UserError: naming the first such member.
@@ -45,6 +47,11 @@ def refuse_dangerous(members: Iterable[zipfile.ZipInfo], path: str | Path) -> No
         if leads_outside(member.filename):
             raise UserError(
                 f"{path}: it holds {member.filename!r}, which would be written outside the target directory; {ADVICE}"
+            )
+        if any(len(part.encode()) > LONGEST for part in PurePosixPath(member.filename).parts):
+            raise UserError(
+                f"{path}: it holds a name that begins with {member.filename[:60]!r}, expected {LONGEST} bytes at most "
+                f"between slashes; {ADVICE}"
             )
         if stat.S_ISLNK(member.external_attr >> 16):
             raise UserError(f"{path}: it holds the link {member.filename!r}; {ADVICE}")

@@ -255,6 +255,16 @@ def test_what_is_no_model_is_refused(tmp_path):
         unpack(tmp_path / "d.zip", tmp_path / "out")
 
 
+@pytest.mark.parametrize(("config", "kind"), [(None, "FileNotFoundError"), ("a: [", "ParserError")])
+def test_a_configuration_that_is_not_there(tmp_path, config, kind):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("meta.yaml", "files: {}\nyaml_files: {asr_train_config: c.yaml}\n")
+        if config is not None:
+            archive.writestr("c.yaml", config)
+    with pytest.raises(UserError, match=rf"found no configuration c\.yaml .*{kind}"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")
+
+
 def test_upload_needs_a_name_and_without_a_token_sends_nothing(recipe, monkeypatch):
     pack("asr", "exp/asr", "exp/asr.zip")
     files = dict(upload("exp/asr.zip", "me/model"))

@@ -103,6 +103,13 @@ def test_a_name_twice(tmp_path):
         extract(path, tmp_path / "out")
 
 
+@pytest.mark.parametrize("name", ["x" * 240, "x/" + "\u00e4" * 120 + "/y"])
+def test_a_name_that_no_disk_takes(name, tmp_path):
+    with pytest.raises(UserError, match="expected 200 bytes at most between slashes"):
+        extract(model(tmp_path / "a.zip", **{name: "x"}), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_file_where_a_folder_has_to_be(tmp_path):
     path = model(tmp_path / "a.zip", **{"a.pth/inside": "x"})
     with pytest.raises(BrokenArchive):
