@@ -24,7 +24,7 @@ Known = dict[str, scorers.Scorer | None]
 _RECURRENT = "espnet2.lm.seq_rnn_lm"
 
 
-def _language_scorer(lm: Any) -> scorers.Scorer | None:
+def language_scorer(lm: Any) -> scorers.Scorer | None:
     """Of a language model, neural or n-gram; None if it is of no known kind."""
     if isinstance(lm, NgramScorer):
         return scorers.NgramTableScorer(lm.lookup)
@@ -58,12 +58,9 @@ def _steps(decoder: Any) -> bool:
     return isinstance(both[1], CachedLM) and hasattr(both[0], "start")
 
 
-def _boost_scorer(asr: Any, boost: Boost | None) -> BoostScorer | None:
-    if boost is None:
-        return None
-    device = next(asr.parameters()).device
-    given = (boost.phrases, boost.begins, asr.eos, boost.before, device)
-    return BoostScorer(phrase_table(*given))
+def boost_scorer(boost: Boost, eos: int, device: Any) -> BoostScorer:
+    """Of phrases; `device` is where the search runs."""
+    return BoostScorer(phrase_table(boost.phrases, boost.begins, eos, boost.before, device))
 
 
 def _scorers(asr: Any, others: Others, boost: Boost | None, options: Any) -> Known:
@@ -76,10 +73,11 @@ def _scorers(asr: Any, others: Others, boost: Boost | None, options: Any) -> Kno
         "decoder": decoder or fused,
         "ilm": None if stack is None else scorers.DecoderAloneScorer(stack),
         "coverage": decoder and scorers.CoverageScorer(decoder, len(asr.token_list)),
-        "boost": _boost_scorer(asr, boost),
     }
+    if boost is not None:
+        found["boost"] = boost_scorer(boost, asr.eos, next(asr.parameters()).device)
     more = {name: lm for name, lm in vars(others).items() if lm is not None}
-    return {**found, **{name: _language_scorer(lm) for name, lm in more.items()}}
+    return {**found, **{name: language_scorer(lm) for name, lm in more.items()}}
 
 
 def batch_search(asr: Any, others: Others, options: Any, boost: Boost | None = None) -> Any:
@@ -145,15 +143,19 @@ def _joint(asr: Any, others: Others, options: Any, boost: Boost | None) -> Batch
     found = {name: s for name, s in _scorers(asr, others, boost, options).items() if weights[name]}
     if any(scorer is None for scorer in found.values()):
         return None
-    if options.coverage_weight and "decoder" not in found:
-        raise UserError(
-            "coverage_weight: found ctc_weight: 1, expected less: coverage is the decoder's"
-        )
     return joint_search(asr, {n: s for n, s in found.items() if s is not None}, options)
 
 
 def joint_search(asr: Any, known: Mapping[str, scorers.Scorer], options: Any) -> BatchSearch:
-    """CTC and scorers together, by the names of their weights."""
+    """CTC and scorers together, by the names of their weights.
+
+    Raises:
+        UserError: for coverage without a decoder, whose it is.
+    """
+    if "coverage" in known and "decoder" not in known:
+        raise UserError(
+            "coverage_weight: found ctc_weight: 1, expected less: coverage is the decoder's"
+        )
     size, weights = len(asr.token_list), weights_of(options)
     beam = min(options.beam_size, size)
     how = SearchOptions(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -104,10 +105,24 @@ def read_manifest(folder: str | Path, task: str) -> dict[str, Any]:
     path = Path(folder) / MANIFEST
     if not path.is_file():
         raise UserError(f"{path}: no such file, expected a folder that export_onnx wrote")
-    found = json.loads(path.read_text(encoding="utf-8"))
-    if found.get("task") != task:
-        raise UserError(f"{path}: found task {found.get('task')!r}, expected {task!r}")
-    return found  # type: ignore[no-any-return]
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(
+            f"{path}: found no JSON ({error}), expected what export_onnx wrote"
+        ) from error
+    if not isinstance(found, dict) or found.get("task") != task:
+        told = found.get("task") if isinstance(found, dict) else found
+        raise UserError(f"{path}: found task {told!r}, expected {task!r}")
+    _refuse_names_elsewhere(path, found)
+    return found
+
+
+def _refuse_names_elsewhere(path: Path, manifest: dict[str, Any]) -> None:
+    """Raises UserError where a folder from a stranger names files outside itself."""
+    for name in (*manifest.get("graphs", ()), manifest.get("bpemodel")):
+        if name is not None and (not isinstance(name, str) or Path(name).name != name):
+            raise UserError(f"{path}: found the file name {name!r}, expected one in its folder")
 
 
 def graph_path(folder: str | Path, name: str, precision: str = "fp32") -> Path:
@@ -120,6 +135,25 @@ def graph_path(folder: str | Path, name: str, precision: str = "fp32") -> Path:
         raise UserError(f"precision: found {precision!r}, expected one of {', '.join(ENDINGS)}")
     path = Path(folder) / (name + ENDINGS[precision])
     return path if path.is_file() else Path(folder) / f"{name}.onnx"
+
+
+def require_form(folder: str | Path, forms: Mapping[str, str]) -> None:
+    """Refuse numbers in which none of a folder's graphs is: everything would be computed in fp32, unnoticed.
+
+    Args:
+        folder: of the graphs.
+        forms: name of each -> what it is asked for in, one of `ENDINGS`.
+
+    Raises:
+        UserError: naming what was asked for.
+    """
+    asked = {name: form for name, form in forms.items() if form != "fp32"}
+    found = [name for name, form in asked.items() if graph_path(folder, name, form).stem != name]
+    if asked and not found:
+        form = next(iter(asked.values()))
+        raise UserError(
+            f"precision: found no graph in {form} in {folder}, expected one: export it so, or ask for fp32"
+        )
 
 
 def open_graph(

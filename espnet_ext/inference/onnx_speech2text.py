@@ -10,18 +10,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from espnet_ext.bridge.batched import Boost, joint_search, search_by_method
-from espnet_ext.bridge.batched import _language_scorer as language_scorer
+from espnet_ext.bridge.batched import (
+    Boost,
+    boost_scorer,
+    joint_search,
+    language_scorer,
+    search_by_method,
+)
 from espnet_ext.bridge.external import find_scorer, neural_scorer, scorer_files
 from espnet_ext.bridge.search import Others, weights_of
 from espnet_ext.errors import UserError
 from espnet_ext.inference.boosting import boost_of
 from espnet_ext.inference.onnx_decoder import OnnxDecoderAlone, OnnxDecoderScorer
-from espnet_ext.inference.onnx_session import Session, graph_path, open_graph, read_manifest
+from espnet_ext.inference.onnx_session import (
+    Session,
+    graph_path,
+    open_graph,
+    read_manifest,
+    require_form,
+)
 from espnet_ext.inference.onnx_text import text_of
 from espnet_ext.inference.options import DecodeOptions
 from espnet_ext.inference.speech2text import Speech2Text
-from espnet_ext.search.boost import BoostScorer, phrase_table
 from espnet_ext.search.scorers import CoverageScorer
 
 #: Graphs that "int8" leaves in fp32: the decoder's small products gain nothing, and it makes more mistakes.
@@ -52,9 +62,10 @@ class OnnxModel:
     def __init__(
         self, folder: Path, facts: dict[str, Any], precision: str, threads: int | None
     ) -> None:
+        forms = {name: form_of(name, precision) for name in facts["graphs"]}
+        require_form(folder, forms)
         self.graphs = {
-            name: open_graph(folder, name, form_of(name, precision), threads)
-            for name in facts["graphs"]
+            name: open_graph(folder, name, form, threads) for name, form in forms.items()
         }
         self.token_list, self.eos = facts["tokens"], facts["eos"]
         stft = SimpleNamespace(n_fft=facts["n_fft"])
@@ -91,13 +102,14 @@ class OnnxSpeech2Text(Speech2Text):
     Args:
         folder: of the graphs.
         options: how to search, all of them.
-        precision: a form of the graphs, where they have it: "fp32", "int8" (of the encoder), "int8-all" (of the
-            decoder, too), "bf16" or "fp16".
+        precision: a form of the graphs, of those that have it (one at least): "fp32", "int8" (of the encoder),
+            "int8-all" (of the decoder, too), "bf16" or "fp16".
         threads: of an operation; None = as many as torch has.
         lm_config, lm_weights, ngram, ilm: as `Speech2Text` has them.
 
     Raises:
-        UserError: if onnxruntime or a file is missing, or the model lacks what the search needs.
+        UserError: if onnxruntime or a file is missing, no graph has this form, or the model lacks what the search
+            needs.
     """
 
     def __init__(
@@ -185,8 +197,7 @@ def joint(model: OnnxModel, options: DecodeOptions, others: Others, boost: Boost
         "coverage": CoverageScorer(cast(Any, decoder), len(model.token_list)),
     }
     if boost is not None:
-        table = phrase_table(boost.phrases, boost.begins, model.eos, boost.before, "cpu")
-        known["boost"] = BoostScorer(table)
+        known["boost"] = boost_scorer(boost, model.eos, "cpu")
     given = {name: lm for name, lm in vars(others).items() if lm is not None}
     known |= {name: language_scorer(lm) for name, lm in given.items()}
     known = {name: scorer for name, scorer in known.items() if weights[name]}
@@ -195,8 +206,4 @@ def joint(model: OnnxModel, options: DecodeOptions, others: Others, boost: Boost
             raise UserError(
                 f"{name}: found a {type(given[name]).__name__}, expected a Transformer, LSTM or n-gram model"
             )
-    if "coverage" in known and "decoder" not in known:
-        raise UserError(
-            "coverage_weight: found ctc_weight: 1, expected less: coverage is the decoder's"
-        )
     return joint_search(model, known, options)

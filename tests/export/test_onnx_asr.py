@@ -342,6 +342,18 @@ def test_what_an_engine_cannot_read(trained, tmp_path):
         OnnxVocoder(graphs)
     with pytest.raises(UserError, match="precision: found 'fp4', expected one of fp32, int8, bf16"):
         OnnxSpeech2Text(graphs, precision="fp4")
+    with pytest.raises(UserError, match="precision: found no graph in bf16 in"):
+        OnnxSpeech2Text(graphs, precision="bf16")
+    facts = json.loads((graphs / "onnx.json").read_text())
+    for text, said in [
+        ("{", "found no JSON"),
+        ("[1]", "found task"),
+        (json.dumps({**facts, "bpemodel": "../bpe.model"}), r"the file name '\.\./bpe\.model'"),
+        (json.dumps({**facts, "graphs": {"../../encoder": {}}}), "expected one in its folder"),
+    ]:
+        (tmp_path / "onnx.json").write_text(text)
+        with pytest.raises(UserError, match=said):
+            OnnxSpeech2Text(tmp_path)
     (tmp_path / "encoder.onnx").write_bytes(b"no graph")
     with pytest.raises(UserError, match="not read by onnxruntime"):
         Session(tmp_path / "encoder.onnx")

@@ -77,6 +77,15 @@ def test_stocks_search_finds_the_same(tiny, recogniser):
         DecodeOptions(search="fast")
 
 
+def test_a_file_without_phrases_boosts_nothing(tiny, recogniser, tmp_path):
+    (tmp_path / "phrases").write_text("\n")
+    options = replace(recogniser.options, boost=str(tmp_path / "phrases"))
+    boosted = Speech2Text.from_dir(tiny.model("asr"), lm_dir=tiny.model("lm"), options=options)
+    samples, _ = soundfile.read(tiny.valid / "wav/valid-01.wav")
+    for ours, theirs in zip(boosted(samples), recogniser(samples), strict=True):
+        assert ours.tokens == theirs.tokens and ours.score == pytest.approx(theirs.score, abs=1e-3)
+
+
 def test_lists_come_back_as_they_were():
     found = Hypothesis("a", ("a",), (2,), -1.5, {"decoder": -1.0, "ctc": float("-inf")})
     assert from_line(to_line([found])) == [found]
