@@ -104,7 +104,12 @@ def _of_folder(folder: Path, task: str) -> dict[str, str]:
         raise UserError(
             f"{folder}: found neither config.yaml nor {META}, expected a trained or unpacked model"
         )
-    meta = yaml.safe_load(metas[0].read_text(encoding="utf-8"))
+    try:
+        meta = yaml.safe_load(metas[0].read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{metas[0]}: found no YAML, expected the tables of a packed model: unpack it again"
+        ) from error
     refuse_meta(meta, str(metas[0]), ("files", "yaml_files"), OWN)
     tables: list[Any] = [meta.get(key) or {} for key in ("yaml_files", "files", OWN)]
     found = {key: str(folder / name) for table in tables for key, name in table.items()}

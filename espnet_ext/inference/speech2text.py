@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -84,6 +85,8 @@ class Speech2Text:
         if isinstance(self.options.boost, str):
             self.files.append(self.options.boost)
         if self.dtype == torch.float32:
+            # oneDNN keeps a program for each of the last 1,024 shapes, and utterances have many lengths
+            os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
             for part in (self.model, *others.values()):
                 if isinstance(part, torch.nn.Module):  # an n-gram is none
                     pack(part)
@@ -188,6 +191,8 @@ class Speech2Text:
         Raises:
             UserError: for a single file that cannot be read, or an array of another form.
         """
+        if isinstance(speech, Tensor):  # of torchaudio, say; else each number would be an utterance
+            speech = speech.detach().cpu().numpy()
         if isinstance(speech, str | Path | np.ndarray):
             return self.together([sound_of(speech, rate)])[0]
         return list(self.stream(speech, rate))
@@ -208,9 +213,13 @@ class Speech2Text:
             rates: of each; None = the model's.
 
         Raises:
-            UserError: for an array of another form.
+            UserError: for an array of another form, or rates of more or fewer.
         """
         rates = rates if rates is not None else [None] * len(speeches)
+        if len(rates) != len(speeches):
+            raise UserError(
+                f"found {len(rates)} rates of {len(speeches)} arrays, expected one of each"
+            )
         return self.together([sound_of(s, r) for s, r in zip(speeches, rates, strict=True)])
 
     @torch.no_grad()

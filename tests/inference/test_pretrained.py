@@ -99,6 +99,13 @@ def test_a_model_that_names_files_elsewhere(packed, tmp_path):
             find_model(tmp_path / "model")
 
 
+def test_a_table_that_is_no_yaml(packed, tmp_path):
+    extract(packed, tmp_path / "model")
+    (tmp_path / "model/meta.yaml").write_text("files: [")
+    with pytest.raises(UserError, match=r"meta\.yaml: found no YAML"):
+        find_model(tmp_path / "model")
+
+
 def test_what_is_no_model(packed, tmp_path, monkeypatch):
     cut_off = tmp_path / "cut.zip"
     cut_off.write_bytes(packed.read_bytes()[:2000])
@@ -139,6 +146,11 @@ def test_files_and_lists_and_arrays(tiny, packed, tmp_path):
     for broken, said in ((1, "unreadable"), (3, "NaN|nan"), (4, "nowhere.wav")):
         assert found[broken].text == "" and found[broken].error is not None
         assert re.search(said, found[broken].error)
+    assert recognise(torch.from_numpy(samples), rate) == one  # one sound, not as many as samples
+    with pytest.raises(UserError, match=r"expected .* time first"):
+        recognise(torch.from_numpy(samples)[None], rate)
+    with pytest.raises(UserError, match="found 1 rates of 2 arrays"):
+        recognise.many([samples, samples], [rate])
     with pytest.raises(UserError, match=r"nowhere\.wav"):
         recognise("nowhere.wav")
     assert recognise([]) == []
