@@ -87,9 +87,7 @@ class Speech2Text:
         if self.dtype == torch.float32:
             # oneDNN keeps a program for each of the last 1,024 shapes, and utterances have many lengths
             os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
-            for part in (self.model, *others.values()):
-                if isinstance(part, torch.nn.Module):  # an n-gram is none
-                    pack(part)
+            pack(self.model.encoder)  # the search packs the weights that it reads
         self.batched = self._batched(Others(**others))
         self.search: Any = None
         if not self.options.method.startswith("ctc_"):

@@ -11,8 +11,8 @@ from torch import Tensor
 
 Result = TypeVar("Result")
 
-#: Encoder frames x hypotheses that are searched at once on a CPU: ten utterances of 6 seconds at 25 frames a second with a
-#: beam of 10. More at once are no faster and cost memory.
+#: Encoder frames x hypotheses that are searched at once on a CPU: ten utterances of 6 seconds at 25 frames a second,
+#: with a beam of 10. More at once are no faster and cost memory.
 MOST = 16_000
 #: The same on a GPU, where what does not fit is halved.
 MOST_THERE = 96 * MOST
