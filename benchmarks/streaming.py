@@ -20,6 +20,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+#: Hypotheses that are followed, in stream and whole utterance.
+BEAM = 10
 #: Asked for: real-time factor on one core, median delay in seconds, points of word error rate beside offline.
 WANTED = {"rtf": 0.5, "delay": 0.7, "wer": 1.0}
 
@@ -101,7 +103,7 @@ def offline(args: argparse.Namespace, given: list[tuple[Any, str]]) -> list[str]
     from espnet_ext.inference.options import DecodeOptions
     from espnet_ext.inference.speech2text import Speech2Text
 
-    options = DecodeOptions(beam_size=10, ctc_weight=args.ctc_weight, lm_weight=0.0)
+    options = DecodeOptions(beam_size=BEAM, ctc_weight=args.ctc_weight, lm_weight=0.0)
     recogniser = Speech2Text.from_dir(args.model_dir, args.model, options=options)
     return [found.text for found in recogniser.many([samples for samples, _ in given])]
 
