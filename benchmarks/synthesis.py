@@ -5,7 +5,8 @@ Weights are made up, and a token lasts as long as is usual, so that ten words ar
 - The same weights: FastSpeech 2 of ESPnet's LJSpeech recipe and HiFi-GAN V1, through espnet2.bin.tts_inference (its
   vocoder without weight normalisation, as a trained one is loaded there) and through ours; spectrograms and waveforms
   are compared. Ours speaks HiFi-GAN through ONNX Runtime where it is installed.
-- Ours, before the Vocos of egs2/ljspeech: the same FastSpeech 2, that recipe's acoustic model, the preset conf/tts/fast.yaml.
+- Ours, before the Vocos of egs2/ljspeech: the same FastSpeech 2, that recipe's acoustic model, the preset
+  conf/tts/fast.yaml.
 - Batches: the preset's spectrograms of 16 sentences at once, beside one at a time.
 - A stream: seconds until the first audio of a paragraph, beside all of it.
 
