@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -50,6 +51,7 @@ def write_speech(pieces: Iterable[Speech], output: str, rate: int, live: bool) -
     import soundfile
 
     path, samples = Path(output), 0
+    pieces = begun(pieces)
     opened: Any = open(path, "wb") if live else atomic_open(path, "wb")  # noqa: SIM115
     try:
         with (
@@ -57,7 +59,8 @@ def write_speech(pieces: Iterable[Speech], output: str, rate: int, live: bool) -
             soundfile.SoundFile(file, "w", rate, 1, format=path.suffix[1:].upper()) as stream,
         ):
             for piece in pieces:
-                stream.write(piece.wave)
+                for start in range(0, len(piece.wave), 10 * rate):  # Ogg crashes on minutes at once
+                    stream.write(piece.wave[start : start + 10 * rate])
                 stream.flush()
                 file.flush()
                 samples += len(piece.wave)
@@ -65,6 +68,13 @@ def write_speech(pieces: Iterable[Speech], output: str, rate: int, live: bool) -
         path.unlink(missing_ok=True) if live else None
         raise
     return samples / rate
+
+
+def begun(pieces: Iterable[Speech]) -> Iterable[Speech]:
+    """The same, its first one made already: what cannot be spoken costs no file that was there."""
+    waiting = iter(pieces)
+    first = next(waiting, None)
+    return waiting if first is None else chain([first], waiting)
 
 
 def pipe_speech(pieces: Iterable[Speech], pipe: BinaryIO, rate: int) -> float:

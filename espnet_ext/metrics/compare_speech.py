@@ -54,8 +54,9 @@ class Difference:
 
     @property
     def better(self) -> str:
-        """ "A" or "B", or "" where it may be chance."""
-        if self.p_corrected >= SURE or not self.gain:
+        """ "A" or "B", or "" where it may be chance, or where ranks and means do not say the same."""
+        low, high = self.interval
+        if self.p_corrected >= SURE or low <= 0 <= high:
             return ""
         return "B" if self.gain > 0 else "A"
 

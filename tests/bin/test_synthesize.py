@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -130,3 +131,23 @@ def test_a_live_file_grows_and_never_stays_half(model, tmp_path):
     with pytest.raises(UserError, match="no more"):
         write_speech(watched(), str(out), speaker.rate, live=True)
     assert not out.exists()
+
+
+def test_what_cannot_be_spoken_costs_no_file(tmp_path):
+    out = tmp_path / "live.wav"
+    out.write_bytes(b"mine")
+
+    def nothing():
+        raise UserError("found nothing to speak, expected a text")
+        yield
+
+    with pytest.raises(UserError, match="nothing to speak"):
+        write_speech(nothing(), str(out), 16000, live=True)
+    assert out.read_bytes() == b"mine"
+
+
+def test_minutes_in_one_piece_become_an_ogg(tmp_path):
+    wave = 0.1 * np.sin(np.arange(100 * 24000) / 20).astype(np.float32)
+    piece = SimpleNamespace(wave=wave)
+    assert write_speech([piece], str(tmp_path / "a.ogg"), 24000, live=False) == 100.0
+    assert soundfile.info(tmp_path / "a.ogg").frames == len(wave)

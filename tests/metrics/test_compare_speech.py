@@ -40,6 +40,14 @@ def test_turned_round_it_says_the_opposite():
         assert {there.better, back.better} in ({""}, {"A", "B"})
 
 
+def test_many_small_gains_and_few_large_losses_decide_nothing():
+    one = {f"u{n}": {"mcd": 6.0 + 0.01 * n} for n in range(40)}
+    two = {f"u{n}": {"mcd": 5.9 + 0.01 * n if n >= 4 else 7.2 + 0.01 * n} for n in range(40)}
+    (found,) = compare(one, two)
+    assert found.p < 0.01 and found.gain < 0  # ranks are for B, means for A
+    assert found.better == ""
+
+
 def test_error_rates_are_of_all_words_together():
     one = {"a": {"wer": 50.0, "words": 2.0}, "b": {"wer": 0.0, "words": 8.0}}
     two = {"a": {"wer": 0.0, "words": 2.0}, "b": {"wer": 25.0, "words": 8.0}}
