@@ -60,7 +60,8 @@ def measured(directory: str) -> str:
     rates = [
         f"{name} {kinds['wer']['error_rate']:.1f} %"
         for name, kinds in sets.items()
-        if "wer" in kinds
+        if "error_rate"
+        in kinds.get("wer", {})  # speech has a mean of what a recogniser misheard there
     ]
     return f"WER {', '.join(rates)} (run here)" if rates else ""
 

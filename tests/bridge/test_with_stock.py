@@ -173,7 +173,8 @@ def test_the_same_mel(tiny, both, name):
         ids = torch.tensor(engine.pipeline.ids(text))
         with torch.no_grad():
             found = engine.model.inference(text=ids, **engine._inference_options())["feat_gen"]
-        assert found.shape == expected.shape and torch.allclose(found, expected, atol=1e-6)
+        # oneDNN adds in another order than stock's MKL
+        assert found.shape == expected.shape and torch.allclose(found, expected, atol=1e-5)
         assert len(engine(text).wave) > 0
 
 

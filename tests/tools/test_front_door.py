@@ -59,5 +59,11 @@ def test_list_is_read_from_the_recipes(root, recipe):
     assert "WER 5.1 % on test" in door(root, "--list")
 
 
+def test_speech_that_a_recogniser_heard_has_no_rate_in_the_list(root, recipe):
+    sets = {"eval1": {"wer": {"mean": 5.0}, "mcd": {"mean": 4.8}}}
+    recipe.write("exp/tts_x/decode/scores.json", json.dumps({"task": "tts", "sets": sets}))
+    assert door(root, "--list").splitlines()[1].endswith("-")
+
+
 def test_help_is_the_comment_on_top(root):
     assert "--recipe an4/asr1" in door(root, "--help")
