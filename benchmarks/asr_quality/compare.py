@@ -99,15 +99,19 @@ def prepare(work: Path, corpus: Path, nbpe: int) -> None:
     done.touch()
 
 
-def batches_of(work: Path) -> int:
-    """Batches an epoch of our recipe, which stock gets as well."""
+def batches_of(utterances: Path, config: Path) -> int:
+    """Batches an epoch of our recipe, which stock gets as well, of a set's utt2dur."""
     from espnet_ext.datadir import numbers_in, read_table
     from espnet_ext.train.config import load_yaml
     from espnet_ext.train.sampler import BucketSampler
 
-    table = work / "dump/train_sp/utt2dur"
-    seconds = list(numbers_in(read_table(table), table).values())
-    return len(BucketSampler(seconds, load_yaml(CONFIGS["ours"])["batch_size"]).batches(1))
+    seconds = list(numbers_in(read_table(utterances), utterances).values())
+    return len(BucketSampler(seconds, load_yaml(config)["batch_size"]).batches(1))
+
+
+def our_batches(work: Path) -> int:
+    """Of the training set."""
+    return batches_of(work / "dump/train_sp/utt2dur", CONFIGS["ours"])
 
 
 def train_ours(work: Path, run: Training, epochs: int) -> None:
@@ -125,7 +129,7 @@ def train_stock(work: Path, run: Training, epochs: int) -> None:
     """By ESPnet's, with as many batches an epoch."""
     from espnet_ext.datadir import read_table
 
-    count, utterances = batches_of(work), len(read_table(work / "dump/train_sp/text"))
+    count, utterances = our_batches(work), len(read_table(work / "dump/train_sp/text"))
     warmup = round(WARMUP_SHARE * epochs * count)
     data = " ".join(
         f"--{kind}_data_path_and_name_and_type dump/{folder}/{table}"
@@ -185,19 +189,23 @@ def scored(work: Path, run: Training) -> dict[str, Any]:
         "ctc": best,
         "dev": dev[best],
         "test": error_rate(work, run, "test", best),
-        "parameters": parameters(work / run.folder),
+        "parameters": parameters("asr", work / run.folder),
         "minutes": float((work / run.folder / "seconds").read_text()) / 60,
     }
 
 
-def parameters(folder: Path) -> int:
-    """Numbers that were trained."""
+def parameters(task: str, folder: Path) -> int:
+    """Numbers that were trained, those of discriminators left out."""
     import torch
 
     from espnet_ext.bridge.load import load_model
 
-    model, _ = load_model("asr", folder / "config.yaml", None)
-    return sum(p.numel() for p in model.parameters() if isinstance(p, torch.nn.Parameter))
+    model, _ = load_model(task, folder / "config.yaml", None)
+    return sum(
+        p.numel()
+        for name, p in model.named_parameters()
+        if isinstance(p, torch.nn.Parameter) and "discriminator" not in name
+    )
 
 
 def section(found: list[dict[str, Any]], updates: int, argv: Sequence[str]) -> tuple[str, bool]:
@@ -268,7 +276,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if len(args.sides) < len(CONFIGS):
         print(json.dumps(found, indent=1))
         return 0
-    text, holds = section(found, args.epochs * batches_of(args.work), argv)
+    text, holds = section(found, args.epochs * our_batches(args.work), argv)
     write_section(ROOT / "benchmarks/RESULTS.md", "asr_quality", text)
     print(text)
     return 0 if holds else 1

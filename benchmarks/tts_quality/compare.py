@@ -169,15 +169,11 @@ def prepare(work: Path) -> None:
 # -- training -------------------------------------------------------------------------------------------------------
 
 
-def batches_of(work: Path) -> int:
+def our_batches(work: Path) -> int:
     """Batches an epoch of our recipe, which stock's get as well."""
-    from espnet_ext.datadir import numbers_in, read_table
-    from espnet_ext.train.config import load_yaml
-    from espnet_ext.train.sampler import BucketSampler
+    from benchmarks.asr_quality.compare import batches_of
 
-    table = work / "dump/phones/train/utt2dur"
-    seconds = list(numbers_in(read_table(table), table).values())
-    return len(BucketSampler(seconds, load_yaml(SIDES["ours"].config)["batch_size"]).batches(1))
+    return batches_of(work / "dump/phones/train/utt2dur", SIDES["ours"].config)
 
 
 def stock_command(name: str) -> str:
@@ -201,7 +197,7 @@ def train_stock(work: Path, name: str, epochs: int) -> None:
     """By ESPnet's own trainer, with as many batches an epoch."""
     from benchmarks.asr_quality.compare import call
 
-    count = batches_of(work)
+    count = our_batches(work)
     stats = f"exp/stats_{name}/train"
     normalised = " ".join(
         f"--{prefix}normalize_conf stats_file={stats}/{kind}_stats.npz"
@@ -251,7 +247,7 @@ def train(work: Path, name: str, epochs: int) -> None:
 
 def scored(work: Path, name: str, asr: str | None) -> dict[str, Any]:
     """Figures on the held-out sentences, parameters, minutes."""
-    from benchmarks.asr_quality.compare import call
+    from benchmarks.asr_quality.compare import call, parameters
 
     side, model = SIDES[name], f"exp/tts_{name}"
     made = f"{model}/decode"
@@ -267,7 +263,12 @@ def scored(work: Path, name: str, asr: str | None) -> dict[str, Any]:
     found = {key: value["mean"] for key, value in means.items() if isinstance(value, dict)}
     found |= heard(work, name, asr) if asr else {}
     minutes = float((work / model / "seconds").read_text()) / 60
-    return {"side": name, **found, "parameters": size(work, side, model), "minutes": minutes}
+    return {
+        "side": name,
+        **found,
+        "parameters": parameters(side.task, work / model),
+        "minutes": minutes,
+    }
 
 
 def heard(work: Path, name: str, asr: str) -> dict[str, float]:
@@ -282,20 +283,6 @@ def heard(work: Path, name: str, asr: str) -> dict[str, float]:
     )
     found = json.loads((work / out / "round_trip.json").read_text())
     return {"cer": found["cer"], "cer_recordings": found["recordings"]["cer"]}
-
-
-def size(work: Path, side: Side, model: str) -> int:
-    """Numbers that were trained, the discriminators' left out."""
-    import torch
-
-    from espnet_ext.bridge.load import load_model
-
-    found, _ = load_model(side.task, work / model / "config.yaml", None)
-    return sum(
-        p.numel()
-        for key, p in found.named_parameters()
-        if isinstance(p, torch.nn.Parameter) and "discriminator" not in key
-    )
 
 
 def better(metric: Metric, ours: float, theirs: float) -> bool:
@@ -368,7 +355,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.sides[0] != "ours" or len(args.sides) < 2:  # nothing to compare
         print(json.dumps(found, indent=1))
         return 0
-    text, holds = section(found, args.epochs * batches_of(args.work), argv)
+    text, holds = section(found, args.epochs * our_batches(args.work), argv)
     write_section(args.output, "tts_quality", text)
     print(text)
     return 0 if holds else 1
