@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +17,7 @@ from espnet_ext.export.pack import pack
 from espnet_ext.inference.synthesize import synthesize_sets
 from espnet_ext.inference.teacher_forced import write_teacher_forced
 from espnet_ext.inference.text2speech import SynthesisOptions, Text2Speech
+from espnet_ext.report.sources import read_history
 from espnet_ext.train.config import load_yaml
 from espnet_ext.train.dry import Dry, prepare_trial
 from espnet_ext.train.run import train_model
@@ -79,8 +79,7 @@ def trained(start, tmp_path_factory):
 
 def history(folder, split):
     """Lines of metrics.jsonl."""
-    found = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [line for line in found if line["split"] == split]
+    return [line for line in read_history(folder) if line["split"] == split]
 
 
 def test_all_sides_learn_and_discriminators_start_late(trained):

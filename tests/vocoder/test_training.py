@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -12,6 +10,7 @@ import yaml
 from espnet_ext.errors import UserError
 from espnet_ext.inference.text2speech import Text2Speech
 from espnet_ext.inference.vocoder import Vocoder
+from espnet_ext.report.sources import read_history
 from espnet_ext.train.experiment import Places
 from espnet_ext.train.run import train_model
 from espnet_ext.train.step import Step
@@ -75,8 +74,7 @@ def trained(start, tmp_path_factory):
 
 def history(folder, split):
     """Lines of metrics.jsonl."""
-    found = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [line for line in found if line["split"] == split]
+    return [line for line in read_history(folder) if line["split"] == split]
 
 
 def test_both_sides_learn(trained):
