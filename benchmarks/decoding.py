@@ -6,12 +6,14 @@ one process, or two of one thread. All hold the audio in memory and have recogni
 
 Without and with a language model: (1) all utterances once, stock its fairest way and ours: which
 1-best hypotheses are the same, word error rates, memory; of those that differ, both sides' scorers say which is the
-better one. (2) an even choice of --subset utterances, --runs times, everybody in turn, with one and with two threads:
-medians of the time, of the encoder alone, and of what one utterance takes. With a GPU (--device cuda), ours with
-batches of several sizes beside stock.
+better one. With --upstream, a later ESPnet as well, which searches several utterances at once (pull request #6599), as
+many as suit it best. (2) an even choice of --subset utterances, --runs times, everybody in turn, with one and with two
+threads: medians of the time, of the encoder alone, and of what one utterance takes. With a GPU (--device cuda), ours
+with batches of several sizes beside stock.
 
 Usage: python benchmarks/decoding.py --model_dir DIR --data DIR [DIR ...] [--lm_dir DIR] [--limit 500] [--runs 3]
-(from the folder that the paths in the model's config.yaml are relative to). About 25 minutes on two quiet cores.
+[--upstream DIR] (from the folder that the paths in the model's config.yaml are relative to). About 25 minutes on two
+quiet cores.
 """
 
 from __future__ import annotations
@@ -32,15 +34,19 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 PAIR, ONE, ENCODER = "stock, two processes", "stock, one process", "encoder alone"
 OURS, BOTH = "ours, one process", "ours, two processes"
+UPSTREAM = "later stock in batches, two processes"
+#: Utterances at once that upstream's search is tried with.
+SIZES = (1, 4, 16, 32)
 Rows = dict[str, dict[str, Any]]
 
 
 class Side:
     """A process that does what it is asked; see decoding_sides."""
 
-    def __init__(self, argv: Sequence[str], side: str) -> None:
+    def __init__(self, argv: Sequence[str], side: str, packages: Path | None = None) -> None:
         self.log = tempfile.NamedTemporaryFile("w+", suffix=".log")  # noqa: SIM115 (closed in close)
-        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        before = [packages and str(packages.resolve()), str(ROOT), os.environ.get("PYTHONPATH")]
+        path = os.pathsep.join(filter(None, before))
         self.process = subprocess.Popen(
             [sys.executable, __file__, *argv, "--side", side],
             stdin=subprocess.PIPE,
@@ -102,12 +108,25 @@ def told(name: str, result: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def whole(sides: dict[str, list[Side]], threads: int) -> Rows:
+def upstreams(sides: Sequence[Side], subset: int) -> dict[str, Any]:
+    """All utterances by a later ESPnet, with as many at once as are the fastest for some of them."""
+    tried = {}
+    for size in SIZES:
+        result = run(sides, 1, subset, batch=size)
+        tried[size] = told(f"{subset}, {UPSTREAM}, {size} at once", result)["seconds"]
+    best = min(tried, key=lambda size: tried[size])
+    return {**told(f"all, {UPSTREAM}, {best}", run(sides, 1, batch=best)), "batch": best}
+
+
+def whole(sides: dict[str, list[Side]], threads: int, subset: int) -> Rows:
     """All utterances once."""
-    rows = {OURS: told(f"all, {OURS}", run(sides["ours"][:1], threads))}
-    rows[BOTH] = told(f"all, {BOTH}", run(sides["ours"], 1))
+    # the two first: a process' peak counts all that it has done, and with more threads it searches more at once
+    both = told(f"all, {BOTH}", run(sides["ours"], 1))
+    rows = {OURS: told(f"all, {OURS}", run(sides["ours"][:1], threads)), BOTH: both}
     rows[ENCODER] = told(f"all, {ENCODER}", run(sides["encoder"], threads))
     rows[PAIR] = told(f"all, {PAIR}", run(sides["stock"], 1))
+    if sides["upstream"]:
+        rows[UPSTREAM] = upstreams(sides["upstream"], subset)
     return rows
 
 
@@ -169,9 +188,9 @@ def differing(sides: dict[str, list[Side]], rows: Rows) -> Iterator[str]:
         )
 
 
-def same(rows: Rows) -> float:
+def same(rows: Rows, theirs: str = PAIR) -> float:
     """Share of utterances with the same 1-best."""
-    ours, stock = rows[OURS]["found"], rows[PAIR]["found"]
+    ours, stock = rows[OURS]["found"], rows[theirs]["found"]
     return sum(ours[utt][0] == stock[utt][0] for utt in ours) / len(ours)
 
 
@@ -205,6 +224,11 @@ def bounds(every: Rows, some: dict[int, Rows]) -> Iterator[tuple[str, float, flo
         yield f"search beside the encoder{name}", ours["seconds"] / alone - 1, 1.2, False
     fairest = every[PAIR]["seconds"] / every[BOTH]["seconds"]
     yield "two processes, times two of stock's, all", fairest, 6, True
+    if UPSTREAM in every:
+        theirs = every[UPSTREAM]
+        name = f"two processes, times two of later stock with {theirs['batch']} at once"
+        yield name, theirs["seconds"] / every[BOTH]["seconds"], 1, True
+        yield "same 1-best as later stock's", same(every, UPSTREAM), 0.995, True
     alone = every[ENCODER]["seconds"]
     yield "search beside the encoder, all", every[OURS]["seconds"] / alone - 1, 1.2, False
     yield "same 1-best", same(every), 0.995, True
@@ -231,7 +255,7 @@ def table(every: Rows, some: dict[int, Rows], reference: dict[str, str], most: i
         return f"| {name} | {threads} | {counts} | {each} | {rate} | {peak} |"
 
     for name, r in every.items():
-        number = "1 each" if name in (PAIR, BOTH) else str(most)
+        number = "1 each" if name in (PAIR, BOTH, UPSTREAM) else str(most)
         lines.append(row(name, number, r, False, True))
     for threads, rows in some.items():
         for name, r in rows.items():
@@ -262,6 +286,7 @@ def section(measured: dict[str, Any], args: argparse.Namespace, lm: bool) -> lis
         "",
         *table(every, some, reference, most),
         "",
+        *(f"- later stock: {path.stem}" for path in args.packages),
         *(
             f"- {name}: {value:.3g} (asked: at {'least' if least else 'most'} {wanted:g})"
             f"{'' if held(value, wanted, least) else ' **not held**'}"
@@ -289,13 +314,15 @@ def gpu_table(sides: dict[str, list[Side]], args: argparse.Namespace) -> list[st
 
 def setting(argv: Sequence[str], args: argparse.Namespace) -> dict[str, Any]:
     """All of one setting, with or without a language model."""
-    names = ("stock", "stock", "ours", "ours", "encoder")
+    names = ["stock", "stock", "ours", "ours", "encoder"]
     started = [(name, Side(argv, name)) for name in names]
-    sides = {name: [side for n, side in started if n == name] for name in names}
+    if args.upstream:
+        started += [("upstream", Side(argv, "upstream", args.upstream)) for _ in range(2)]
+    sides = {name: [side for n, side in started if n == name] for name in [*names, "upstream"]}
     if args.device != "cpu":
         found: dict[str, Any] = {"gpu": gpu_table(sides, args)}
     else:
-        every = whole(sides, max(args.threads))
+        every = whole(sides, max(args.threads), args.subset)
         some = {threads: medians(sides, args, threads) for threads in args.threads}
         other = list(differing(sides, every))
         found = {"every": every, "some": some, "other": other}
@@ -332,9 +359,14 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     add("--runs", type=int, default=3, help="turns of everybody")
     add("--threads", type=int, nargs="+", default=[1, 2])
     add("--device", default="cpu")
+    add("--upstream", type=Path, help="folder of a later ESPnet (pip install --no-deps --target)")
     add("--output", type=Path, default=ROOT / "benchmarks/RESULTS.md")
-    add("--side", choices=["stock", "ours", "encoder"], help=argparse.SUPPRESS)
-    return parser.parse_args(argv)
+    add("--side", choices=["stock", "ours", "encoder", "upstream"], help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    args.packages = [*args.upstream.glob("espnet-*.dist-info")] if args.upstream else []
+    if args.upstream and not args.packages:
+        parser.error(f"{args.upstream}: found no espnet-*.dist-info, expected an installed ESPnet")
+    return args
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,15 +1,20 @@
 """How fast exported models compute on the CPU, and how well: torch beside ONNX Runtime, in float and in INT8.
 
-The encoder is a Conformer of 12 blocks of width 256; vocoders are HiFi-GAN V1 and Vocos at their papers' sizes. Weights
-are made up. The versions take turns, who begins changing each time; the medians are given, and how many times as fast
-as torch in fp32 each is. "Off" is the mean absolute difference from torch in fp32, as a share of the mean absolute
-value, "most" the largest difference, as a share of the largest value. Processor seconds hardly see what else the
-machine does. INT8 is dynamic and of matrix products only; HiFi-GAN has none. With a trained recogniser (--model_dir,
---data) the words are counted that it gets wrong in each way. Writes a section of RESULTS.md and prints it. Status 1
-where what is asked for is not held: an encoder 1.4 times as fast as torch whose recogniser's WER changes by 0.2 at
-most, and for each vocoder 1.35 times with the same waveform to 1e-4.
+The encoder is a Conformer of 12 blocks of width 256, the decoder's step that of 6 blocks for 10 hypotheses of 30
+tokens, CTC has 5,000 tokens; the acoustic model (--tts_dir; ids of its tokens at random, as many as make the seconds)
+has its durations from torch in every version, so that spectrograms can be compared; vocoders are HiFi-GAN V1 and
+Vocos at their papers' sizes. Other weights are made up. The versions take turns, who begins changing each time; the
+medians are given, and how many times as fast as torch in fp32 each is. "Off" is the mean absolute difference from
+torch in fp32, as a share of the mean absolute value, "most" the largest difference, as a share of the largest value.
+Processor seconds hardly see what else the machine does. INT8 is dynamic and of matrix products only; HiFi-GAN has
+none. "Packed" is what our engines in torch do with linear layers. MCD is that of the spectrograms themselves, 13
+coefficients. With a trained recogniser (--model_dir, --data) the words are counted that it gets wrong in each way.
+Writes a section of RESULTS.md and prints it. Status 1 where what is asked for is not held: an encoder 1.4 times as
+fast as torch whose recogniser's WER changes by 0.2 at most, and for each vocoder 1.35 times with the same waveform to
+1e-4.
 
-Usage: python benchmarks/export.py [--model_dir exp/asr_x --data dump/raw/test] [--runs 7] [--threads 2] [--seconds 10]
+Usage: python benchmarks/export.py [--model_dir exp/asr_x --data dump/raw/test] [--tts_dir exp/tts_x] [--runs 7]
+    [--threads 2] [--seconds 10]
 """
 
 from __future__ import annotations
@@ -18,13 +23,14 @@ import argparse
 import copy
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from benchmarks.export_versions import Version
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -33,83 +39,11 @@ RATE, HOP, BANDS = 22050, 256, 80
 ENCODER, VOCODER, WORDS, SAMPLE = 1.4, 1.35, 0.2, 1e-4
 
 
-@dataclass
-class Version:
-    """One way to compute a model.
-
-    Attributes:
-        name: as in the table.
-        run: its output for the example.
-        off: how far it is from the first version, in the mean.
-        most: largest difference from it, as a share of the largest value.
-        spent: seconds of each turn.
-        busy: processor seconds of each turn.
-    """
-
-    name: str
-    run: Callable[[], Any]
-    off: float = 0.0
-    most: float = 0.0
-    spent: list[float] = field(default_factory=list)
-    busy: list[float] = field(default_factory=list)
-
-    @property
-    def seconds(self) -> float:
-        """The median."""
-        return statistics.median(self.spent)
-
-
-def graph_versions(
-    graph: Any, threads: int, name: str, call: Callable[[Any], Any] | None = None
-) -> list[Version]:
-    """ONNX Runtime's: fp32, kept in bf16 and, of what is a matrix product, INT8; graphs live in memory by then."""
-    from espnet_ext.export.onnx_graph import halve, quantise, write_graph
-    from espnet_ext.inference.onnx_session import Session
-
-    given = {key: tensor.numpy() for key, tensor in graph.inputs.items()}
-    call = call or (lambda session: session(**given)[0])
-    found = []
-    with tempfile.TemporaryDirectory() as folder:
-        plain, small = Path(folder) / f"{graph.name}.onnx", Path(folder) / "small.onnx"
-        write_graph(graph, Path(folder))
-        whole = Session(plain, threads)
-        found.append(Version(f"{name}, fp32", lambda: call(whole)))
-        if quantise(plain, small):
-            rough = Session(small, threads)
-            found.append(Version(f"{name}, INT8", lambda: call(rough)))
-        halve(plain, small, "bf16")
-        kept = Session(small, threads)
-        found.append(Version(f"{name}, kept in bf16", lambda: call(kept)))
-    return found
-
-
-def torch_versions(module: Any, inputs: Sequence[Any], int8: bool) -> list[Version]:
-    """Torch's: fp32, bf16 where products are taken in it, and INT8 of its linear layers."""
-    import torch
-
-    def first(found: Any) -> Any:
-        return (found[0] if isinstance(found, tuple) else found).float().numpy()
-
-    def half() -> Any:
-        with torch.autocast("cpu", torch.bfloat16):
-            return first(module(*inputs))
-
-    found = [
-        Version("torch, fp32", lambda: first(module(*inputs))),
-        Version("torch, bf16", half),
-    ]
-    if int8:
-        from benchmarks.export_words import quantised
-
-        rough = quantised(module)
-        found.append(Version("torch, INT8 of linear layers", lambda: first(rough(*inputs))))
-    return found
-
-
 def encoder(args: argparse.Namespace) -> list[Version]:
     """The recogniser's."""
     import torch
 
+    from benchmarks.export_versions import graph_versions, torch_versions
     from benchmarks.train_step import encoders
     from espnet_ext.asr.encoder import CnnConformerEncoder
     from espnet_ext.export.onnx_asr import encoder_graph
@@ -135,10 +69,11 @@ def vocoder(made: Any, args: argparse.Namespace, int8: bool) -> list[Version]:
     """A generator behind the normalisation that it has in a `VocoderModel`."""
     import torch
 
+    from benchmarks.export_versions import Version, graph_versions, torch_versions
     from espnet_ext.audio.features import Features
     from espnet_ext.export.onnx_vocoder import vocoder_graph
-    from espnet_ext.inference.onnx_vocoder import in_pieces
-    from espnet_ext.vocoder.fast import quicken
+    from espnet_ext.inference.graph_hifigan import quicken
+    from espnet_ext.inference.onnx_vocoder import GraphVocoder
     from espnet_ext.vocoder.hifigan import HiFiGAN
     from espnet_ext.vocoder.norm import remove_weight_norm
 
@@ -151,9 +86,9 @@ def vocoder(made: Any, args: argparse.Namespace, int8: bool) -> list[Version]:
     mel = torch.randn(args.batch, int(args.seconds * RATE / HOP), BANDS)
     found = torch_versions(copy.deepcopy(generator), (mel.transpose(1, 2),), int8)
     if isinstance(generator, HiFiGAN):
-        fast = quicken(copy.deepcopy(generator))
+        quick = quicken(copy.deepcopy(generator))
         found.append(
-            Version("torch, fp32, channels last", lambda: fast(mel.transpose(1, 2)).numpy())
+            Version("our engine: ONNX Runtime, fp32", lambda: quick(mel.transpose(1, 2)).numpy())
         )
     front = Features(kind="logmel", fs=RATE, n_fft=1024, hop_length=HOP, n_mels=BANDS)
     parts = {"mean": torch.zeros(BANDS), "std": torch.ones(BANDS), "features": front}
@@ -161,11 +96,9 @@ def vocoder(made: Any, args: argparse.Namespace, int8: bool) -> list[Version]:
 
     def call(session: Any) -> Any:
         one = mel.numpy()
-        return (
-            in_pieces(session, one[0], args.threads, facts)
-            if len(one) == 1
-            else session(mel=one)[0]
-        )
+        if len(one) > 1:
+            return session(mel=one)[0]
+        return GraphVocoder(session, facts, args.threads)(one[0]).numpy()
 
     graph = _with(graph, {"mel": mel})
     return found + graph_versions(graph, args.threads, "ONNX Runtime", call)
@@ -173,11 +106,15 @@ def vocoder(made: Any, args: argparse.Namespace, int8: bool) -> list[Version]:
 
 def models(args: argparse.Namespace) -> dict[str, Callable[[], list[Version]]]:
     """Those that are measured, by name."""
+    from benchmarks.export_parts import acoustic, ctc, decoder_step
     from espnet_ext.vocoder.hifigan import HiFiGAN
     from espnet_ext.vocoder.vocos import Vocos
 
     return {
         "encoder, 12 blocks of 256": lambda: encoder(args),
+        "CTC, 5,000 tokens": lambda: ctc(args),
+        "decoder's step, 6 blocks of 256, 10 hypotheses": lambda: decoder_step(args),
+        f"acoustic model, {'trained' if args.tts_dir else 'made up'}": lambda: acoustic(args),
         "HiFi-GAN V1": lambda: vocoder(HiFiGAN, args, int8=False),
         "Vocos": lambda: vocoder(Vocos, args, int8=True),
     }
@@ -208,6 +145,8 @@ def bounds(
     """What is compared, its value and the least that is asked for: the fastest version that changes little enough."""
     for name, versions in raced.items():
         first = versions[0]
+        if name not in ("HiFi-GAN V1", "Vocos") and not name.startswith("encoder"):
+            continue
         if name.startswith("encoder"):
             if not heard:
                 continue
@@ -230,6 +169,21 @@ def rows(name: str, versions: Sequence[Version]) -> list[str]:
     ]
 
 
+def distortions(raced: dict[str, list[Version]]) -> list[str]:
+    """Lines on how far the acoustic model's spectrograms are off, in dB."""
+    from benchmarks.export_parts import distortion
+
+    found = [v for name, versions in raced.items() if name.startswith("acoustic") for v in versions]
+    if not found:
+        return []
+    import torch
+
+    with torch.inference_mode():
+        mels = [version.run() for version in found]
+    said = (f"{v.name} {distortion(mels[0], mel):.3f}" for v, mel in zip(found, mels, strict=True))
+    return ["", f"Acoustic model, MCD against torch, fp32, in dB: {', '.join(said)}."]
+
+
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -242,6 +196,8 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     add("--only", default="", help="models whose names begin so")
     add("--model_dir", type=Path, help="a trained recogniser")
     add("--model", help="its weights; the usual ones if not given")
+    add("--tts_dir", type=Path, help="a trained acoustic model; without, one is made up")
+    add("--tts_model", help="its weights; the usual ones if not given")
     add("--data", type=Path, nargs="+", default=[], help="data directories with wav.scp and text")
     add("--limit", type=int, default=500, help="utterances of each, the first")
     add("--beam", type=int, default=10)
@@ -291,6 +247,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             race(raced[name], args.runs)
             lines += rows(name, raced[name])
             print("\n".join(rows(name, raced[name])), flush=True)
+    lines += distortions(raced)
     heard, said = recogniser(args)
     figures = list(bounds(raced, heard))
     lines += ["", *said, *(_judged(*figure) for figure in figures)]

@@ -145,6 +145,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--piece", type=float, default=0.1, help="seconds that come at a time")
     parser.add_argument("--silence", type=float, default=0.8, help="seconds that end a sentence")
     parser.add_argument("--ctc_weight", type=float, default=0.5, help="beside attention, in both")
+    what = "sentences that are over are not heard again as a whole"
+    parser.add_argument("--once", action="store_true", help=what)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/RESULTS.md")
     args = parser.parse_args(argv)
@@ -156,7 +158,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     from espnet_ext.inference.streaming import StreamingSpeech2Text, StreamOptions
 
     torch.set_num_threads(1)
-    options = StreamOptions(chunk=args.chunk, silence=args.silence, ctc_weight=args.ctc_weight)
+    options = StreamOptions(
+        chunk=args.chunk,
+        silence=args.silence,
+        ctc_weight=args.ctc_weight,
+        again=not args.once,
+    )
     if args.model_dir is None:
         engine = StreamingSpeech2Text(*made_up(), options)
     else:

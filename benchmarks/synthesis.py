@@ -1,4 +1,4 @@
-"""From a sentence to speech: stock ESPnet's synthesis beside ours, in one process, text to phonemes included.
+"""From a sentence to speech: stock ESPnet's synthesis, in a process of its own, beside ours; with text to phonemes.
 
 Weights are made up, and a token lasts as long as is usual, so that ten words are about 2.9 s at 22.05 kHz.
 
@@ -31,7 +31,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.synthesis_sides import RATE, SENTENCES, ours, stock, written  # noqa: E402
+from benchmarks.synthesis_sides import RATE, SENTENCES, Apart, ours, written  # noqa: E402
 
 PARAGRAPH = " ".join(SENTENCES)
 #: what must hold with the most threads: times stock, and seconds
@@ -45,6 +45,7 @@ class System:
     Attributes:
         name: as in the table.
         speak: a sentence to its waveform, (T,).
+        clock: of its processor, in seconds.
         seconds: of each turn.
         busy: processor seconds of each turn, which hardly see what else the machine does.
         rtf: of each turn: seconds for a second of speech.
@@ -52,6 +53,7 @@ class System:
 
     name: str
     speak: Callable[[str], Any]
+    clock: Callable[[], float] = time.process_time
     seconds: list[float] = field(default_factory=list)
     busy: list[float] = field(default_factory=list)
     rtf: list[float] = field(default_factory=list)
@@ -71,17 +73,17 @@ class Bench:
             our models, the preset.
     """
 
-    stock: Any
+    stock: Apart
     same: Any
     light: Any
     own: Any
     fast: Any
 
     @classmethod
-    def of(cls, files: dict[str, tuple[Path, Path]], device: str) -> Bench:
+    def of(cls, files: dict[str, tuple[Path, Path]], device: str, threads: int) -> Bench:
         """Of the files that `written` has left."""
         return cls(
-            stock(files["fastspeech2"], files["hifigan"], device),
+            Apart(files["fastspeech2"], files["hifigan"], device, threads=threads),
             ours(files["fastspeech2"], files["hifigan"], device),
             ours(files["fastspeech2"], files["vocos"], device),
             ours(files["own"], files["vocos"], device),
@@ -91,7 +93,11 @@ class Bench:
     def systems(self) -> list[System]:
         """In the table's order; stock first."""
         return [
-            System("stock: FastSpeech 2, HiFi-GAN V1", lambda t: self.stock(t)["wav"].cpu()),
+            System(
+                "stock: FastSpeech 2, HiFi-GAN V1",
+                lambda t: self.stock(t)["wav"],
+                lambda: self.stock.busy,
+            ),
             System("ours, the same weights", lambda t: self.same(t).wave),
             System("ours, the same FastSpeech 2, Vocos", lambda t: self.light(t).wave),
             System("ours: egs2/ljspeech's acoustic model, Vocos", lambda t: self.own(t).wave),
@@ -108,12 +114,12 @@ def taking_turns(systems: list[System], runs: int) -> None:
         order = systems if turn % 2 else systems[::-1]
         sentence = SENTENCES[turn % len(SENTENCES)]
         for system in order:
-            started, busy = time.perf_counter(), time.process_time()
+            started, busy = time.perf_counter(), system.clock()
             wave = system.speak(sentence)
             spent = time.perf_counter() - started
             if turn:
                 system.seconds.append(spent)
-                system.busy.append(time.process_time() - busy)
+                system.busy.append(system.clock() - busy)
                 system.rtf.append(spent * RATE / len(wave))
 
 
@@ -124,8 +130,8 @@ def difference(bench: Bench) -> tuple[float, float, float]:
     mels, waves, loud = [], [], []
     for sentence in SENTENCES[:3]:
         theirs, mine = bench.stock(sentence), bench.same(sentence)
-        wave = theirs["wav"].cpu().numpy()
-        mels.append(np.abs(theirs["feat_gen"].cpu().numpy() - mine.mel).max())
+        wave = theirs["wav"]
+        mels.append(np.abs(theirs["feat_gen"] - mine.mel).max())
         waves.append(np.abs(wave - mine.wave).max())
         loud.append(wave.std())
     return float(max(mels)), float(max(waves)), float(min(loud))
@@ -212,7 +218,7 @@ def measured(bench: Bench, runs: int, where: str) -> tuple[dict[str, list[str]],
     with torch.inference_mode():
         systems = bench.systems()
         taking_turns(systems, runs)
-        batch = batches(bench.fast, max(2, runs // 2))
+        batch = batches(bench.fast, runs)
         first, whole, length = first_audio(bench.own, max(1, runs // 3))
     one, every, apart = batch
     rows = {
@@ -269,14 +275,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         files = written(Path(scratch))
         places = [("cpu", threads) for threads in args.threads]
         places += [("cuda", max(args.threads))] if torch.cuda.is_available() else []
-        bench = apart = None
+        apart = None
         for device, threads in places:
             torch.set_num_threads(threads)
-            if bench is None or device != "cpu":
-                bench = Bench.of(files, device)
+            bench = Bench.of(
+                files, device, threads
+            )  # anew: engines are chosen by the number of threads
             apart = apart or difference(bench)
             where = f"{threads} thread{'s' * (threads > 1)}" if device == "cpu" else device
             found, under = measured(bench, args.runs, where)
+            bench.stock.close()
             for name, lines in found.items():
                 rows[name] += lines
             if device == "cpu" and threads == max(args.threads):

@@ -8,6 +8,8 @@ allows it. Heard is, against the plain speech:
   synthesiser relies on DIO for what it corrects);
 - energy: the level of the audio, in dB.
 
+Of the text around a word what comes before it and what comes after it are judged each by itself.
+
 Out of bounds, and exit status 1, is a length more than 3 % off (a word: or half a frame, if that is more), a pitch
 more than half a semitone, a level more than 1 dB. Writes a section of RESULTS.md and prints it.
 
@@ -33,6 +35,7 @@ WORDS = (("rate", "200%", 2.0), ("rate", "60%", 0.6), ("pitch", "+4st", 4.0), ("
 BOUNDS = {"speed": ("times", 0.03), "pitch": ("semitones", 0.5), "energy": ("dB", 1.0)}
 STEP = 0.005  # seconds from frame to frame of F0
 LEAST = 8  # frames of F0 from which a word's pitch is judged
+APART = 0.03  # seconds at a word's borders that are neither its own nor its neighbours'
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def level(wave: Any) -> float:
     """In dB against full scale."""
     import numpy as np
 
-    return float(10 * np.log10(np.mean(np.square(wave, dtype=np.float64)) + 1e-12))
+    return float(10 * np.log10(np.square(wave, dtype=np.float64).sum() / max(1, len(wave)) + 1e-12))
 
 
 def whole(speaker: Any, text: str) -> Iterator[Heard]:
@@ -146,20 +149,19 @@ def _word(speaker: Any, marked: str, name: str, factor: float) -> Iterator[Heard
         yield Heard("speed", "rest", 1.0, was[~chosen].sum() / is_[~chosen].sum())
         return
     ends = np.concatenate(([0], np.cumsum(was))) / was.sum() * len(plain.wave)
-    begin, end = (float(ends[np.flatnonzero(chosen)[k] + (k < 0)]) for k in (0, -1))
-    if name == "pitch":
-        frames_ = slice(*(round(at / speaker.rate / STEP) for at in (begin, end)))
-        yield Heard(
-            "pitch", "word", factor, semitones(found.wave, plain.wave, speaker.rate, frames_)
-        )
-        until = slice(0, max(0, frames_.start - 4))
-        yield Heard("pitch", "rest", 0.0, semitones(found.wave, plain.wave, speaker.rate, until))
-        return
-    part = slice(int(begin), int(end))
-    louder = level(found.wave[part]) - level(plain.wave[part])
-    yield Heard("energy", "word", 20 * math.log10(factor), louder)
-    ahead = slice(0, max(1, int(begin - 0.03 * speaker.rate)))
-    yield Heard("energy", "rest", 0.0, level(found.wave[ahead]) - level(plain.wave[ahead]))
+    begin, end = (int(ends[np.flatnonzero(chosen)[k] + (k < 0)]) for k in (0, -1))
+    apart = round(APART * speaker.rate)
+    before, after = slice(0, max(0, begin - apart)), slice(end + apart, len(plain.wave))
+    asked = factor if name == "pitch" else 20 * math.log10(factor)
+    parts = (("word", slice(begin, end), asked), ("rest", before, 0.0), ("rest", after, 0.0))
+    for where, part, much in parts:
+        now, then = found.wave[part], plain.wave[part]
+        if name == "pitch":
+            frames_ = slice(*(round(at / speaker.rate / STEP) for at in (part.start, part.stop)))
+            heard = semitones(found.wave, plain.wave, speaker.rate, frames_)
+            yield Heard("pitch", where, much, heard)
+        else:
+            yield Heard("energy", where, much, level(now) - level(then))
 
 
 def table(found: Sequence[Heard]) -> list[str]:

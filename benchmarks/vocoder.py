@@ -28,7 +28,7 @@ def made() -> tuple[dict[str, Callable[[Any], Any]], float]:
     import torch
 
     from espnet_ext.bridge.imports import espnet2
-    from espnet_ext.vocoder.fast import quicken
+    from espnet_ext.inference.graph_hifigan import quicken
     from espnet_ext.vocoder.harmonic import HarmonicVocos
     from espnet_ext.vocoder.hifigan import HiFiGAN, ISTFTNet
     from espnet_ext.vocoder.vocos import Vocos

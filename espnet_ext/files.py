@@ -9,6 +9,42 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from espnet_ext.errors import UserError
+
+
+def find_above(name: str, config: Path) -> Path | None:
+    """What a config.yaml names: below a folder above it, the nearest first, else as it stands; None if it is nowhere.
+
+    Recipes write paths relative to their own folder (exp/x/config.yaml says exp/stats/...), and a model may
+    be used from anywhere, also from another recipe's folder with files of the same names.
+    """
+    places = (base / name for base in (*config.absolute().parents, Path()))
+    return next((path for path in places if path.exists()), None)
+
+
+#: Bytes that any zip may become, and how many times its own size more than that.
+_FREE, _RATIO = 100_000_000, 200
+
+
+def refuse_bomb(path: Path) -> None:
+    """Refuse a zip (.npz, .pth) that says it holds far more than its own size, before memory is asked for.
+
+    Raises:
+        UserError: with both sizes.
+    """
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            total = sum(member.file_size for member in archive.infolist())
+    except zipfile.BadZipFile:  # none, or a broken one: its reader says so
+        return
+    if total > max(_FREE, _RATIO * path.stat().st_size):
+        raise UserError(
+            f"{path}: found {total:,} bytes in a file of {path.stat().st_size:,}, expected at most {_RATIO} times as "
+            "many: do not trust it"
+        )
+
 
 @contextmanager
 def atomic_open(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:

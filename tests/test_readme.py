@@ -133,7 +133,9 @@ def test_a_module_by_its_dotted_path_trains_and_decodes(digits: tuple[Checkout, 
 @pytest.mark.slow
 def test_the_python_snippet(digits: tuple[Checkout, str], tmp_path: Path):
     mine, _ = digits
-    (snippet,) = blocks(section("From Python"), "python")
+    snippet, _ = blocks(
+        section("From Python"), "python"
+    )  # the other: inference/test_streaming_live.py
     (model,) = [
         path.parent for path in mine.recipe("digits/asr1").glob("exp/asr_train_asr_*/config.yaml")
     ]

@@ -75,7 +75,7 @@ class Side(NamedTuple):
 SIDES = {
     "ours": Side(ROOT / "egs2/mini/tts1/conf/train_tts.yaml", "tts", "valid.mel.ave.pth"),
     "fastspeech2": Side(HERE / "stock_fastspeech2.yaml", "tts", "valid.loss.ave.pth"),
-    "jets": Side(HERE / "stock_jets.yaml", "gan_tts", "valid.text2mel_loss.ave.pth"),
+    "jets": Side(HERE / "stock_jets.yaml", "gan_tts", "latest.pth"),
 }
 
 # -- data -----------------------------------------------------------------------------------------------------------

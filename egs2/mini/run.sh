@@ -39,7 +39,7 @@ run_recipe 2 tts "Train and test the synthesiser" -- $tts --nj "$nj" --gpu "$gpu
 wait_recipes  # both at once, each with half of the cores
 
 run_stage 3 round_trip "Let the recogniser hear the synthesiser" after asr,tts -- \
-  $bin.round_trip --asr $asr --tts $tts --device $device --output "$output/round_trip"
+  $bin.round_trip --asr $asr --tts $tts --recordings --device $device --output "$output/round_trip"
 
 run_stage 4 report "Write the page" after asr,tts,round_trip -- \
   $bin.report --asr $asr --tts $tts --round_trip "$output/round_trip" --output "$output" \

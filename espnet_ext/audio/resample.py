@@ -47,11 +47,17 @@ def resampled(blocks: Iterable[np.ndarray], found: float, wanted: float) -> Iter
 
 
 def as_float(samples: np.ndarray) -> np.ndarray:
-    """Integers, such as int16, to float32 in [-1, 1); anything else as it is."""
+    """Integers, such as int16, to float32 in [-1, 1); anything else as it is.
+
+    Unsigned ones, as some readers give 8-bit files, have silence in the middle.
+    """
     import numpy as np
 
     if samples.dtype.kind not in "iu":
         return samples
+    if samples.dtype.kind == "u":
+        half = (np.iinfo(samples.dtype).max + 1.0) / 2
+        return ((samples - half) / half).astype(np.float32)
     return samples.astype(np.float32) / np.float32(np.iinfo(samples.dtype).max + 1.0)
 
 

@@ -144,13 +144,15 @@ def _collect(parser: Parser) -> None:
     add("--output", type=Path, required=True, help="the CSV that grows")
     add("--host", default="127.0.0.1", help="0.0.0.0 lets other machines in")
     add("--port", type=_count, default=8765, help="0: any that is free")
+    proxy = "path that a reverse proxy leaves in what it asks for; none is needed where it takes its path away"
+    add("--prefix", default="", metavar="/PATH", help=proxy)
     parser.set_defaults(act=collect)
 
 
 def collect(args: argparse.Namespace) -> None:
     from espnet_ext.listening.collect import collector
 
-    server = collector(args.page, args.output, args.host, args.port)
+    server = collector(args.page, args.output, args.host, args.port, args.prefix)
     print(
         f"listeners open http://{args.host}:{server.server_address[1]}/ ; Ctrl-C ends", flush=True
     )

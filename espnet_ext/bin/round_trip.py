@@ -42,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add(
         "--lm_dir", type=Path, help="language model; that of the recipe's decoding if none is named"
     )
+    spoken_in = "of the texts, e.g. de; that of the synthesiser's g2p, or English, if not given"
+    add("--language", metavar="CODE", help=spoken_in)
     add("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
     add("--output", type=Path, required=True, help="directory for all that is written")
     args = parser.parse_args(argv)
@@ -96,7 +98,7 @@ def _run(
     from espnet_ext.report.summary import pooled
 
     data, dump, decode = (str(output / name) for name in ("data", "dump", "decode"))
-    write_data(tts, asr, dataset, Path(data) / dataset, recordings)
+    write_data(tts, asr, dataset, Path(data) / dataset, recordings, args.language)
     format_audio.main(["--fs", str(args.fs), data, dump, dataset])
     settings = recipe_decoding(asr)
     config, lm = args.config or settings.config, args.lm_dir or settings.lm

@@ -36,6 +36,8 @@ def get_parser() -> argparse.ArgumentParser:
     what = "recogniser whose errors are counted: folder of a training, packed model, or name in the model zoo"
     add("--asr", metavar="MODEL", help=what)
     add("--asr_config", type=Path, help="YAML of its search: beam_size, ctc_weight, ...")
+    spoken = "of the texts, e.g. de: numbers count in its words; that of --model_dir's g2p, or English, if not given"
+    add("--language", metavar="CODE", help=spoken)
     add("--dnsmos", metavar="MODEL", help=f"predict quality by DNSMOS, package speechmos: {_PLACE}")
     add("--utmos", metavar="DIR", help="predict naturalness by this copy of UTMOS' torch hub")
     add(
@@ -61,9 +63,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     sets = find_sets(args.hyp, "wav.scp", args.sets)
     how = _how(args)
     scores = [score_set(args.ref / name, args.hyp / name, how) for name in sets]
-    scores += _beside(args, scores, how)
     source = provenance("score_tts", argv)
-    print(write_results(args.hyp, scores, source, args.samples, args.seed))
+    table = write_results(args.hyp, scores, source, args.samples, args.seed)
+    try:  # what stands beside may fail; these results are written
+        if beside := _beside(args, scores, how):
+            table = write_results(args.hyp, [*scores, *beside], source, args.samples, args.seed)
+    finally:
+        print(table)
     return 0
 
 
@@ -82,7 +88,16 @@ def _how(args: argparse.Namespace) -> How:
 
         options = read_options(args.asr_config, DecodeOptions)
         recogniser = Speech2Text.from_pretrained(args.asr, device=args.device, options=options)
-    return How(args.nj, tuple(judges), recogniser, args.durations)
+    return How(args.nj, tuple(judges), recogniser, args.durations, _language(args))
+
+
+def _language(args: argparse.Namespace) -> str:
+    """In whose words numbers are compared."""
+    if args.language or not (args.asr and args.model_dir):
+        return str(args.language or "en").lower().partition("-")[0]
+    from espnet_ext.metrics.spelling import language_of_model
+
+    return language_of_model(args.model_dir / "config.yaml")
 
 
 def _beside(

@@ -1,7 +1,7 @@
-"""Write a speaker embedding of each utterance of data directories: SET/xvector.scp and SET/data/xvector.ark.
+"""Write a speaker embedding of each utterance of data directories: SET/xvector.scp and SET/data/speaker_vectors.ark.
 
 A synthesiser with spk_embed_dim: 256 takes them. The network is that of the package resemblyzer; vectors of any other
-one work as well, where they lie as kaldiio writes them.
+one work as well, where they lie as kaldiio writes them: a set that has such vectors is refused, and nothing written.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
     args = parser.parse_args(argv)
     from espnet_ext.audio.voiceprint import require
-    from espnet_ext.inference.speaker_vectors import write_vectors
+    from espnet_ext.inference.speaker_vectors import refuse_others, write_vectors
 
     require()
+    for name in args.sets:
+        refuse_others(args.data / name)
     for name in args.sets:
         print(write_vectors(args.data / name, args.device))
     return 0

@@ -22,20 +22,35 @@ def get_parser() -> argparse.ArgumentParser:
     add("--silence", type=number, default=0.8, help="seconds of it that end a sentence; 0 = never")
     what = "share of CTC in the choice among hypotheses; 1 = no decoder"
     add("--ctc_weight", type=number, default=0.5, help=what)
+    what = "the recordings are WAV files still being written; they end after so many seconds without anything new"
+    add("--live", type=number, metavar="IDLE", help=what)
+    what = "sentences that are over are not heard again as a whole"
+    add("--once", action="store_true", help=what)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = get_parser().parse_args(argv)
     from espnet_ext.inference.streaming import StreamingSpeech2Text, StreamOptions
-    from espnet_ext.inference.streaming_show import listen
+    from espnet_ext.inference.streaming_show import listen, listen_live
 
-    options = StreamOptions(chunk=args.chunk, silence=args.silence, ctc_weight=args.ctc_weight)
+    options = StreamOptions(
+        chunk=args.chunk,
+        silence=args.silence,
+        ctc_weight=args.ctc_weight,
+        again=not args.once,
+    )
     engine = StreamingSpeech2Text.from_dir(args.model_dir, args.model, options)
     for path in args.audio:
         if len(args.audio) > 1:
             print(f"# {path}")
-        for line in listen(engine, path, args.piece, args.pace):
+        live = args.live is not None
+        lines = (
+            listen_live(engine, path, args.live)
+            if live
+            else listen(engine, path, args.piece, args.pace)
+        )
+        for line in lines:
             print(line, flush=True)
     return 0
 

@@ -5,6 +5,7 @@ Long texts are spoken sentence by sentence. A text that begins with <speak> is S
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -29,7 +30,8 @@ def get_parser() -> Parser:
         help="folder of a training, packed model (.zip), or name of the model zoo or of Hugging Face (user/name)",
     )
     add("--vocoder", help="the same for a vocoder; default: the model's own, or Griffin-Lim")
-    add("--voice", help="a speaker's number, or a .npy file with a speaker embedding")
+    what = "a speaker's number, a .npy file with a speaker embedding, or a recording whose style is taken (use_gst)"
+    add("--voice", help=what)
     add("--speed", type=number, help="2 is twice as fast")
     add("--pitch", type=number, help="semitones above the model's own")
     add("--config", type=Path, help="YAML with energy_factor, pause, longest, ...")
@@ -59,14 +61,16 @@ def words_of(text: str | None, file: str | None) -> str:
 
 
 def pieces_of(speaker: Text2Speech, text: str, stream: bool) -> Iterable[Speech]:
-    """The speech; of a long text phrase by phrase, with how far it is."""
+    """The speech; of a long text sentence by sentence, with how far it is. To `stream` makes the first piece short."""
     from espnet_ext.inference.phrases import sentences
     from espnet_ext.progress import progress
+    from espnet_ext.text.ssml import is_ssml
 
-    total = len(sentences(text))
-    if total > 3:
-        return progress(speaker.stream(text), total, "synthesise (sentences)")
-    return speaker.stream(text) if stream else (speaker(text) for _ in range(1))
+    total = len(sentences(re.sub(r"<[^>]*>", " ", text) if is_ssml(text) else text))
+    if total <= 3:
+        return speaker.stream(text) if stream else (speaker(text) for _ in range(1))
+    pieces = speaker.stream(text, soon=stream)
+    return progress(pieces, total, "synthesise (sentences)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -166,6 +166,7 @@ def joint_search(asr: Any, known: Mapping[str, scorers.Scorer], options: Any) ->
         normalize_length=options.normalize_length,
         length_alpha=options.length_alpha,
         nbest=options.nbest,
+        bounded=all(getattr(scorer, "falls", True) for scorer in known.values()),
     )
     hears = hasattr(asr.ctc, "log_softmax")
     return BatchSearch(known, weights, asr.ctc.log_softmax if hears else lambda x: x, asr.eos, how)

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from espnet_ext.bridge.trust import refuse_foreign
 from espnet_ext.errors import UserError
 
 
@@ -25,8 +26,9 @@ def import_class(path: str) -> Any:
     """The class (or function) that `package.module:Name` names.
 
     Raises:
-        UserError: if the module cannot be imported or has no such name.
+        UserError: if the module cannot be imported or has no such name, or a stranger's model may not name it.
     """
+    refuse_foreign(path)
     module_name, _, attribute = path.partition(":")
     try:
         module = importlib.import_module(module_name)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from espnet_ext.search.stack import Affine, Cross, Layer, Norm, Stack
+from espnet_ext.search.weights import Affine, Cross, Layer, Norm, Stack
 
 
 def _name(part: Any) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from espnet_ext.errors import UserError
+from espnet_ext.files import refuse_bomb
 
 
 def read_weights(path: str | Path, device: str = "cpu") -> dict[str, torch.Tensor]:
@@ -28,7 +29,10 @@ def read_weights(path: str | Path, device: str = "cpu") -> dict[str, torch.Tenso
             f"{path}: no such file, expected a model's weights (.pth): train the model first"
         )
     try:
+        refuse_bomb(path)
         state = torch.load(path, map_location=device, weights_only=True)
+    except UserError:
+        raise
     except Exception as error:  # torch.load fails in many ways on what is not its own
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(

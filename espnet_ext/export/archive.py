@@ -75,11 +75,11 @@ class Contents:
 
     def add(self, path: str | Path) -> str:
         """Take a file in; returns its name: relative to the current directory, else below external/."""
-        path = Path(path)
-        name = archive_name(path)
-        known = self.sources.get(name)
-        if known is not None and known.resolve() != path.resolve():
-            raise UserError(f"{path} and {known} would both be {name} in the archive; rename one")
+        path, number = Path(path), 1
+        name = plain = archive_name(path)
+        while name in self.sources and self.sources[name].resolve() != path.resolve():
+            number += 1  # only those from elsewhere can be called alike
+            name = plain.replace("external/", f"external/{number}/", 1)
         self.sources[name] = path
         return name
 
@@ -90,7 +90,7 @@ def archive_name(path: Path) -> str:
     try:  # not resolved: a link such as valid.acc.ave.pth keeps its name
         return PurePosixPath(*_normal(whole).relative_to(Path.cwd()).parts).as_posix()
     except ValueError:
-        return f"external/{whole.parent.name}/{path.name}"
+        return "/".join(["external", *_normal(whole).parts[1:][-3:]])
 
 
 def _normal(path: Path) -> Path:

@@ -39,6 +39,17 @@ mel = torch.from_numpy(numpy.load("mel.npy"))  # (frames, bins), as vocoder.feat
 soundfile.write("speech.wav", vocoder(mel).numpy(), vocoder.features.fs)""",
 }
 
+_OWN_USE = {
+    "asr": """from espnet_ext.inference.speech2text import Speech2Text
+
+print(Speech2Text.from_pretrained("{name}")("speech.wav").text)""",
+    "tts": """import soundfile
+from espnet_ext.inference.text2speech import Text2Speech
+
+text2speech = Text2Speech.from_pretrained("{name}")
+soundfile.write("speech.wav", text2speech("Hello world").wave, text2speech.rate)""",
+}
+
 
 def model_card(
     task: str,
@@ -74,7 +85,7 @@ library_name: espnet
 ```python
 {_USE[task].format(name=name)}
 ```
-
+{_own_use(task, name, contents)}
 ## Files
 
 {files}
@@ -91,6 +102,15 @@ library_name: espnet
 
 {scores}
 """
+
+
+def _own_use(task: str, name: str, contents: Contents) -> str:
+    """How to use what stock ESPnet does not know of."""
+    if not contents.own_files:
+        return ""
+    known = ", ".join(f"`{key}`" for key in contents.own_files)
+    code = _OWN_USE[task].format(name=name)
+    return f"\nESPnet alone leaves {known} out; `espnet_ext` takes all:\n\n```python\n{code}\n```\n"
 
 
 def _items(named: Mapping[str, Any]) -> str:

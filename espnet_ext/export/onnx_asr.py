@@ -19,7 +19,7 @@ from espnet_ext.asr.positions import rotary_table, rotate, sinusoids
 from espnet_ext.bridge.stacks import read_decoder
 from espnet_ext.errors import UserError
 from espnet_ext.export.onnx_graph import Graph
-from espnet_ext.search.stack import Affine, Layer, Norm, Stack
+from espnet_ext.search.weights import Affine, Layer, Norm, Stack
 
 
 class FrontEnd(nn.Module):
@@ -301,7 +301,7 @@ def asr_graphs(model: Any, input_size: int | None = None) -> list[Graph]:
     if model.postencoder is not None:
         width = model.postencoder.output_size()
     if hasattr(model.ctc, "ctc_lo"):
-        found.append(_ctc(model, width))
+        found.append(ctc_graph(model, width))
     if model.decoder is not None:
         found += decoder_graphs(model.decoder, width)
     return found
@@ -334,7 +334,8 @@ def encoder_graph(model: Any, size: int) -> Graph:
     return Graph("encoder", Encode(model), given[0], outputs, axes, given[1:])
 
 
-def _ctc(model: Any, width: int) -> Graph:
+def ctc_graph(model: Any, width: int) -> Graph:
+    """Of a model's CTC over encoder frames of `width` D."""
     given = [{"encoded": torch.randn(*size, width)} for size in ((2, 5), (1, 9))]
     axes = {name: {0: "batch", 1: "frames"} for name in ("encoded", "log_probs")}
     return Graph("ctc", Ctc(model.ctc), given[0], ["log_probs"], axes, given[1:], quantise=False)
@@ -355,9 +356,8 @@ def decoder_graphs(decoder: Any, width: int) -> list[Graph]:
     encoded = [{"encoded": torch.randn(*size, width)} for size in ((2, 5), (1, 9))]
     axes = {"encoded": {0: "utterances", 1: "frames"}, "memory": {2: "utterances", 4: "frames"}}
     memory = Graph("memory", Remember(stack), encoded[0], ["memory"], axes, encoded[1:])
-    examples = [
-        _step_example(stack, *sizes) for sizes in ((2, 3, 4, 6), (1, 4, 7, 9), (3, 1, 0, 5))
-    ]
+    step = Step(stack)
+    examples = [step_example(step, *sizes) for sizes in ((2, 3, 4, 6), (1, 4, 7, 9), (3, 1, 0, 5))]
     past = {2: "hypotheses", 4: "read"}
     axes = {
         "tokens": {0: "utterances", 1: "width"},
@@ -369,16 +369,18 @@ def decoder_graphs(decoder: Any, width: int) -> list[Graph]:
         "looked": {0: "utterances", 1: "width", 2: "frames"},
     }
     outputs = ["log_probs", "kept", "looked"]
-    return [memory, Graph("decoder", Step(stack), examples[0], outputs, axes, examples[1:])]
+    return [memory, Graph("decoder", step, examples[0], outputs, axes, examples[1:])]
 
 
-def _step_example(
-    stack: Stack, utterances: int, width: int, read: int, frames: int
+def step_example(
+    step: Step, utterances: int, width: int, read: int, frames: int
 ) -> dict[str, Tensor]:
-    layers, heads, head = len(stack.layers), stack.heads, stack.width // stack.heads
+    """Its inputs: hypotheses of an utterance, tokens that they have read, frames."""
+    layers, head = len(step.layers), step.head
+    heads = step.table.shape[1] // head
     number = utterances * width
     return {
-        "tokens": torch.randint(len(stack.table), (utterances, width)),
+        "tokens": torch.randint(len(step.table), (utterances, width)),
         "past": torch.randn(layers, 2, number, heads, read, head),
         "memory": torch.randn(layers, 2, utterances, heads, frames, head),
         "lengths": torch.arange(frames, frames - utterances, -1),

@@ -23,9 +23,8 @@ from torch import Tensor, nn
 
 from espnet_ext.errors import UserError
 from espnet_ext.files import atomic_open
-from espnet_ext.inference.onnx_session import Session, require
+from espnet_ext.inference.onnx_session import OPSET, Session, require
 
-OPSET = 17
 #: How far a graph may be from torch, as a share of the largest number (or of 1).
 TOLERANCE = 1e-4
 #: Part of the names of nodes whose weights are no learnt ones, but a Fourier transform: they stay float.

@@ -8,10 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from espnet_ext.export.onnx_graph import OPSET, Graph, halve, quantise, write_graph
+from espnet_ext.errors import UserError
+from espnet_ext.export.onnx_graph import Graph, halve, quantise, write_graph
 from espnet_ext.export.pack import TASKS, find_weights
 from espnet_ext.files import write_json
-from espnet_ext.inference.onnx_session import ENDINGS, MANIFEST, require
+from espnet_ext.inference.onnx_session import ENDINGS, MANIFEST, OPSET, require
+from espnet_ext.text.tokens import LEXICON_FILE
+
+#: Frames of features, within which every encoder hears something.
+MOST_FRAMES = 100
 
 
 @dataclass(frozen=True)
@@ -100,21 +105,48 @@ def _read_asr(folder: Path, weights: str | None) -> Read:
         "n_fft": getattr(stft, "n_fft", 0),
         "eos": model.eos,
     }
+    facts["shortest"] = _shortest(model, config["input_size"])
     text, files = _text(config)
     return asr_graphs(model, config["input_size"]), {**facts, **text}, files
+
+
+def _shortest(model: Any, size: int | None) -> int:
+    """Frames of features that the encoder needs, found by trying: in a graph its own check is lost."""
+    import torch
+
+    from espnet_ext.export.onnx_asr import Encode
+
+    encode, size = Encode(model), model.frontend.output_size() if size is None else size
+    for frames in range(1, MOST_FRAMES):
+        try:
+            with torch.no_grad():
+                if encode(torch.zeros(1, frames, size), torch.tensor([frames]))[0].shape[1]:
+                    return frames
+        except (
+            Exception
+        ):  # TooShortUttError, or what a convolution says: whatever is raised, more are needed
+            continue
+    raise UserError(
+        f"encoder: found none that hears {MOST_FRAMES} frames of features, expected one that does"
+    )
 
 
 def _read_tts(folder: Path, weights: str | None) -> Read:
     from espnet_ext.audio.features import features_of_model
     from espnet_ext.bridge.load import load_model
     from espnet_ext.export.onnx_tts import tts_graphs
+    from espnet_ext.inference.voices import task_of
 
-    path = find_weights(folder, TASKS["tts"].preferred, weights)
-    model, config = load_model("tts", folder / "config.yaml", path)
+    usual = (*TASKS["tts"].preferred, "valid.mel.ave.pth", "valid.mel.best.pth")
+    path = find_weights(folder, usual, weights)
+    model, config = load_model(task_of(folder / "config.yaml"), folder / "config.yaml", path)
     graphs, facts = tts_graphs(model)
     text, files = _text(config)
-    front = vars(features_of_model(config))
-    return graphs, {**facts, "features": front, **text}, files
+    rate = getattr(model.tts, "fs", None) or model.feats_extract.get_parameters()["fs"]
+    more: dict[str, Any] = {"rate": int(rate)}
+    if model.tts.require_vocoder:
+        more["features"] = vars(features_of_model(config))
+    return graphs, {**facts, **more, **text}, files
 
 
 def _read_vocoder(folder: Path, weights: str | None) -> Read:
@@ -132,15 +164,16 @@ def _text(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Path]]:
 
     pipeline = text_pipeline(dict(config))
     files = {} if pipeline.bpemodel is None else {"bpe.model": pipeline.bpemodel}
+    lexicon = pipeline.g2p is not None and Path(pipeline.g2p).is_file()
     facts = {
         "tokens": pipeline.token_list,
         "token_type": pipeline.token_type,
         "bpemodel": next(iter(files), None),
-        "g2p": pipeline.g2p,
+        "g2p": LEXICON_FILE if lexicon else pipeline.g2p,
         "cleaner": pipeline.cleaner,
         "symbols": list(pipeline.nlsyms),
     }
-    return facts, files
+    return facts, {**files, LEXICON_FILE: Path(str(pipeline.g2p))} if lexicon else files
 
 
 READERS: dict[str, Callable[[Path, str | None], Read]] = {

@@ -1,4 +1,4 @@
-"""An acoustic model as two ONNX graphs: tokens to what is spoken how long, and from there to the mel spectrogram.
+"""A synthesiser as ONNX graphs; `AlignedFastSpeech` as two: tokens to what is spoken how long, from there to the mel.
 
 Between the two somebody rounds durations and says which token each frame speaks, so that they can be changed, and
 neither graph has a size that depends on numbers. Letters in shapes: B batch, N tokens (with the final <sos/eos>), T mel
@@ -15,16 +15,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from espnet_ext.errors import UserError
+from espnet_ext.export.onnx_acoustic import acoustic_graphs, there
 from espnet_ext.export.onnx_graph import Graph
+from espnet_ext.export.onnx_stock_tts import STOCK, stock_graphs
+from espnet_ext.tts.acoustic import AcousticModel
 from espnet_ext.tts.aligned_fastspeech import LONGEST, AlignedFastSpeech
+from espnet_ext.tts.joint import JointModel
 
 #: Inputs that choose a voice: of the model's part, whether they are numbers of one.
 VOICES = {"sids": ("speaker", True), "lids": ("language", True), "spembs": ("voice", False)}
-
-
-def _there(lengths: Tensor, x: Tensor) -> Tensor:
-    """(B,), (B, N, ...) -> (B, N), true within each length."""
-    return torch.arange(x.shape[1], device=x.device) < lengths[:, None]
 
 
 class ReadText(nn.Module):
@@ -36,7 +35,7 @@ class ReadText(nn.Module):
 
     def forward(self, tokens: Tensor, lengths: Tensor, *voices: Tensor) -> tuple[Tensor, Tensor]:
         """(B, N) with <sos/eos>, (B,) and voices (B,) or (B, E) -> (B, N, D), frames of each token (B, N), real."""
-        tts, mask = self.tts, _there(lengths, tokens)
+        tts, mask = self.tts, there(lengths, tokens)
         x = tts.encoder(tts.embed(tokens), mask)
         for name, given in zip(self.voices, voices, strict=True):
             part = getattr(tts, VOICES[name][0])
@@ -73,22 +72,33 @@ class SpeakMel(nn.Module):
 
 
 def tts_graphs(model: Any) -> tuple[list[Graph], Mapping[str, Any]]:
-    """The graphs `text` and `mel` of an acoustic model, and what an engine has to know.
+    """The graphs of a synthesiser, and what an engine has to know.
 
     Args:
-        model: an ESPnetTTSModel on the CPU, in evaluation.
+        model: an ESPnetTTSModel on the CPU, in evaluation; used for nothing else.
 
     Raises:
-        UserError: for a synthesiser of another kind.
+        UserError: for a synthesiser of another kind, or one with an option that is not written as ONNX.
     """
     tts = model.tts
-    if type(tts) is not AlignedFastSpeech:
-        raise UserError(
-            f"tts: found {type(tts).__name__}, which is not written as ONNX, expected "
-            "espnet_ext.tts.aligned_fastspeech:AlignedFastSpeech"
-        )
+    if type(tts) is AlignedFastSpeech:
+        return _aligned(model)
+    if isinstance(tts, (AcousticModel, JointModel)):
+        return acoustic_graphs(model)
+    if type(tts).__name__ in STOCK:
+        return stock_graphs(tts)
+    raise UserError(
+        f"tts: found {type(tts).__name__}, which is not written as ONNX, expected "
+        "espnet_ext.tts.acoustic:AcousticModel, espnet_ext.tts.joint:JointModel, "
+        f"espnet_ext.tts.aligned_fastspeech:AlignedFastSpeech or ESPnet's {' or '.join(STOCK).lower()}; "
+        "keep this one in torch"
+    )
+
+
+def _aligned(model: Any) -> tuple[list[Graph], Mapping[str, Any]]:
+    tts = model.tts
     voices = [name for name, (part, _) in VOICES.items() if getattr(tts, part) is not None]
-    facts = {"eos": tts.eos, "voices": voices}
+    facts = {"kind": "aligned", "eos": tts.eos, "voices": voices}
     return [_text(tts, voices), _mel(tts, model.normalize)], facts
 
 

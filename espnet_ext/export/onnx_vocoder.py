@@ -21,6 +21,7 @@ from espnet_ext.vocoder.hifigan import HiFiGAN, ISTFTNet
 from espnet_ext.vocoder.istft import _LOUDEST, InverseSTFT
 from espnet_ext.vocoder.norm import remove_weight_norm
 from espnet_ext.vocoder.parallel_wavegan import ParallelWaveGAN
+from espnet_ext.vocoder.pieces import reach
 from espnet_ext.vocoder.vocos import Vocos
 
 
@@ -87,13 +88,13 @@ class _Flat(nn.Module):
         return F.conv2d(x, weight, conv.bias, self.stride, self.padding, dilation, conv.groups)
 
 
-def _images(module: nn.Module) -> None:
+def images(module: nn.Module) -> None:
     """Put `_Flat` in place of every convolution over time below."""
     for name, child in list(module.named_children()):
         if isinstance(child, (nn.Conv1d, nn.ConvTranspose1d)):
             setattr(module, name, _Flat(child))
         else:
-            _images(child)
+            images(child)
 
 
 class Upsampled(nn.Module):
@@ -105,7 +106,7 @@ class Upsampled(nn.Module):
         self.transform: InverseTransform | None = None
         if isinstance(generator, ISTFTNet):
             self.transform = InverseTransform(generator.istft)
-        _images(generator)
+        images(generator)
 
     def forward(self, mel: Tensor) -> Tensor:
         """(B, M, F) -> (B, T)."""
@@ -217,24 +218,6 @@ def vocoder_graph(model: Any) -> tuple[Graph, Mapping[str, Any]]:
     hop = generator.hop_length
     facts = {"noise": noise, "bins": _bins(generator), "hop": hop, "reach": seen}
     return Graph("vocoder", speak, inputs, ["wave"], axes, others), facts
-
-
-def reach(generator: HiFiGAN) -> int:
-    """Frames to either side of its own that a sample depends on, no fewer."""
-    rate, found = 1.0, float(generator.input_conv.padding[0])
-    number = generator.num_blocks
-    for place, upsample in enumerate(generator.upsamples):
-        (up,) = (m for m in upsample.modules() if isinstance(m, nn.ConvTranspose1d))
-        found += up.kernel_size[0] / up.stride[0] / rate
-        rate *= up.stride[0]
-        blocks = generator.blocks[place * number : (place + 1) * number]
-        found += max(_padding(block) for block in blocks) / rate
-    return math.ceil(found + _padding(generator.output_conv) / rate) + 1
-
-
-def _padding(module: nn.Module) -> int:
-    """Of all convolutions of a chain."""
-    return sum(int(m.padding[0]) for m in module.modules() if isinstance(m, nn.Conv1d))
 
 
 def _wrapped(generator: nn.Module) -> tuple[nn.Module, str | None]:

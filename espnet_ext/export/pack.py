@@ -12,6 +12,7 @@ import yaml
 from espnet_ext.errors import UserError
 from espnet_ext.export.archive import Contents, archive_name, map_strings, write_archive
 from espnet_ext.export.card import model_card
+from espnet_ext.files import find_above
 from espnet_ext.lm import NGRAM_FILE
 
 
@@ -29,8 +30,8 @@ class Task:
     preferred: tuple[str, ...]
 
 
-#: A vocoder in a synthesiser's archive.
-_VOCODER = Task("vocoder_config", "vocoder_weights", ("valid.mel.best.pth", "valid.mel.ave.pth"))
+#: A vocoder in a synthesiser's archive; which weights are its best its own configuration says.
+_VOCODER = Task("vocoder_config", "vocoder_weights", ())
 _LM = Task("lm_train_config", "lm_file", ("valid.loss.ave.pth", "valid.loss.best.pth"))
 TASKS = {
     "asr": Task("asr_train_config", "asr_model_file", ("valid.acc.ave.pth", "valid.acc.best.pth")),
@@ -83,8 +84,13 @@ def find_weights(directory: Path, preferred: Sequence[str], name: str | None = N
     )
 
 
-def referred_files(config: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """(key, value) of every string in a configuration that is, or has to be, a file.
+def referred_files(config: Any, path: Path, key: str = "") -> Iterator[tuple[str, Path]]:
+    """Every string in a configuration that is, or has to be, a file, and where that lies.
+
+    Args:
+        config: what config.yaml says.
+        path: of config.yaml.
+        key: under which `config` stands.
 
     Raises:
         UserError: if a file that the model needs does not exist.
@@ -93,25 +99,28 @@ def referred_files(config: Any, key: str = "") -> Iterator[tuple[str, str]]:
         return
     if isinstance(config, dict):
         for name, item in config.items():
-            yield from referred_files(item, str(name))
+            yield from referred_files(item, path, str(name))
     elif isinstance(config, (list, tuple)) and key != "token_list":  # tokens are no paths
         for item in config:
-            yield from referred_files(item, key)
+            yield from referred_files(item, path, key)
     elif isinstance(config, str) and config:
-        if _is_file(config):
-            yield key, config
-        elif key in _NEEDED:
+        found = _file(config, path)
+        if found is not None:
+            yield config, found
+        elif key in _NEEDED or (key == "g2p" and "/" in config):  # a lexicon, no converter's name
             raise UserError(
-                f"{key}: {config} named in the configuration does not exist; run from the recipe's "
+                f"{key}: {config} named in {path} does not exist; run from the recipe's "
                 "directory, or run the stage that makes it"
             )
 
 
-def _is_file(text: str) -> bool:
+def _file(text: str, config: Path) -> Path | None:
+    """The file of that name, which a word without a slash is only here."""
     try:
-        return len(text) < 4096 and Path(text).is_file()
+        found = find_above(text, config) if "/" in text else Path(text)
+        return found if found is not None and len(text) < 4096 and found.is_file() else None
     except (OSError, ValueError):  # text that cannot be a path
-        return False
+        return None
 
 
 def add_model(
@@ -137,7 +146,7 @@ def add_model(
         raise UserError(f"{path}: not found, expected the directory of a trained model")
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
     model = contents.add(find_weights(directory, task.preferred, weights))
-    change = {value: contents.add(value) for _, value in referred_files(config)}
+    change = {value: contents.add(file) for value, file in referred_files(config, path)}
     name = archive_name(path)
     if name in contents.texts:
         raise UserError(
@@ -148,6 +157,33 @@ def add_model(
     config = map_strings(config, change)
     contents.texts[name] = yaml.safe_dump(config, sort_keys=False)
     return config  # type: ignore[no-any-return]
+
+
+def add_vocoder(contents: Contents, place: Path, weights: str | None = None) -> None:
+    """Take in a trained vocoder, ours or ParallelWaveGAN's, for our own Text2Speech.
+
+    Args:
+        contents: receives it.
+        place: its folder, or one file of weights with the configuration beside it.
+        weights: name of a file in the folder; None = the best.
+
+    Raises:
+        UserError: if there is none.
+    """
+    from espnet_ext.inference.vocoder import vocoder_files
+    from espnet_ext.vocoder.public import statistics_beside
+
+    config, model = vocoder_files(place, weights)
+    if config.suffix != ".yml":
+        add_model(contents, _VOCODER, config.parent, model.name, own=True)
+        return
+    contents.own_files |= {
+        _VOCODER.config: contents.add(config),
+        _VOCODER.model: contents.add(model),
+    }
+    statistics = statistics_beside(model.parent)
+    if statistics is not None:
+        contents.add(statistics)
 
 
 def result_files(directory: Path) -> list[Path]:
@@ -221,7 +257,7 @@ def pack(
         options: more files to put in.
         ngram: an n-gram model (its file, or the folder of one) to decode with (asr). Stock ESPnet loads the archive
             without it: its own n-grams need the package kenlm.
-        vocoder_dir, vocoder_model: likewise for a vocoder of ours (tts). Stock loads the archive without it.
+        vocoder_dir, vocoder_model: likewise for a vocoder (tts). Stock loads the archive without it.
         licence: under which others may use the model, e.g. cc-by-4.0.
 
     Returns:
@@ -238,7 +274,7 @@ def pack(
     if ngram is not None:
         contents.own_files["ngram"] = contents.add(_ngram_file(Path(ngram)))
     if vocoder_dir is not None:
-        add_model(contents, _VOCODER, Path(vocoder_dir), vocoder_model, own=True)
+        add_vocoder(contents, Path(vocoder_dir), vocoder_model)
     results = result_files(Path(model_dir))
     for path in [*results, *options]:
         contents.add(path)

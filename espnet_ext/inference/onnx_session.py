@@ -11,6 +11,8 @@ import numpy as np
 
 from espnet_ext.errors import UserError
 
+#: The version of ONNX's operations that our graphs are written in.
+OPSET = 17
 #: What `export_onnx` writes beside the graphs.
 MANIFEST = "onnx.json"
 #: How the graphs' names end, by the numbers that they compute with.
@@ -40,7 +42,7 @@ class Session:
     """A graph, ready to run.
 
     Args:
-        path: of the .onnx file.
+        graph: the .onnx file, or what would be in it.
         threads: that an operation may use; None = as many as torch has.
         device: "cpu", or "cuda" with the package onnxruntime-gpu.
 
@@ -48,10 +50,13 @@ class Session:
         UserError: if the runtime or the file is missing, or it is no such file.
     """
 
-    def __init__(self, path: str | Path, threads: int | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self, graph: str | Path | bytes, threads: int | None = None, device: str = "cpu"
+    ) -> None:
         runtime = require("onnxruntime")
-        if not Path(path).is_file():
-            raise UserError(f"{path}: no such file, expected one that export_onnx wrote")
+        name = "a graph in memory" if isinstance(graph, bytes) else str(graph)
+        if not isinstance(graph, bytes) and not Path(graph).is_file():
+            raise UserError(f"{name}: no such file, expected one that export_onnx wrote")
         options = runtime.SessionOptions()
         options.intra_op_num_threads = _threads() if threads is None else threads
         options.log_severity_level = 3  # errors
@@ -61,17 +66,20 @@ class Session:
         providers = [_provider(runtime, device), "CPUExecutionProvider"]
         try:
             self.session = runtime.InferenceSession(
-                str(path), options, providers=list(dict.fromkeys(providers))
+                graph if isinstance(graph, bytes) else name,
+                options,
+                providers=list(dict.fromkeys(providers)),
             )
         except Exception as error:
             raise UserError(
-                f"{path}: not read by onnxruntime ({str(error)[:200]}), expected a file that export_onnx wrote"
+                f"{name}: not read by onnxruntime ({str(error)[:200]}), expected a file that export_onnx wrote"
             ) from error
         self.inputs = {entry.name: list(entry.shape) for entry in self.session.get_inputs()}
 
     def __call__(self, **inputs: np.ndarray) -> list[np.ndarray]:
-        """The outputs for inputs by name."""
-        found: list[np.ndarray] = self.session.run(None, inputs)
+        """The outputs for inputs by name; a graph does not have those on which nothing depends."""
+        there = {name: value for name, value in inputs.items() if name in self.inputs}
+        found: list[np.ndarray] = self.session.run(None, there)
         return found
 
 

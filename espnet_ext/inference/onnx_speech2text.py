@@ -49,6 +49,10 @@ def form_of(name: str, precision: str) -> str:
     return "fp32" if precision == "int8" and name in _EXACT else precision
 
 
+class TooShortUttError(UserError):
+    """As ESPnet's of the same name, by which `Speech2Text` knows what gives no words."""
+
+
 class OnnxModel:
     """The part of a recogniser's model that an engine talks to, made of graphs.
 
@@ -68,6 +72,7 @@ class OnnxModel:
             name: open_graph(folder, name, form, threads) for name, form in forms.items()
         }
         self.token_list, self.eos = facts["tokens"], facts["eos"]
+        self.shortest = int(facts.get("shortest", 1))
         stft = SimpleNamespace(n_fft=facts["n_fft"])
         self.frontend = SimpleNamespace(stft=stft, multichannel=False)
         self.ctc = OnnxCtc(self.graphs["ctc"]) if "ctc" in self.graphs else None
@@ -76,8 +81,17 @@ class OnnxModel:
             self.decoder = OnnxDecoderScorer(self.graphs["memory"], self.graphs["decoder"])
 
     def encode(self, speech: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, S) and (B,), all of one length -> (B, T, D) and (B,)."""
+        """(B, S) and (B,), all of one length -> (B, T, D) and (B,).
+
+        Raises:
+            TooShortUttError: for fewer frames than the encoder needs.
+        """
         (feats,) = self.graphs["frontend"](speech=speech.numpy())
+        if feats.shape[1] < self.shortest:
+            raise TooShortUttError(
+                f"found a sound of {feats.shape[1]} frames of features, expected {self.shortest} or more: it is too "
+                "short for the encoder"
+            )
         frames = np.full(len(feats), feats.shape[1], dtype=np.int64)
         encoded, found = self.graphs["encoder"](feats=feats, lengths=frames)
         return torch.from_numpy(encoded), torch.from_numpy(found)

@@ -6,17 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from espnet_ext.text.tokens import TextPipeline
+from espnet_ext.text.token_features import FeaturePipeline
+from espnet_ext.text.tokens import LEXICON_FILE, TextPipeline
 
 
 def text_of(manifest: Mapping[str, Any], folder: Path) -> TextPipeline:
     """Text to tokens and back."""
     bpemodel = manifest["bpemodel"]
-    return TextPipeline(
+    plain = TextPipeline(
         manifest["token_type"],
         manifest["tokens"],
         bpemodel=None if bpemodel is None else folder / bpemodel,
-        g2p=manifest["g2p"],
+        g2p=str(folder / LEXICON_FILE) if manifest["g2p"] == LEXICON_FILE else manifest["g2p"],
         cleaner=manifest["cleaner"],
         nlsyms=manifest["symbols"],
     )
+    names = tuple(manifest.get("prosody", ()))
+    return FeaturePipeline(plain, names) if names else plain

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +16,43 @@ from espnet_ext.audio.features import Features
 from espnet_ext.inference.onnx_session import Session, graph_path, open_graph, read_manifest
 from espnet_ext.inference.shares import run_key
 from espnet_ext.inference.vocoder import Vocoder
+from espnet_ext.vocoder.pieces import in_pieces
 
 
-def in_pieces(graph: Session, mel: np.ndarray, pieces: int, facts: Mapping[str, Any]) -> np.ndarray:
-    """Speak a spectrogram in pieces side by side, each with as much around it as its samples depend on.
-
-    The runtime gives threads utterances, groups of 64 channels or rows of an image, not parts of a row: HiFi-GAN's last
-    layers, a third of its work, would be done by one thread.
+class GraphVocoder:
+    """Spectrogram, or hidden states -> waveform.
 
     Args:
-        graph: the vocoder's.
-        mel: (F, M).
-        pieces: how many; 1 for a short spectrogram in any case.
-        facts: of the graph: "reach", frames around its own that a sample depends on, 0 = unknown; and "hop".
-
-    Returns:
-        (F * hop,).
+        graph: of a generator.
+        facts: of it: "noise", "bins", "hop", "reach".
+        threads: of an operation; None = as many as torch has.
     """
-    around, hop, step = int(facts.get("reach", 0)), facts["hop"], -(-len(mel) // pieces)
-    length = step + 2 * around
-    if not around or pieces < 2 or length + 2 * around > len(mel):
-        whole: np.ndarray = graph(mel=mel[None])[0][0]
-        return whole
-    own = range(0, len(mel), step)
-    begins = [min(max(begin - around, 0), len(mel) - length) for begin in own]
-    (waves,) = graph(mel=np.stack([mel[begin : begin + length] for begin in begins]))
-    ends = [min(begin + step, len(mel)) for begin in own]
-    parts = zip(waves, begins, own, ends, strict=True)
-    return np.concatenate([w[(a - at) * hop : (b - at) * hop] for w, at, a, b in parts])
+
+    def __init__(self, graph: Session, facts: Mapping[str, Any], threads: int | None) -> None:
+        self.graph, self.facts = graph, facts
+        self.pieces = torch.get_num_threads() if threads is None else threads
+
+    def __call__(self, mel: np.ndarray, **more: np.ndarray) -> Tensor:
+        """(F, M), and what else the graph wants -> (F * hop,)."""
+        if self.facts["noise"]:
+            return torch.from_numpy(self.graph(mel=mel[None], noise=self._noise(len(mel)))[0][0])
+        around, hop = int(self.facts.get("reach", 0)), self.facts["hop"]
+        waves = in_pieces(partial(self._waves, more), mel.T[None], self.pieces, around, hop)
+        return torch.from_numpy(waves[0])
+
+    def _waves(self, more: Mapping[str, np.ndarray], mels: np.ndarray) -> np.ndarray:
+        """Spectrograms (P, M, F) -> (P, F * hop)."""
+        (found,) = self.graph(mel=np.ascontiguousarray(mels.swapaxes(1, 2)), **more)
+        return found
+
+    def _noise(self, frames: int) -> np.ndarray:
+        """What the generator in torch draws, the same every time."""
+        drawn, bins = torch.Generator().manual_seed(0), self.facts["bins"]
+        if self.facts["noise"] == "phase":
+            found = (2 * math.pi * torch.rand((frames, bins), generator=drawn)).T[None]
+        else:
+            found = torch.randn((1, bins, frames * self.facts["hop"]), generator=drawn)
+        return found.contiguous().numpy()
 
 
 class OnnxVocoder(Vocoder):
@@ -61,8 +70,8 @@ class OnnxVocoder(Vocoder):
         self.folder, self.precision, self.device = Path(folder), precision, "cpu"
         self.facts = read_manifest(folder, "voc")
         self.features = Features(**self.facts["features"])
-        self.graph = open_graph(folder, "vocoder", precision, threads)
-        self.pieces = torch.get_num_threads() if threads is None else threads
+        graph = open_graph(folder, "vocoder", precision, threads)
+        self.speak = GraphVocoder(graph, self.facts, threads)
 
     @classmethod
     def from_dir(cls, folder: str | Path, **more: Any) -> OnnxVocoder:  # type: ignore[override]
@@ -76,17 +85,4 @@ class OnnxVocoder(Vocoder):
 
     def __call__(self, mel: Tensor) -> Tensor:
         """Log-mel spectrogram (F, M) as `features` computes it -> waveform (F * hop,), float32."""
-        given = mel.float().cpu().numpy()
-        if self.facts["noise"]:
-            noise = self._noise(len(mel))
-            return torch.from_numpy(self.graph(mel=given[None], noise=noise)[0][0])
-        return torch.from_numpy(in_pieces(self.graph, given, self.pieces, self.facts))
-
-    def _noise(self, frames: int) -> np.ndarray:
-        """What the generator in torch draws, the same every time."""
-        drawn, bins = torch.Generator().manual_seed(0), self.facts["bins"]
-        if self.facts["noise"] == "phase":
-            found = (2 * math.pi * torch.rand((frames, bins), generator=drawn)).T[None]
-        else:
-            found = torch.randn((1, bins, frames * self.facts["hop"]), generator=drawn)
-        return found.contiguous().numpy()
+        return self.speak(mel.float().cpu().numpy())

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 _CLOSERS = "\"'’”»)\\]}」』】）》〉"
-#: a full stop of a script that puts no blank behind it
-_WIDE_STOPS = "。！？｡．"
+#: a full stop of a script that puts no blank behind it; one of full width may be a number's decimal point
+_WIDE_STOP = r"(?:[。！？｡]|(?<!\d)．|．(?!\d))"
+_WIDE_COMMA = r"(?:[、；､—]|(?<!\d)[，：]|[，：](?!\d))"
 #: Latin, Greek, Arabic, Urdu, Hindi, Armenian, Amharic, Khmer, Burmese, Tibetan; a blank follows
 _STOPS = ".!?…‽؟۔।॥։።៕။།"
-_TITLES = "Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|No|e\\.g|i\\.e|z\\.B|bzw|ca|Nr|M|Mme|Sra?"
-_PARAGRAPH = re.compile(r"\s*(?:\n[^\S\n]*(?:\r?\n)+|\u2029)\s*")
-_SENTENCE = re.compile(
-    rf"[{_WIDE_STOPS}]+[{_CLOSERS}]*\s*|(?<![\s(][A-Z])(?<!^[A-Z])[{_STOPS}]+[{_CLOSERS}]*\s+(?=[^a-z\s])"
-)
-#: where a text has no capitals, none can tell a sentence's beginning
-_SMALL_SENTENCE = re.compile(rf"[{_WIDE_STOPS}]+[{_CLOSERS}]*\s*|[{_STOPS}]+[{_CLOSERS}]*\s+")
-_ABBREVIATION = re.compile(rf"(?:^|[\s(])(?:{_TITLES})\.\s+$")
-_CLAUSE = re.compile(rf"[、，；：､—]+\s*|[,;:،؛–…{_STOPS}][{_CLOSERS}]*\s+|\s+[-–—]+\s+")
+#: words that a full stop follows within a sentence; without capitals some of them are others (no, ms, m)
+_TITLES = set("Mr Mrs Ms Dr Prof St Jr Sr vs No e.g i.e z.B bzw ca Nr M Mme Sra".split())
+_SHORT = _TITLES | {title.lower() for title in _TITLES - {"No", "Ms", "M"}}
+# no pattern begins within a run of what it begins with: one of thousands is looked at once
+_PARAGRAPH = re.compile(r"(?<!\s)\s*(?:\n[^\S\n]*(?:\r?\n)+|\u2029)\s*")
+_SENTENCE = re.compile(rf"{_WIDE_STOP}+[{_CLOSERS}]*\s*|(?<![{_STOPS}])[{_STOPS}]+[{_CLOSERS}]*\s+")
+_CLAUSE = re.compile(rf"{_WIDE_COMMA}+\s*|[,;:،؛–…{_STOPS}][{_CLOSERS}]*\s+|(?<!\s)\s+[-–—]+\s+")
 _WORD = re.compile(r"\s+|\u200b")
 _JOINERS = "\u200d\ufe0e\ufe0f"
 #: silence behind a phrase, against that behind a sentence
@@ -52,21 +51,35 @@ def sentences(text: str) -> list[Phrase]:
         ['Dr. No? ', 'Yes! ', '3.5 km. ', '你好。', '再见。']
     """
     found: list[Phrase] = []
-    boundary = _SMALL_SENTENCE if text == text.lower() else _SENTENCE
-    for part in _parts(text, _PARAGRAPH):
-        begin = len(found)
-        for sentence in _parts(part, boundary):
-            if len(found) > begin and _ABBREVIATION.search(found[-1].text):
-                sentence = found.pop().text + sentence
-            found.append(Phrase(sentence))
+    small = text == text.lower()  # no capital tells where a sentence begins
+    for part in _parts(text, [m.end() for m in _PARAGRAPH.finditer(text)]):
+        ends = (m.end() for m in _SENTENCE.finditer(part) if _is_end(part, m, small))
+        found += [Phrase(sentence) for sentence in _parts(part, ends)]
         found[-1] = Phrase(found[-1].text, PARAGRAPH)
     return found
 
 
-def _parts(text: str, boundary: re.Pattern[str]) -> list[str]:
-    """A text cut behind each boundary; one empty part of an empty text."""
-    ends = [m.end() for m in boundary.finditer(text) if 0 < m.end() < len(text)]
-    return [text[a:b] for a, b in zip([0, *ends], [*ends, len(text)], strict=True)]
+def _parts(text: str, ends: Iterable[int]) -> list[str]:
+    """A text cut at each place; one empty part of an empty text."""
+    inside = [end for end in ends if 0 < end < len(text)]
+    return [text[a:b] for a, b in zip([0, *inside], [*inside, len(text)], strict=True)]
+
+
+def _is_end(text: str, stop: re.Match[str], small: bool = True) -> bool:
+    """Whether a mark of punctuation ends anything: no initial or title, and unless `small` no small letter follows."""
+    if stop[0][0] not in _STOPS:
+        return True
+    if not small and text[stop.end() : stop.end() + 1].islower():
+        return False
+    begin = stop.start()
+    word = re.split(r"[\s(]", text[max(0, begin - 12) : begin])[-1].lstrip("\"'“„‘«[{¿¡")
+    short = word in _SHORT or (len(word) == 1 and word.isupper())
+    return not (short and stop[0].rstrip() == ".")
+
+
+def _clauses(text: str, least: int = 0) -> list[int]:
+    """Where clauses of a text end, from its character `least` on."""
+    return [m.end() for m in _CLAUSE.finditer(text, least) if _is_end(text, m)]
 
 
 def halves(phrase: Phrase) -> tuple[Phrase, Phrase] | None:
@@ -77,15 +90,18 @@ def halves(phrase: Phrase) -> tuple[Phrase, Phrase] | None:
     """
     text, middle = phrase.text, len(phrase.text) / 2
     first, last = len(text) - len(text.lstrip()), len(text.rstrip())
-    for boundary, pause in ((_CLAUSE, CLAUSE), (_WORD, NOWHERE), (None, NOWHERE)):
-        places = _letters(text) if boundary is None else [m.end() for m in boundary.finditer(text)]
-        inside = [p for p in places if first < p < last]  # more than blanks on either side
-        if boundary is _CLAUSE:  # one word alone is no half
+    for places, pause in ((_clauses, CLAUSE), (_words, NOWHERE), (_letters, NOWHERE)):
+        inside = [p for p in places(text) if first < p < last]  # more than blanks on either side
+        if places is _clauses:  # one word alone is no half
             inside = [p for p in inside if middle / 2 <= p <= 1.5 * middle]
         if inside:
             at = min(inside, key=lambda place: abs(place - middle))
             return Phrase(text[:at], pause), Phrase(text[at:], phrase.pause)
     return None
+
+
+def _words(text: str) -> list[int]:
+    return [m.end() for m in _WORD.finditer(text)]
 
 
 def _letters(text: str) -> list[int]:
@@ -103,8 +119,7 @@ def _letters(text: str) -> list[int]:
 
 def early(phrase: Phrase, least: int = 20) -> tuple[Phrase, ...]:
     """The first clause of a phrase, of `least` characters or more, and the rest: what is short is heard soon."""
-    for match in _CLAUSE.finditer(phrase.text, least):
-        at = match.end()
+    for at in _clauses(phrase.text, least):
         if phrase.text[at:].strip():
             return Phrase(phrase.text[:at], CLAUSE), Phrase(phrase.text[at:], phrase.pause)
     return (phrase,)

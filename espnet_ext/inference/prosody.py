@@ -28,8 +28,9 @@ UNHEARD = 0.1
 STEADY = 9
 #: seconds over which loudness and pitch go from one token's to the next one's
 SMOOTH = 0.02
-#: a token quieter than this share of the loudest is not brought to a level
-QUIET = 1e-3
+#: seconds over which loudness is measured, two periods of a low voice, and the share of the loudest below which
+#: nothing is brought to a level
+HEARD, QUIET = 0.03, 1e-3
 #: the loudest sample that is left as it is, and seconds that the limiter looks ahead and behind
 FULL, AHEAD = 0.98, 0.002
 #: what a model is told where nothing is asked of it
@@ -52,8 +53,8 @@ class Manner:
     loudness: PerToken = 1.0
 
     def __post_init__(self) -> None:
-        _require("pitch_shift", self.semitones, -48, 48)
-        _require("energy_factor", self.loudness, 0, 100)
+        require("pitch_shift", self.semitones, -48, 48)
+        require("energy_factor", self.loudness, 0, 100)
 
     @property
     def changes(self) -> bool:
@@ -61,7 +62,12 @@ class Manner:
         return bool(np.any(np.asarray(self.semitones)) or np.any(np.asarray(self.loudness) != 1))
 
 
-def _require(name: str, values: PerToken, low: float, high: float) -> None:
+def require(name: str, values: PerToken, low: float, high: float) -> None:
+    """Refuse values out of range.
+
+    Raises:
+        UserError: naming the first.
+    """
     given = np.atleast_1d(np.asarray(values, np.float64))
     wrong = given[~((given >= low) & (given <= high))]
     if len(wrong):
@@ -83,10 +89,8 @@ def as_asked(
         controls: see `SynthesisOptions`.
 
     Raises:
-        UserError: see `made_up`; or for unknown controls.
+        UserError: see `made_up`.
     """
-    if controls not in ("both", "model", "wave"):
-        raise UserError(f"controls: found {controls!r}, expected both, model or wave")
     nothing = {**options, **{name: none for name, none in PLAIN.items() if name in options}}
     found = list(speak(nothing if controls == "wave" else options))
     if controls == "model" or not manner.changes:
@@ -127,8 +131,12 @@ def made_up(
         for name, values in (("pitch_shift", manner.semitones), ("energy_factor", manner.loudness))
     )
     wave = _pitched(found, plain, rate, semitones)
-    gains = loudness if wave is plain else loudness * _levels(plain, wave, durations)
-    return limited(wave * smooth(gains, SMOOTH * rate), rate)
+    gains = loudness if wave is plain else loudness * _levels(plain, wave, rate)
+    wave = wave * smooth(gains, SMOOTH * rate)
+    if not semitones.any():  # at the same pitch, so what is to stay as it is can be what it was
+        kept = smooth(np.asarray(loudness == 1, np.float64), SMOOTH * rate)
+        wave = wave + kept * (plain - wave)
+    return limited(wave, rate)
 
 
 def _by_sample(
@@ -166,8 +174,8 @@ def _pitched(found: np.ndarray, plain: np.ndarray, rate: int, semitones: np.ndar
         return plain
     before, now = _track(plain, rate), _track(found, rate)
     frames = np.minimum((np.arange(len(now)) * STEP * rate).astype(int), len(semitones) - 1)
-    asked = smooth(semitones, SMOOTH * rate)[frames]
-    left = None if found is plain else _left(asked, before, now)
+    wanted, asked = semitones[frames], smooth(semitones, SMOOTH * rate)[frames]
+    left = None if found is plain else _left(wanted, asked, before, now)
     if left is None:
         found, left, now = plain, asked, before
     if np.abs(left).max(initial=0.0) < UNHEARD:
@@ -181,10 +189,18 @@ def _track(samples: np.ndarray, rate: int) -> np.ndarray:
     return track(samples, rate, F0(shift=STEP))
 
 
-def _left(asked: np.ndarray, before: np.ndarray, now: np.ndarray) -> np.ndarray | None:
+def _left(
+    wanted: np.ndarray, asked: np.ndarray, before: np.ndarray, now: np.ndarray
+) -> np.ndarray | None:
     """What is left of the semitones asked for, (F,), by F0 without and with the model's own control.
 
-    None if the model lost its voice over it.
+    Args:
+        wanted: (F,) semitones, a step wherever a word begins that is to be spoken otherwise.
+        asked: the same, smooth.
+        before, now: (F,) F0.
+
+    Returns:
+        None if the model lost its voice over it.
     """
     both = (before > 0) & (now > 0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -195,7 +211,14 @@ def _left(asked: np.ndarray, before: np.ndarray, now: np.ndarray) -> np.ndarray 
     places = np.flatnonzero(_within(sure))
     if not len(places):
         return np.zeros_like(asked)
-    return np.interp(np.arange(len(asked)), places, _median(left[places]))
+    left[places] = _median(left[places])
+    # what the model left of one word's pitch says nothing of its neighbours'
+    steps = np.flatnonzero(np.diff(wanted)) + 1
+    for run in np.split(np.arange(len(asked)), steps):
+        inside = places[(places >= run[0]) & (places <= run[-1])]
+        near = inside if len(inside) or not wanted[run[0]] else places
+        left[run] = np.interp(run, near, left[near]) if len(near) else 0.0
+    return smooth(left, SMOOTH / STEP)
 
 
 def _within(true: np.ndarray) -> np.ndarray:
@@ -214,17 +237,17 @@ def _median(values: np.ndarray) -> np.ndarray:
 # -- loudness ----------------------------------------------------------------------------------------------------
 
 
-def _levels(plain: np.ndarray, wave: np.ndarray, durations: np.ndarray | None) -> np.ndarray:
-    """What each token is to be amplified by to be as loud as it was, (S,)."""
-    borders = np.array([0, len(wave)]) if durations is None else _borders(durations, len(wave))
-    there = np.flatnonzero(np.diff(borders))
-    starts, lengths = borders[:-1][there], np.diff(borders)[there]
+def _levels(plain: np.ndarray, wave: np.ndarray, rate: int) -> np.ndarray:
+    """What each sample is to be amplified by to be as loud as it was, (S,)."""
+    from scipy.signal import fftconvolve
+
+    window = np.hanning(2 * round(HEARD / 2 * rate) + 3)
     was, is_ = (
-        np.sqrt(np.add.reduceat(np.asarray(x, np.float64) ** 2, starts) / lengths) if len(x) else x
+        np.sqrt(fftconvolve(np.square(x, dtype=np.float64), window / window.sum(), "same").clip(0))
         for x in (plain, wave)
     )
     least = QUIET * max(was.max(initial=0.0), is_.max(initial=0.0)) + 1e-9
-    return np.repeat(((was + least) / (is_ + least)).clip(0.1, 10), lengths)
+    return np.asarray(((was + least) / (is_ + least)).clip(0.1, 10))
 
 
 def limited(wave: np.ndarray, rate: int) -> np.ndarray:
@@ -237,6 +260,17 @@ def limited(wave: np.ndarray, rate: int) -> np.ndarray:
     width = max(1, round(AHEAD * rate))
     gains = minimum_filter1d(np.minimum(1.0, FULL / np.maximum(loud, FULL)), 2 * width + 1)
     return np.clip(wave * smooth(gains, 2 * width), -1.0, 1.0).astype(np.float32)
+
+
+def lasting(speech: Speech, factor: float) -> Speech:
+    """Speech so many times as long, of a model that knows no other speed than its own; spectrogram and durations go."""
+    from espnet_ext.audio.effects import stretch
+
+    if factor == 1 or not len(speech.wave):
+        return speech
+    return Speech(
+        limited(stretch(speech.wave, speech.rate, factor), speech.rate), speech.rate, None, None
+    )
 
 
 def smooth(values: np.ndarray, width: float) -> np.ndarray:

@@ -17,6 +17,10 @@ Given = str | Path | np.ndarray
 #: Utterances, and seconds of sound, that are recognised together: enough to find many of like length, and little enough
 #: to hold.
 WINDOW, SECONDS = 128, 900.0
+#: Lowest and highest sampling rate, Hz.
+RATES = 100, 10_000_000
+#: Seconds of sound that are recognised as one: attention needs memory by the square.
+LONGEST = 1800.0
 
 
 def _silence() -> np.ndarray:
@@ -42,15 +46,25 @@ def sound_of(given: Given, rate: int | None = None, utt: str = "") -> Sound:
     """A sound, read if it is a file; `rate` is that of an array.
 
     Raises:
-        UserError: if a file cannot be read, or an array has another form.
+        UserError: if a file cannot be read, an array has another form, or the rate is none.
     """
+    if rate is not None and not (
+        isinstance(rate, (int, float, np.number)) and RATES[0] <= rate <= RATES[1]
+    ):
+        raise UserError(f"rate: found {rate!r:.80}, expected that of the samples in Hz, e.g. 16000")
     if isinstance(given, str | Path):
         samples, found = read(str(given), utt)
         return Sound(samples, found)
+    if hasattr(given, "detach"):  # a tensor, on whatever device
+        given = given.detach().cpu()
     samples = np.asarray(given)
     if samples.ndim not in (1, 2) or (samples.ndim == 2 and samples.shape[1] > len(samples) > 0):
         raise UserError(
             f"found audio of shape {samples.shape}, expected (T,) or (T, C), time first: transpose it"
+        )
+    if samples.dtype.kind not in "iuf":
+        raise UserError(
+            f"found audio of type {samples.dtype}, expected floats in [-1, 1] or integers"
         )
     return Sound(samples, rate)
 
@@ -71,6 +85,19 @@ def as_heard(sound: Sound, rate: int | None, channels: bool) -> np.ndarray:
     if sound.rate is None or rate is None or sound.rate == rate or not len(samples):
         return samples
     return resample(samples, sound.rate, rate)
+
+
+def wrong(samples: np.ndarray, rate: int | None) -> str | None:
+    """Why sound (T,) or (T, C) at a rate (None: 16 kHz) cannot be recognised; None if it can."""
+    if not np.isfinite(samples).all():
+        return "found samples that are no numbers (NaN or infinite), expected audio in [-1, 1]"
+    seconds = len(samples) / (rate or 16000)
+    if seconds > LONGEST:
+        return (
+            f"found {seconds:.0f} s of sound, expected at most {LONGEST:.0f} at once: `transcribe` cuts recordings of "
+            "any length at their pauses"
+        )
+    return None
 
 
 def windows(

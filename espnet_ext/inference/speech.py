@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 
 import numpy as np
 from torch import Tensor
 
+from espnet_ext.errors import UserError
 from espnet_ext.inference.phrases import Phrase
 
 #: one value for all tokens, or one for each
 PerToken = float | Sequence[float]
+#: what changes pitch and amplitude
+CONTROLS = ("both", "model", "wave")
+#: length of the speech against the model's own, at least and at most
+LENGTHS = (0.05, 20.0)
+_WHOLE = ("griffin_lim_iters", "seed", "longest", "batch_size")
+_RANGES = {
+    "speed_control_alpha": LENGTHS,
+    "griffin_lim_iters": (1, 1e9),
+    "noise_scale": (0, 1e9),
+    "noise_scale_dur": (0, 1e9),
+    "longest": (1, 1e9),
+    "pause": (0, 60),
+    "batch_size": (1, 1e9),
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +47,9 @@ class SynthesisOptions:
             sentence.
         pause: seconds of silence after a sentence of these; half as long after a clause, twice after a paragraph.
         batch_size: phrases whose spectrograms are computed at once, where many texts are spoken.
+
+    Raises:
+        UserError: for a value that is none, or out of its range.
     """
 
     speed_control_alpha: float = 1.0
@@ -44,6 +63,21 @@ class SynthesisOptions:
     longest: int = 600
     pause: float = 0.25
     batch_size: int = 16
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if name == "controls":
+                if value not in CONTROLS:
+                    raise UserError(f"controls: found {value!r}, expected both, model or wave")
+                continue
+            whole = name in _WHOLE
+            low, high = _RANGES.get(name, (-1e9, 1e9))
+            fits = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
+            if not fits or not low <= value <= high:
+                bounds = f" from {low:g}" * (low > -1e9) + f" to {high:g}" * (high < 1e9)
+                raise UserError(
+                    f"{name}: found {value!r}, expected a {'whole ' * whole}number{bounds}"
+                )
 
 
 @dataclass(frozen=True)

@@ -28,10 +28,18 @@ from espnet_ext.inference.options import DecodeOptions
 from espnet_ext.inference.pretrained import find_model
 from espnet_ext.inference.results import NOTHING, Hypothesis, Recognition
 from espnet_ext.inference.shares import run_key
-from espnet_ext.inference.sounds import Given, Sound, as_heard, sound_of, sound_or_error, windows
+from espnet_ext.inference.sounds import (
+    Given,
+    Sound,
+    as_heard,
+    sound_of,
+    sound_or_error,
+    windows,
+    wrong,
+)
 from espnet_ext.inference.transcribe import Cutting, Segment, segments_of
 from espnet_ext.search.align import align
-from espnet_ext.search.batches import MOST, MOST_THERE, search_all
+from espnet_ext.search.batches import room, search_all
 from espnet_ext.train.config import check_keys
 
 __all__ = ["DecodeOptions", "Hypothesis", "Recognition", "Speech2Text"]
@@ -178,8 +186,8 @@ class Speech2Text:
     ) -> Recognition | list[Recognition]:
         """Recognise a file or an array, or each of a list of them.
 
-        What is too short for the front end or the encoder, or has something in it that is no number, gives one empty
-        hypothesis. In a list, what cannot be read gives one too, and says why in `error`.
+        What is too short for the front end or the encoder gives one empty hypothesis. So does what has something in it
+        that is no number or is longer than half an hour, and in a list what cannot be read; then `error` says why.
 
         Args:
             speech: a file of any format and rate; samples (T,) or (T, C), float in [-1, 1] or integers, whose channels
@@ -189,9 +197,8 @@ class Speech2Text:
         Raises:
             UserError: for a single file that cannot be read, or an array of another form.
         """
-        if isinstance(speech, Tensor):  # of torchaudio, say; else each number would be an utterance
-            speech = speech.detach().cpu().numpy()
-        if isinstance(speech, str | Path | np.ndarray):
+        # a tensor, of torchaudio, say, is one sound; else each number would be an utterance
+        if isinstance(speech, str | Path | np.ndarray | Tensor):
             return self.together([sound_of(speech, rate)])[0]
         return list(self.stream(speech, rate))
 
@@ -226,15 +233,18 @@ class Speech2Text:
         channels = getattr(self.model.frontend, "multichannel", False)
         heard = [as_heard(sound, self.rate, channels) for sound in sounds]
         seconds = [len(x) / (self.rate or 16000) for x in heard]
-        encoded = [self._encode(x) for x in heard]
+        errors = [
+            sound.error or wrong(x, self.rate) for sound, x in zip(sounds, heard, strict=True)
+        ]
+        encoded = [None if e else self._encode(x) for e, x in zip(errors, heard, strict=True)]
         there = [number for number, x in enumerate(encoded) if x is not None]
         inside = [x for x in encoded if x is not None]
         lists = self._hypotheses(inside)
         self._describe(lists, inside, [seconds[number] for number in there])
         found = dict(zip(there, lists, strict=True))
         return [
-            Recognition(tuple(found.get(number) or [NOTHING]), seconds[number], sound.error)
-            for number, sound in enumerate(sounds)
+            Recognition(tuple(found.get(number) or [NOTHING]), seconds[number], error)
+            for number, error in enumerate(errors)
         ]
 
     def transcribe(self, recording: str | Path, cutting: Cutting = Cutting()) -> Iterator[Segment]:
@@ -255,8 +265,8 @@ class Speech2Text:
         """Of each utterance (T, D), best first; none where nothing ended."""
         if self.batched is None:
             return [self._one_by_one(x) for x in encoded]
-        most = MOST if self.device == "cpu" else MOST_THERE
-        found = search_all(self.batched, encoded, most // self.batched.options.beam_size)
+        most = room(self.device) // self.batched.options.beam_size
+        found = search_all(self.batched, encoded, most)
         return [[self._hypothesis(h.tokens, h) for h in hyps] for hyps in found]
 
     def _one_by_one(self, encoded: Tensor) -> list[Hypothesis]:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from espnet_ext.errors import UserError
+from espnet_ext.inference.phrases import Phrase
+from espnet_ext.inference.prosody import limited
+from espnet_ext.inference.speaking import spoken_places
+from espnet_ext.inference.speech import Speech, each
 from espnet_ext.text.arpabet import ipa_to_arpabet
 from espnet_ext.text.phonemes import ENGLISH, VITS, converter_name, word_space
 from espnet_ext.text.speech_plan import Manner, Pause, Piece, Plan, Run, plan
@@ -16,7 +21,7 @@ from espnet_ext.text.ssml import is_ssml, parse
 from espnet_ext.text.tokens import SPACE, TextPipeline
 
 if TYPE_CHECKING:
-    from espnet_ext.inference.text2speech import Speech, Text2Speech
+    from espnet_ext.inference.text2speech import Text2Speech
 
 #: what to do with texts: find the markup, or expect it
 AUTO, ALWAYS = "auto", "always"
@@ -60,15 +65,25 @@ def read_plans(
 def piece_tokens(pipeline: TextPipeline, piece: Piece) -> tuple[list[int], list[Manner]]:
     """Token ids of a piece and the manner of each; phonemes that are given take the place of their text.
 
-    Text of one manner is converted in one go, as what a word sounds like may depend on its neighbours.
+    What the model has no tokens for is left out, as of plain text. Text of one manner is converted in one go, as what a
+    word sounds like may depend on its neighbours.
 
     Raises:
         UserError: if phonemes are in another alphabet than the model's, or the model has no such phoneme.
     """
     alike = len({run.manner for run in piece.runs}) == 1
     if alike and not any(run.phonemes for run in piece.runs):
-        ids = pipeline.ids(piece.text)
-        return ids, [piece.runs[0].manner] * len(ids)
+        numbers = pipeline.ids(piece.text)
+        manners = [piece.runs[0].manner] * len(numbers)
+    else:
+        tokens, manners = _by_runs(pipeline, piece)
+        numbers = pipeline.token_ids(tokens)
+    kept = spoken_places(pipeline, numbers, piece.text)
+    return [numbers[at] for at in kept], [manners[at] for at in kept]
+
+
+def _by_runs(pipeline: TextPipeline, piece: Piece) -> tuple[list[str], list[Manner]]:
+    """Tokens of a piece, run by run, and the manner of each."""
     tokens: list[str] = []
     manners: list[Manner] = []
     space = _space(pipeline)
@@ -79,7 +94,7 @@ def piece_tokens(pipeline: TextPipeline, piece: Piece) -> tuple[list[int], list[
         found += _given(pipeline, run) if run.phonemes else pipeline.tokens(run.text.strip())
         tokens += found
         manners += [run.manner] * len(found)
-    return pipeline.token_ids(tokens), manners
+    return tokens, manners
 
 
 def _space(pipeline: TextPipeline) -> str | None:
@@ -119,43 +134,74 @@ def _given(pipeline: TextPipeline, run: Run) -> list[str]:
     return found
 
 
-def speak_plan(speaker: Text2Speech, planned: Plan, conditions: dict[str, Any]) -> Speech:
-    """One waveform of all steps; mel and durations only of a single piece without pauses.
+def speak_plan(
+    speaker: Text2Speech,
+    planned: Plan,
+    conditions: dict[str, Any],
+    apart: bool = False,
+    soon: bool = False,
+) -> Iterator[Speech]:
+    """All steps, phrase by phrase; silence comes before what follows it, at the end by itself.
+
+    Args:
+        speaker: speaks them.
+        planned: the steps.
+        conditions: see `as_conditions`.
+        apart: sentence by sentence; else what fits into the model's context is spoken in one go.
+        soon: the first phrase is short.
 
     Raises:
         UserError: if nothing of it can be spoken, or see `piece_tokens`.
     """
-    from espnet_ext.inference.text2speech import Speech
-
-    if not any(isinstance(step, Piece) for step in planned.steps):
-        raise UserError("found nothing to speak in this SSML document: give at least one word")
-    if any(isinstance(s, Piece) and s.rate != 1 for s in planned.steps) and not speaker.has_speed:
-        print(
-            "warning: <prosody rate> is not spoken: this model has no control of speed",
-            file=sys.stderr,
-        )
-    waves: list[np.ndarray] = []
-    spoken: Speech | None = None
+    rate, silence, heard = speaker.rate, 0, False
     for step in planned.steps:
         if isinstance(step, Pause):
-            waves.append(np.zeros(round(step.seconds * speaker.rate), np.float32))
+            silence += round(step.seconds * rate)
             continue
-        spoken = _speak_piece(speaker, step, conditions)
-        waves.append(np.clip(spoken.wave * np.float32(10 ** (step.volume / 20)), -1.0, 1.0))
-    assert spoken is not None
-    if len(waves) == 1:
-        return Speech(waves[0], spoken.rate, spoken.mel, spoken.durations)
-    return Speech(np.concatenate(waves), spoken.rate, None, None)
+        for speech in _speak_piece(speaker, step, conditions, apart, soon and not heard):
+            if silence:
+                quiet = np.zeros(silence, np.float32)
+                speech = Speech(np.concatenate([quiet, speech.wave]), rate, None, None)
+            yield speech
+            silence, heard = 0, True
+    if not heard:
+        raise UserError("found nothing to speak in this SSML document: give at least one word")
+    if silence:
+        yield Speech(np.zeros(silence, np.float32), rate, None, None)
 
 
-def _speak_piece(speaker: Text2Speech, piece: Piece, conditions: dict[str, Any]) -> Speech:
-    ids, manners = piece_tokens(speaker.pipeline, piece)
-    rates, semitones, loudness = (
-        _alike([getattr(manner, name) for manner in manners])
-        for name in ("rate", "semitones", "loudness")
-    )
-    faster = [piece.rate * r for r in rates] if isinstance(rates, list) else piece.rate * rates
-    return speaker.speak(ids, piece.text, faster, conditions, semitones, loudness)
+def _speak_piece(
+    speaker: Text2Speech, piece: Piece, conditions: dict[str, Any], apart: bool, soon: bool
+) -> Iterator[Speech]:
+    def say(phrase: Phrase, begin: int) -> Speech | None:
+        part = _part(piece, begin, begin + len(phrase.text))
+        ids, manners = piece_tokens(speaker.pipeline, part)
+        if not ids:
+            return None
+        rates, semitones, loudness = (
+            _alike([getattr(manner, name) for manner in manners])
+            for name in ("rate", "semitones", "loudness")
+        )
+        faster = each(lambda r: piece.rate * r, rates)
+        return speaker.speak(ids, phrase.text, faster, conditions, semitones, loudness)
+
+    found = speaker.phrases("".join(run.text for run in piece.runs), apart, soon)
+    for speech in speaker.spoken(found, say):
+        louder = speech.wave * np.float32(10 ** (piece.volume / 20))
+        yield replace(speech, wave=limited(louder, speech.rate))
+
+
+def _part(piece: Piece, begin: int, end: int) -> Piece:
+    """What is written in a piece from a character to another; phonemes go where their text begins."""
+    runs, at = [], 0
+    for run in piece.runs:
+        inside = run.text[max(0, begin - at) : max(0, end - at)]
+        if run.phonemes and begin <= at < end:
+            runs.append(run)
+        elif inside and not run.phonemes:
+            runs.append(replace(run, text=inside))
+        at += len(run.text)
+    return replace(piece, runs=tuple(runs))
 
 
 def _alike(values: list[float]) -> float | list[float]:

@@ -1,15 +1,16 @@
 """Recognition while somebody speaks: sound in pieces of any length, words as they are said, sentences at pauses.
 
 The encoder works chunk by chunk and remembers what attention and convolutions look back to, so that it gives what the
-offline encoder gives under the mask of the chunks. CTC prefix beam search goes along; at a pause, or when the sentence
-gets long, the attention decoder chooses among its prefixes, CTC's best path gives the times, and a new sentence begins.
+offline encoder gives under the mask of the chunks. CTC prefix beam search goes along. At a pause, or when the sentence
+gets long, the encoder hears the sentence as a whole, the attention decoder chooses among CTC's prefixes (the two passes
+of Zhang et al. 2020, U2), CTC's best path gives the times, and a new sentence begins.
 
 Letters in shapes: T samples, F feature frames, M mel bins, S encoder frames, D width, V vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,21 @@ from torch import Tensor
 
 from espnet_ext.asr.packed import pack
 from espnet_ext.audio.resample import as_float
+from espnet_ext.bridge.load import load_model, text_pipeline
+from espnet_ext.bridge.tasks import sampling_rate
 from espnet_ext.errors import UserError
 from espnet_ext.inference.confidence import Platt, described
+from espnet_ext.inference.pretrained import find_model
 from espnet_ext.inference.results import NOTHING, Hypothesis, Piece
 from espnet_ext.inference.streaming_features import FeatureStream
+from espnet_ext.inference.streaming_live import at_rate
 from espnet_ext.inference.streaming_partials import Shown
 from espnet_ext.inference.streaming_search import Heard, PrefixBeam, rescored
 from espnet_ext.search.align import align
+from espnet_ext.train.config import check_keys
+
+#: Seconds of a sentence that is heard again as a whole: attention needs memory by its square.
+_WHOLE = 60.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,8 @@ class StreamOptions:
         pause: after so much silence the last word is shown as well.
         silence: after so much of it a sentence ends; 0 = never by itself.
         longest: a sentence that is longer ends at the next pause, or at 1.5 times that; 0 = never.
+        again: a sentence of up to a minute that is over is heard once more, as a whole, by models that were trained
+            with whole utterances, too (offline_share): as right as offline, for the offline encoder's time.
 
     Raises:
         UserError: for a value out of its range.
@@ -56,15 +67,21 @@ class StreamOptions:
     pause: float = 0.24
     silence: float = 0.8
     longest: float = 20.0
+    again: bool = True
 
     def __post_init__(self) -> None:
-        least = {"chunk": 0.01, "beam": 1, "left": 0}
+        bounds = {
+            "chunk": (0.01, 60.0),
+            "beam": (1, 10_000),
+            "left": (0, 10_000),
+            "ctc_weight": (0.0, 1.0),
+        }
         for name, value in vars(self).items():
-            low = least.get(name, 0)
-            if value is not None and not value >= low:
-                raise UserError(f"{name}: found {value!r}, expected a number from {low}")
-        if self.ctc_weight > 1:
-            raise UserError(f"ctc_weight: found {self.ctc_weight}, expected a number from 0 to 1")
+            low, high = bounds.get(name, (0.0, 1e9))
+            kind = int if name in ("beam", "left") else (int, float)
+            fits = isinstance(value, kind) and low <= value <= high
+            if name != "again" and not fits and (name, value) != ("left", None):
+                raise UserError(f"{name}: found {value!r}, expected a number from {low} to {high}")
 
 
 @dataclass(frozen=True)
@@ -115,6 +132,33 @@ class StreamingSpeech2Text:
         self.chunk = max(1, round(self.options.chunk / self.frame))
         wants = ("interctc_use_conditioning", "ctc_trim")
         self.wants_ctc = any(getattr(model.encoder, name, False) for name in wants)
+        chunks = model.encoder.chunks
+        self.again = self.options.again and chunks.offline_share > 0 and chunks.decode != self.chunk
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        cache: str | Path | None = None,
+        options: StreamOptions | None = None,
+        **changes: Any,
+    ) -> StreamingSpeech2Text:
+        """Use a model by its name.
+
+        Args:
+            name: see pretrained.find_model: a folder, a zip, a name of the model zoo or of Hugging Face.
+            cache: where archives are unpacked to.
+            options: how to listen.
+            changes: options by name, e.g. silence=0.5.
+
+        Raises:
+            UserError: if there is no such model, it cannot listen to streams, or there is no such option.
+        """
+        check_keys(changes, vars(StreamOptions()), "from_pretrained")
+        files = find_model(name, "asr", cache)
+        options = replace(options or StreamOptions(), **changes)
+        return cls._load(files["asr_train_config"], files["asr_model_file"], options)
 
     @classmethod
     def from_dir(
@@ -124,17 +168,39 @@ class StreamingSpeech2Text:
         options: StreamOptions | None = None,
     ) -> StreamingSpeech2Text:
         """Use what the training stages left in `exp/...`."""
-        from espnet_ext.bridge.load import load_model, text_pipeline
-        from espnet_ext.bridge.tasks import sampling_rate
+        return cls._load(Path(model_dir) / "config.yaml", Path(model_dir) / weights, options)
 
-        folder = Path(model_dir)
-        model, config = load_model("asr", folder / "config.yaml", folder / weights)
+    @classmethod
+    def _load(
+        cls, config: str | Path, weights: str | Path, options: StreamOptions | None
+    ) -> StreamingSpeech2Text:
+        model, found = load_model("asr", config, weights)
         pack(model)
-        return cls(model, text_pipeline(config), sampling_rate("asr", config) or 16000, options)
+        return cls(model, text_pipeline(found), sampling_rate("asr", found) or 16000, options)
 
     def start(self) -> Listener:
         """Somebody who listens to one stream from its beginning."""
         return Listener(self)
+
+    def live(self, blocks: Iterable[np.ndarray], rate: int | None = None) -> Iterator[Said]:
+        """What is known of sound that is still coming, as soon as it is known.
+
+        Args:
+            blocks: samples (N,) or (N, C) of any number, float in [-1, 1] or integers, from whatever yields them: a
+                queue that a microphone's callback fills, `streaming_live.growing` of a file that is being written.
+            rate: of the blocks, Hz; None = the model's.
+
+        Raises:
+            UserError: for blocks of another form. What `blocks` raises comes after the end of the sentence so far.
+        """
+        listener = self.start()
+        try:
+            for samples in at_rate(blocks, rate or self.rate, self.rate):
+                yield from listener.feed(samples)
+        except Exception:
+            yield from listener.end()
+            raise
+        yield from listener.end()
 
     def __call__(self, samples: np.ndarray, piece: float = 0.1) -> list[Said]:
         """All that is known of a signal (T,) as it comes in pieces of so many seconds."""
@@ -173,6 +239,7 @@ class Sentence:
         self.stream = encoder.start_stream(engine.chunk, options.left)
         self.beam = PrefixBeam(options.beam, eos=engine.model.eos)
         self.shown = Shown(engine.pipeline.text, options.margin)
+        self.feats: list[Tensor] = []  # (F, M) of each chunk
         self.encoded: list[Tensor] = []  # (S, D) of each chunk
         self.log_probs: list[Tensor] = []  # (S, V) of each chunk
         self.quiet = 0  # frames of blank at the end
@@ -258,6 +325,7 @@ class Listener:
         sentence, model = self.sentence, self.engine.model
         more = {"ctc": model.ctc} if self.engine.wants_ctc else {}
         encoded, sentence.stream = model.encoder.forward_chunk(feats[None], sentence.stream, **more)
+        sentence.feats.append(feats)
         sentence.add(encoded[0], model.ctc.log_softmax(encoded)[0].float())
         self.frames += encoded.shape[1]
 
@@ -287,15 +355,31 @@ class Listener:
         self.sentence = Sentence(self.engine, self.frames)
         return [] if silent else [found]
 
+    @torch.no_grad()
+    def _heard_again(self, sentence: Sentence) -> tuple[Tensor, Tensor, list[Heard]]:
+        """The sentence, heard as a whole: see `_final`."""
+        model, feats = self.engine.model, torch.cat(sentence.feats)[None]
+        more = {"ctc": model.ctc} if self.engine.wants_ctc else {}
+        found = model.encoder(feats, torch.tensor([feats.shape[1]]), **more)[0]
+        encoded = found[0] if isinstance(found, tuple) else found
+        log_probs = model.ctc.log_softmax(encoded)[0].float()
+        beam = PrefixBeam(self.options.beam, eos=model.eos)
+        beam.feed(log_probs.numpy())
+        return encoded[0], log_probs, beam.best()
+
     def _final(self, sentence: Sentence) -> Hypothesis:
         heard = sentence.beam.best()
         if not sentence.encoded or not heard[0].tokens:
             return NOTHING
-        model, encoded = self.engine.model, torch.cat(sentence.encoded)
+        model = self.engine.model
+        if self.engine.again and sentence.frames * self.engine.frame <= _WHOLE:
+            encoded, log_probs, heard = self._heard_again(sentence)  # (S, D), (S, V)
+        else:
+            encoded, log_probs = torch.cat(sentence.encoded), torch.cat(sentence.log_probs)
         if model.decoder is not None and self.options.ctc_weight < 1:
             heard = rescored(model.decoder, encoded, heard, model.eos, self.options.ctc_weight)
         nbest = [self._hypothesis(one) for one in heard]
-        path = align([torch.cat(sentence.log_probs)], [nbest[0].token_ids])[0]
+        path = align([log_probs], [nbest[0].token_ids])[0]
         frame, text_of = self.engine.frame, self.engine.pipeline.text
         found = described(nbest, path, frame, text_of, Platt())
         start = sentence.begin * frame

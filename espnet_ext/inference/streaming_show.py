@@ -11,6 +11,7 @@ import numpy as np
 from espnet_ext.audio.read import load
 from espnet_ext.errors import UserError
 from espnet_ext.inference.streaming import Said, StreamingSpeech2Text
+from espnet_ext.inference.streaming_live import growing
 from espnet_ext.inference.streaming_partials import Words, flicker
 
 
@@ -39,7 +40,7 @@ def played(
     Args:
         pace: as fast as in life times this; 0 = without waiting.
     """
-    if not piece > 0:
+    if not 0 < piece < 1e6:
         raise UserError(f"piece: found {piece}, expected seconds above 0")
     listener, step = engine.start(), max(1, round(piece * engine.rate))
     begun = time.monotonic()
@@ -107,9 +108,19 @@ def listen(engine: StreamingSpeech2Text, path: str, piece: float, pace: float) -
     replies: list[Reply] = []
     for reply in played(engine, samples, piece, pace):
         replies.append(reply)
-        for one in reply.said:
-            yield f"{one.heard:8.2f} s {'==' if one.final else '...':>3} {one.text}"
+        yield from map(line, reply.said)
     yield summary(replies, len(samples) / engine.rate)
+
+
+def line(one: Said) -> str:
+    """What is known, to read."""
+    return f"{one.heard:8.2f} s {'==' if one.final else '...':>3} {one.text}"
+
+
+def listen_live(engine: StreamingSpeech2Text, path: str, idle: float) -> Iterator[str]:
+    """The lines of a WAV file that somebody writes now, until nothing has come for `idle` seconds."""
+    rate, blocks = growing(path, idle=idle)
+    yield from map(line, engine.live(blocks, rate))
 
 
 def summary(replies: Sequence[Reply], seconds: float) -> str:

@@ -10,8 +10,10 @@ import numpy as np
 
 from espnet_ext.datadir import read_table
 from espnet_ext.datadir.vectors import speaker_vectors, vector
+from espnet_ext.errors import UserError
 from espnet_ext.files import atomic_open
 from espnet_ext.inference.shares import Share, run_key, share_of
+from espnet_ext.inference.speech import joined
 from espnet_ext.inference.ssml_speech import AUTO, read_plans, speak_plan
 from espnet_ext.inference.text2speech import Speech, Text2Speech
 from espnet_ext.progress import progress
@@ -38,13 +40,37 @@ def conditions_of(directory: Path) -> Conditions:
 
 
 def given_for(conditions: Conditions, utt: str) -> dict[str, Any]:
-    """One utterance's: numbers (1,), an embedding (E,) where it has one."""
+    """One utterance's: numbers (1,), an embedding (E,) where it has one.
+
+    Raises:
+        UserError: if the set has a table of numbers without this utterance's.
+    """
     import torch
 
-    numbers = {name: table for name, table in conditions.items() if name != "spembs"}
-    found = {name: torch.tensor([int(table[utt])]) for name, table in numbers.items()}
+    found: dict[str, Any] = {}
+    for name, table in conditions.items():
+        if name == "spembs":
+            continue
+        if not table.get(utt, "").isdecimal():
+            raise UserError(
+                f"utterance {utt}: found {table.get(utt, 'nothing')!r} in utt2{name[:-1]}, expected a number from 0 on"
+            )
+        found[name] = torch.tensor([int(table[utt])])
     entry = conditions.get("spembs", {}).get(utt)
     return found if entry is None else {**found, "spembs": torch.tensor(vector(entry))}
+
+
+def _who(speaker: Text2Speech, conditions: Conditions, utt: str) -> dict[str, Any]:
+    """An utterance's conditions; with its recording, which `conditions` has of a model that takes a style."""
+    import torch
+
+    from espnet_ext.audio.read import load
+
+    entry = conditions.get("speech", {}).get(utt)
+    found = given_for({name: t for name, t in conditions.items() if name != "speech"}, utt)
+    if entry is None:
+        return found
+    return {**found, "speech": torch.from_numpy(load(entry, speaker.rate)[0])}
 
 
 def _spoken(
@@ -72,12 +98,12 @@ def _one_after_the_other(
     for begin in range(0, len(texts), 4 * size):
         some = texts[begin : begin + 4 * size]
         plain = [(utt, text) for utt, text in some if utt not in plans]
-        given = [given_for(conditions, utt) for utt, _ in plain]
+        given = [_who(speaker, conditions, utt) for utt, _ in plain]
         waves = speaker.many([text for _, text in plain], given, size)
         found = dict(zip((utt for utt, _ in plain), waves, strict=True))
         for utt, _ in some:
             if utt in plans:
-                yield utt, speak_plan(speaker, plans[utt], given_for(conditions, utt))
+                yield utt, joined(speak_plan(speaker, plans[utt], _who(speaker, conditions, utt)))
             else:
                 yield utt, found.pop(utt)
 
@@ -106,6 +132,8 @@ def synthesize_sets(
     for name in sets:
         every = sorted(read_table(data / name / "text").items())
         conditions = conditions_of(data / name)
+        if getattr(speaker.model.tts, "use_gst", False):
+            conditions = {**conditions, "speech": read_table(data / name / "wav.scp")}
         key = run_key([], speaker.identity, every, conditions)
         share = Share(output / name, key, job, jobs)
         tables: dict[str, dict[str, str]] = {"wav.scp": {}, "feats.scp": {}, "durations": {}}

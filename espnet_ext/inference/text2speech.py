@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -17,13 +17,24 @@ from espnet_ext.asr.packed import pack
 from espnet_ext.audio.features import features_of_model
 from espnet_ext.bridge.load import load_model, text_pipeline
 from espnet_ext.errors import UserError
+from espnet_ext.inference.abilities import options_of, tells_durations
 from espnet_ext.inference.griffin_lim import GriffinLim, made_for
-from espnet_ext.inference.phrases import Phrase, halves, phrases
+from espnet_ext.inference.phrases import Phrase, phrases
 from espnet_ext.inference.pretrained import find_model
-from espnet_ext.inference.prosody import Manner, as_asked, limited
+from espnet_ext.inference.prosody import Manner, as_asked, lasting, limited, require
 from espnet_ext.inference.shares import run_key
-from espnet_ext.inference.speaking import Job, can_batch, speak_batch, speakable
+from espnet_ext.inference.speaking import (
+    Job,
+    Say,
+    can_batch,
+    in_batches,
+    in_context,
+    some,
+    speak_batch,
+    speakable,
+)
 from espnet_ext.inference.speech import (
+    LENGTHS,
     PerToken,
     Speech,
     SynthesisOptions,
@@ -36,10 +47,11 @@ from espnet_ext.inference.ssml_speech import read_plans, speak_plan
 from espnet_ext.inference.vocoder import Vocoder
 from espnet_ext.inference.voices import (
     Voice,
+    as_conditions,
     conditions_of_voice,
-    find_vocoder,
     length_of,
     task_of,
+    vocoder_of,
 )
 from espnet_ext.text.ssml import is_ssml
 from espnet_ext.train.config import check_keys
@@ -119,7 +131,7 @@ class Text2Speech:
             device: see the class.
             vocoder: the same for a vocoder, or a file of weights; None = the one that comes with the model, its own
                 waveform, or Griffin-Lim.
-            voice: who speaks unless a call says otherwise: a speaker's number, an embedding's numbers or .npy file.
+            voice: who speaks unless a call says otherwise: see Voice.
             speed: 2 is twice as fast.
             pitch: semitones above the model's own.
             cache: where archives are unpacked to.
@@ -130,7 +142,6 @@ class Text2Speech:
             UserError: if there is no such model, voice or option.
         """
         files = find_model(name, "tts", cache)
-        vocoder = vocoder or files.get("vocoder")
         check_keys(changes, vars(SynthesisOptions()), "from_pretrained")
         changes |= {} if speed is None else {"speed_control_alpha": length_of(speed)}
         changes |= {} if pitch is None else {"pitch_shift": pitch}
@@ -140,27 +151,36 @@ class Text2Speech:
             task=task_of(files["train_config"]),
             options=replace(options or SynthesisOptions(), **changes),
             device=device,
-            vocoder=None if vocoder is None else find_vocoder(vocoder, device, cache),
+            vocoder=vocoder_of(files, vocoder, device, cache),
         )
-        speaker.voice = conditions_of_voice(speaker.model.tts, voice)
+        if isinstance(speaker.vocoder, GriffinLim):
+            logging.warning(
+                "%s comes without a vocoder: Griffin-Lim makes the waveform; a trained one (vocoder=...) sounds better",
+                name,
+            )
+        speaker.voice = conditions_of_voice(speaker.model.tts, voice, speaker.rate)
         return speaker
 
-    @cached_property
+    @property
     def identity(self) -> str:
-        """What its speech depends on besides the text: a hash of the model and the options."""
+        """What its speech depends on besides the text: a hash of the model, the options and the voice."""
         own = (self.vocoder.identity,) if isinstance(self.vocoder, Vocoder) else ()
-        return run_key(self.files, vars(self.options), *own)
+        voice = {name: torch.as_tensor(value).tolist() for name, value in self.voice.items()}
+        return run_key([], self._model_key, vars(self.options), voice, *own)
+
+    @cached_property
+    def _model_key(self) -> str:
+        return run_key(self.files)
 
     @property
     def has_speed(self) -> bool:
-        """Whether this model's speed can be chosen."""
+        """Whether this model speaks at another speed by itself; else its speech is made longer or shorter."""
         return "alpha" in self._known
 
     @property
     def has_words(self) -> bool:
         """Whether single words can be spoken higher or louder: this model tells when it speaks which token."""
-        inner = getattr(self.model.tts, "generator", self.model.tts)
-        return self.has_speed or hasattr(inner, "duration_predictor")
+        return self.has_speed or tells_durations(self.model.tts)
 
     @property
     def has_word_rates(self) -> bool:
@@ -169,54 +189,31 @@ class Text2Speech:
 
     @cached_property
     def _known(self) -> set[str]:
-        """The options of this model's `inference`."""
-        return set(inspect.signature(self.model.tts.inference).parameters)
-
-    def _inference_options(
-        self, rate: PerToken = 1.0, semitones: PerToken = 0.0, loudness: PerToken = 1.0
-    ) -> dict[str, Any]:
-        """Those of our options that this model's `inference` knows."""
-        own = self.options
-        offered = {
-            "alpha": each(lambda r: own.speed_control_alpha / r, rate),
-            "pitch_shift": each(lambda s: own.pitch_shift + s, semitones),
-            "energy_factor": each(lambda f: own.energy_factor * f, loudness),
-            "noise_scale": own.noise_scale,
-            "noise_scale_dur": own.noise_scale_dur,
-        }
-        known = {k: v for k, v in offered.items() if k in self._known}
-        return {"use_teacher_forcing": False, **known}
+        return options_of(self.model.tts)
 
     # -- what one calls ----------------------------------------------------------------------------------------
 
     def __call__(self, text: str, **conditions: Any) -> Speech:
-        """Speak `text`; `conditions` are sids, lids, spembs for models with several voices.
+        """Speak `text`; `conditions` say who speaks: sids, lids, spembs, speech (see `as_conditions`).
 
-        A text that begins with `<speak>` is SSML. One that is too long for the model is spoken sentence by sentence.
+        A text that begins with `<speak>` is SSML. What is too long for the model is spoken sentence by sentence.
 
         Raises:
-            UserError: if nothing of the text can be spoken, or its markup is malformed.
+            UserError: if nothing of the text can be spoken, its markup is malformed, or the model has no such voice.
         """
-        conditions = {**self.voice, **conditions}
-        if is_ssml(text):
-            plans = read_plans([("SSML", text)], words=self.has_words, rates=self.has_word_rates)
-            return speak_plan(self, plans["SSML"], conditions)
-        return joined(self._spoken(self._phrases(text), text, conditions))
+        return joined(self._speak(text, conditions, False, False))
 
-    def stream(self, text: str, **conditions: Any) -> Iterator[Speech]:
-        """The same phrase by phrase, the first as soon as it is spoken; one after the other they are the speech.
+    def stream(self, text: str, soon: bool = True, **conditions: Any) -> Iterator[Speech]:
+        """The same sentence by sentence, or in parts of long ones, each as soon as it is spoken; together the speech.
 
-        Phrases are sentences, or parts of them where they are long; the first one is short. An SSML document comes
-        whole.
+        Args:
+            text, conditions: see `__call__`.
+            soon: the first phrase is a short one.
 
         Raises:
             UserError: see `__call__`.
         """
-        conditions = {**self.voice, **conditions}
-        if is_ssml(text):
-            yield self(text, **conditions)
-        else:
-            yield from self._spoken(self._phrases(text, True, True), text, conditions)
+        yield from self._speak(text, conditions, True, soon)
 
     def many(
         self,
@@ -226,7 +223,7 @@ class Text2Speech:
     ) -> list[Speech]:
         """Speak texts together, each as it would be alone, to rounding.
 
-        Models of ours that draw nothing compute the spectrograms of a batch at once; others, and SSML, go one by one.
+        Models of ours compute the spectrograms of a batch at once; others, and SSML, go one by one.
 
         Args:
             texts: any number.
@@ -236,17 +233,18 @@ class Text2Speech:
         Raises:
             UserError: see `__call__`.
         """
-        given = [{**self.voice, **who} for who in conditions or [{} for _ in texts]]
+        given = list(conditions or [{} for _ in texts])
         if not can_batch(self.model.tts):
             return [self(text, **who) for text, who in zip(texts, given, strict=True)]
         jobs = [
-            Job(number, phrase, ids, given[number])
-            for number, text in enumerate(texts)
+            Job(number, phrase, ids, self._voiced(who))
+            for number, (text, who) in enumerate(zip(texts, given, strict=True))
             if not is_ssml(text)
-            for phrase, ids in self._read_all(self._phrases(text), text)
+            for phrase, ids in some(self._read(self.phrases(text)), text)
         ]
         spoken: dict[int, list[tuple[Phrase, Speech]]] = {job.text: [] for job in jobs}
-        for job, speech in zip(jobs, self._batches(jobs, batch_size), strict=True):
+        size = max(1, batch_size or self.options.batch_size)
+        for job, speech in zip(jobs, in_batches(jobs, size, self._together), strict=True):
             spoken[job.text].append((job.phrase, speech))
         pause = self.options.pause
         found = {number: joined(paused(pause, pieces)) for number, pieces in spoken.items()}
@@ -254,77 +252,66 @@ class Text2Speech:
 
     # -- how it is done ----------------------------------------------------------------------------------------
 
+    def _voiced(self, conditions: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        """Who speaks: our voice, where a call does not say otherwise."""
+        return as_conditions(self.model.tts, {**self.voice, **conditions})
+
     @property
     def longest(self) -> int:
-        """Tokens that are spoken in one go."""
+        """How many tokens are spoken in one go."""
         return max(1, min(self.options.longest, getattr(self.model.tts, "longest", 10**9)))
 
-    def _phrases(self, text: str, apart: bool = False, soon: bool = False) -> Iterator[Phrase]:
+    def phrases(self, text: str, apart: bool = False, soon: bool = False) -> Iterator[Phrase]:
+        """A text in phrases that this model can speak; see there."""
         return phrases(text, lambda t: len(self.pipeline.ids(t)), self.longest, apart, soon)
 
-    def _read_all(self, found: Iterable[Phrase], text: str) -> Iterator[tuple[Phrase, list[int]]]:
-        """The phrases in which there is something to speak, and their token ids.
+    def _read(self, found: Iterable[Phrase]) -> Iterator[tuple[Phrase, list[int]]]:
+        """The phrases in which there is something to speak, and their token ids."""
+        read = ((phrase, speakable(self.pipeline, phrase.text)) for phrase in found)
+        return ((phrase, ids) for phrase, ids in read if ids)
 
-        Raises:
-            UserError: if there is none.
-        """
-        read = False
-        for phrase in found:
-            ids = speakable(self.pipeline, phrase.text)
-            if ids:
-                read = True
-                yield phrase, ids
-        if not read:
-            raise UserError(
-                f"found nothing to speak in {text[:60]!r}: give at least one word that the model's tokens can write"
-            )
-
-    def _spoken(
-        self, found: Iterable[Phrase], text: str, conditions: dict[str, Any]
+    def _speak(
+        self, text: str, conditions: dict[str, Any], apart: bool, soon: bool
     ) -> Iterator[Speech]:
-        """Each phrase's speech, the pause before it included."""
-        read = self._read_all(found, text)
-        spoken = (one for few in read for one in self._in_context(*few, conditions))
-        yield from paused(self.options.pause, spoken)
+        """A text in pieces, the pauses between them included."""
+        if is_ssml(text):
+            plans = read_plans([("SSML", text)], words=self.has_words, rates=self.has_word_rates)
+            return speak_plan(self, plans["SSML"], conditions, apart, soon)
+        say = self._sayer(conditions)
+        return some(self.spoken(self.phrases(text, apart, soon), say), text)
 
-    def _in_context(
-        self, phrase: Phrase, ids: list[int], conditions: dict[str, Any]
-    ) -> Iterator[tuple[Phrase, Speech]]:
-        """A phrase, or its halves where its speech is longer than the model's context."""
-        try:
-            yield phrase, self.speak(ids, phrase.text, 1.0, conditions)
-        except TooLong:
-            both = halves(phrase)
-            if both is None:
-                raise
-            for half in both:
-                inside = speakable(self.pipeline, half.text)
-                if inside:
-                    yield from self._in_context(half, inside, conditions)
+    def _sayer(self, conditions: dict[str, Any]) -> Say:
+        """What speaks a phrase of plain text."""
 
-    def _batches(self, jobs: Sequence[Job], size: int | None) -> list[Speech]:
-        """The speech of each job; those of like length are spoken together."""
-        size, found = max(1, size or self.options.batch_size), dict[int, Speech]()
-        order = sorted(range(len(jobs)), key=lambda n: len(jobs[n].ids))
-        for begin in range(0, len(order), size):
-            some = order[begin : begin + size]
-            found |= dict(zip(some, self._together([jobs[n] for n in some]), strict=True))
-        return [found[number] for number in range(len(jobs))]
+        def say(phrase: Phrase, _: int) -> Speech | None:
+            ids = speakable(self.pipeline, phrase.text)
+            return self.speak(ids, phrase.text, 1.0, conditions) if ids else None
+
+        return say
+
+    def spoken(self, found: Iterable[Phrase], say: Say) -> Iterator[Speech]:
+        """Each phrase's speech, the pause before it included; `say` is that of `in_context`."""
+
+        def every() -> Iterator[tuple[Phrase, Speech]]:
+            begin = 0
+            for phrase in found:
+                yield from in_context(phrase, say, begin)
+                begin += len(phrase.text)
+
+        return paused(self.options.pause, every())
 
     @torch.no_grad()
     def _together(self, jobs: Sequence[Job]) -> list[Speech]:
         """The speech of a batch."""
 
         def say(options: dict[str, Any]) -> list[Speech]:
+            torch.manual_seed(self.options.seed)
             return list(map(self._speech, speak_batch(self.model, jobs, options, self.device)))
 
         try:
-            return self._as_asked(say, self._inference_options())
+            return self._as_asked(say)
         except TooLong:
-            return [
-                joined(paused(self.options.pause, self._in_context(j.phrase, j.ids, j.conditions)))
-                for j in jobs
-            ]
+            return [joined(self.spoken([j.phrase], self._sayer(j.conditions))) for j in jobs]
 
     @torch.no_grad()
     def speak(
@@ -341,39 +328,51 @@ class Text2Speech:
         Args:
             ids: without <sos/eos>.
             text: for messages.
-            rate: a factor of the speed where the model has one; for each token where it `has_word_rates`.
-            conditions: sids, lids, spembs.
+            rate: a factor of the speed; for each token where it `has_word_rates`.
+            conditions: see `__call__`.
             semitones, loudness: of pitch, and a factor of the amplitude; for each token where it `has_words`.
 
         Raises:
-            UserError: if there is no token, or the model gives no numbers.
+            UserError: if there is no token, a value is out of range, or the model gives no numbers.
         """
         if not ids:
             raise UserError(f"found nothing to speak in {text!r}: give at least one word")
         tokens = torch.tensor(ids, device=self.device)
-        conditions = {name: value.to(self.device) for name, value in conditions.items()}
+        who = {name: value.to(self.device) for name, value in self._voiced(conditions).items()}
 
         def say(options: dict[str, Any]) -> list[Speech]:
             torch.manual_seed(self.options.seed)
-            return [self._speech(self.model.inference(text=tokens, **conditions, **options))]
+            return [self._speech(self.model.inference(text=tokens, **who, **options))]
 
-        options = self._inference_options(rate, semitones, loudness)
-        return self._as_asked(say, options, semitones, loudness)[0]
+        return self._as_asked(say, rate, semitones, loudness)[0]
 
     def _as_asked(
         self,
         say: Callable[[dict[str, Any]], list[Speech]],
-        options: dict[str, Any],
+        rate: PerToken = 1.0,
         semitones: PerToken = 0.0,
         loudness: PerToken = 1.0,
     ) -> list[Speech]:
-        """What `say` says at the pitch and the loudness asked for, also by our options."""
+        """What `say` says at the speed, the pitch and the loudness asked for, also by our options."""
         own = self.options
-        manner = Manner(
-            each(lambda s: own.pitch_shift + s, semitones),
-            each(lambda f: own.energy_factor * f, loudness),
-        )
-        return as_asked(say, options, manner, own.controls)
+        length = each(lambda r: own.speed_control_alpha / r, rate)
+        pitch = each(lambda s: own.pitch_shift + s, semitones)
+        energy = each(lambda f: own.energy_factor * f, loudness)
+        require("speed_control_alpha", length, *LENGTHS)
+        offered = {
+            "alpha": length,
+            "pitch_shift": pitch,
+            "energy_factor": energy,
+            "noise_scale": own.noise_scale,
+            "noise_scale_dur": own.noise_scale_dur,
+        }
+        options = {name: value for name, value in offered.items() if name in self._known}
+        options["use_teacher_forcing"] = False
+        found = as_asked(say, options, Manner(pitch, energy), own.controls)
+        if self.has_speed:
+            return found
+        assert isinstance(length, float)  # words have rates only where the model knows of them
+        return [lasting(speech, length) for speech in found]
 
     def _speech(self, found: dict[str, Any]) -> Speech:
         """What a model's `inference` gave, with its waveform.

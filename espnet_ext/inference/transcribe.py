@@ -14,7 +14,7 @@ from espnet_ext.audio.resample import as_float, resampled
 from espnet_ext.audio.vad import Vad, cut, speech
 from espnet_ext.errors import UserError
 from espnet_ext.inference.overlap import Segment, once, widened
-from espnet_ext.inference.sounds import Sound, windows
+from espnet_ext.inference.sounds import Sound, windows, wrong
 
 if TYPE_CHECKING:
     from espnet_ext.inference.speech2text import Speech2Text
@@ -150,6 +150,8 @@ def _parts(names: Sequence[str], rate: int, how: Cutting) -> Iterator[_Part]:
         try:
             if how.vad is None:
                 whole = np.concatenate(list(mono(name, rate)))
+                if error := wrong(whole, rate):
+                    raise UserError(f"{name}: {error}")
                 yield _Part(number, 0.0, Sound(whole, rate))
             else:
                 for start, samples in cut_stream(mono(name, rate), rate, how):

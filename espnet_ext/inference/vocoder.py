@@ -18,15 +18,16 @@ from espnet_ext.audio.features import Features, extract
 from espnet_ext.audio.mel import mel_filters
 from espnet_ext.audio.read import load
 from espnet_ext.bridge.device import choose_device
+from espnet_ext.bridge.trust import check_options, home_of, read_yaml, refuse_larger, stranger
 from espnet_ext.bridge.weights import read_weights
 from espnet_ext.datadir import read_table
 from espnet_ext.errors import UserError
 from espnet_ext.files import atomic_open, write_text
+from espnet_ext.inference.graph_hifigan import quicken
 from espnet_ext.inference.griffin_lim import GriffinLim
 from espnet_ext.inference.shares import Share, run_key, share_of
 from espnet_ext.progress import progress
 from espnet_ext.vocoder.build import DEFAULTS, build, features
-from espnet_ext.vocoder.fast import quicken
 from espnet_ext.vocoder.norm import remove_weight_norm
 from espnet_ext.vocoder.public import from_public, is_public, newest_checkpoint, statistics_beside
 
@@ -42,7 +43,6 @@ class Vocoder:
         config, weights: config.yaml and .pth of a vocoder's training; or config.yml and checkpoint of ParallelWaveGAN,
             with stats.h5 or stats.npy beside them; or config.yaml and .pth of ESPnet's joint_text2wav.
         device: "cpu", "cuda", ...
-        engine: of HiFi-GAN and iSTFTNet on the CPU: "onnxruntime", "torch", or "auto", the first where it is installed.
 
     Attributes:
         features: of the mel spectrograms that it reads.
@@ -51,9 +51,7 @@ class Vocoder:
         UserError: if a file is missing or they do not fit each other.
     """
 
-    def __init__(
-        self, config: str | Path, weights: str | Path, device: str = "cpu", engine: str = "auto"
-    ) -> None:
+    def __init__(self, config: str | Path, weights: str | Path, device: str = "cpu") -> None:
         self.files, self.device = [config, weights], choose_device(device)
         found, state = read_vocoder(config, weights)
         stats = statistics_beside(Path(weights).parent)
@@ -61,8 +59,11 @@ class Vocoder:
             self.files.append(stats)
         # statistics come with the weights, and nobody judges any more
         settings = {**found, "normalize": None, "discriminators": {}}
-        self.features = features(settings)
-        model = build(settings)
+        with stranger(home := home_of(config)):
+            self.features = features(settings)
+            if home is not None:
+                refuse_larger(build, settings, weights)
+            model = build(settings)
         own = model.state_dict()
         found = {name: t for name, t in state.items() if not name.startswith("discriminator.")}
         if {n: t.shape for n, t in found.items()} != {n: t.shape for n, t in own.items()}:
@@ -76,8 +77,7 @@ class Vocoder:
         model.load_state_dict(found)
         remove_weight_norm(model)
         self.model = model.to(self.device).eval()
-        quicken(self.model.generator, engine)
-        if engine != "torch" and not hasattr(self.model.generator, "fast"):
+        if getattr(quicken(self.model.generator), "fast", None) is None:
             pack(self.model.generator)
 
     @classmethod
@@ -142,13 +142,10 @@ def _best(config: Path) -> str:
 
 
 def _read_yaml(path: str | Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: found no YAML ({error}), expected a vocoder's") from error
-    return found if isinstance(found, dict) else {}
+    found, home = read_yaml(Path(path)), home_of(path)
+    if home is not None:
+        check_options(found, Path(path), home)
+    return found
 
 
 def read_vocoder(

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from espnet_ext.audio.read import load
+from espnet_ext.bridge.trust import read_yaml
 from espnet_ext.errors import UserError
+from espnet_ext.export.archive import META
 from espnet_ext.inference.pretrained import find_model
-from espnet_ext.inference.vocoder import Vocoder
+from espnet_ext.inference.speech import LENGTHS
+from espnet_ext.inference.vocoder import Vocoder, vocoder_files
+from espnet_ext.tts.inputs import known_numbers
 
-#: a speaker's number, the file (.npy) of an outside embedding, or its numbers
+#: a speaker's number, the file (.npy) of an outside embedding, or its numbers; a recording's file whose style is taken
 Voice = int | str | Path | Sequence[float] | np.ndarray
 
 
@@ -21,19 +26,23 @@ def length_of(speed: float) -> float:
     """speed_control_alpha of a speed.
 
     Raises:
-        UserError: for one that is no positive number.
+        UserError: for one that no speech has.
     """
-    if not 0 < speed < float("inf"):
-        raise UserError(f"speed: found {speed:g}, expected a positive number; 2 is twice as fast")
+    low, high = LENGTHS
+    if not 1 / high <= speed <= 1 / low:
+        raise UserError(
+            f"speed: found {speed:g}, expected {1 / high:g} to {1 / low:g}; 2 is twice as fast"
+        )
     return 1.0 / speed
 
 
-def conditions_of_voice(tts: Any, voice: Voice | None) -> dict[str, torch.Tensor]:
-    """sids (1,) or spembs (E,) of a voice.
+def conditions_of_voice(tts: Any, voice: Voice | None, rate: int) -> dict[str, torch.Tensor]:
+    """sids (1,), spembs (E,) or speech (S,) of a voice.
 
     Args:
         tts: the synthesiser.
         voice: None = none is chosen.
+        rate: of the model, Hz.
 
     Raises:
         UserError: if the model has no such voice.
@@ -47,6 +56,9 @@ def conditions_of_voice(tts: Any, voice: Voice | None) -> dict[str, torch.Tensor
                 f"voice: found speaker {voice}, expected 0 to {speakers - 1}: the model has {speakers}"
             )
         return {} if speakers == 1 else {"sids": torch.tensor([int(voice)])}
+    recording = isinstance(voice, str | Path) and Path(voice).suffix != ".npy"
+    if getattr(tts, "use_gst", False) and recording:
+        return {"speech": torch.from_numpy(load(str(voice), rate)[0])}
     found = _embedding(voice)
     size = getattr(tts, "spk_embed_dim", None)
     if found.size != size:
@@ -59,14 +71,66 @@ def conditions_of_voice(tts: Any, voice: Voice | None) -> dict[str, torch.Tensor
 
 def _embedding(voice: Any) -> np.ndarray:
     """Numbers, or those of a file, (E,) float32."""
-    if isinstance(voice, str | Path):
-        try:
+    try:
+        if isinstance(voice, str | Path):
             voice = np.load(voice, allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"voice: found {str(voice)!r}, which is not read ({error}), expected a speaker's number or a .npy file"
-            ) from error
-    return np.asarray(voice, dtype=np.float32).reshape(-1)
+        found = np.asarray(voice, dtype=np.float32).reshape(-1)
+    except (OSError, EOFError, ValueError, TypeError) as error:
+        raise UserError(
+            f"voice: found {str(voice)[:200]!r}, which is not read ({error}), expected a speaker's number or a "
+            ".npy file of an embedding"
+        ) from error
+    if not np.isfinite(found).all():
+        raise UserError("voice: found NaN or infinity in the embedding, expected numbers")
+    return found
+
+
+def as_conditions(tts: Any, given: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """Who speaks, as a model's `inference` is told.
+
+    Args:
+        tts: the synthesiser.
+        given: sids, lids (a number each), spembs (E numbers), speech (samples (S,) at the model's rate, whose style is
+            taken); tensors or what makes one.
+
+    Returns:
+        sids (1,), lids (1,), spembs (E,), speech (S,).
+
+    Raises:
+        UserError: for another name, what is no number or none of the model's, or what the model cannot do without.
+    """
+    found = {name: _tensor(name, value) for name, value in given.items() if value is not None}
+    # ESPnet's need a number of each kind that they have; ours know when they can do without
+    every = type(tts).__module__.startswith("espnet2.")
+    for name, known in (("sids", "spks"), ("lids", "langs")):
+        number = getattr(tts, known, None)
+        if number and (every or name in found):
+            known_numbers(found.get(name), number, name)
+    size, there = getattr(tts, "spk_embed_dim", None), found.get("spembs")
+    if size and (there is None or len(there) != size):
+        what = "no spembs" if there is None else f"spembs of {len(there)} numbers"
+        raise UserError(f"found {what}, expected {size} numbers, the embedding of a speaker")
+    if getattr(tts, "use_gst", False) and "speech" not in found:
+        raise UserError(
+            "found no recording, expected one whose style is to be taken: give `speech`, its samples"
+        )
+    return found
+
+
+def _tensor(name: str, value: Any) -> torch.Tensor:
+    """(1,) int64 of a number, (E,) float32 of others."""
+    if name not in ("sids", "lids", "spembs", "speech"):
+        raise UserError(f"found {name}, expected sids, lids, spembs or speech")
+    number = name in ("sids", "lids")
+    try:
+        found = torch.as_tensor(value).reshape(-1)
+    except (TypeError, ValueError, RuntimeError):
+        found = torch.zeros(0)
+    if not len(found) or (number and (len(found) > 1 or found.is_floating_point())):
+        raise UserError(
+            f"{name}: found {str(value)[:60]}, expected {'a whole number' if number else 'numbers'}"
+        )
+    return found.to(torch.int64 if number else torch.float32)
 
 
 #: `tts:` of models that were trained with discriminators, which ESPnet's GAN task names
@@ -75,10 +139,7 @@ _GAN = {"vits", "jets", "joint_text2wav"}
 
 def task_of(config: str | Path) -> str:
     """Whether a config.yaml is of task tts or of gan_tts, whose defaults are others."""
-    import yaml
-
-    with open(config, encoding="utf-8") as stream:
-        found = yaml.load(stream, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    found = read_yaml(Path(config))
     return "gan_tts" if found.get("tts", "vits") in _GAN else "tts"
 
 
@@ -89,7 +150,28 @@ def find_vocoder(name: str | Path, device: str, cache: str | Path | None = None)
         UserError: if there is none.
     """
     path = Path(name).expanduser()
-    if path.suffix in (".pth", ".pkl") or (path / "config.yml").is_file():
+    trained = (path / "config.yaml").is_file() and not (path / META).is_file()
+    if path.suffix in (".pth", ".pkl") or (path / "config.yml").is_file() or trained:
         return Vocoder.from_dir(path, device=device)
     files = find_model(name, "vocoder", cache)
     return Vocoder(files["config"], files["weights"], device=device)
+
+
+def vocoder_of(
+    files: Mapping[str, str], asked: str | Path | None, device: str, cache: str | Path | None
+) -> Vocoder | None:
+    """The vocoder that is asked for, else the one that was packed with a synthesiser, by us or by stock ESPnet.
+
+    Args:
+        files: of the synthesiser, see `find_model`.
+        asked: see `find_vocoder`.
+        device, cache: see there.
+
+    Raises:
+        UserError: if the one asked for is nowhere, or its files do not fit each other.
+    """
+    weights = files.get("vocoder_weights") or files.get("vocoder_file")
+    if asked is not None or weights is None:
+        return None if asked is None else find_vocoder(asked, device, cache)
+    config = files.get("vocoder_config") or vocoder_files(Path(weights))[0]
+    return Vocoder(config, weights, device=device)

@@ -2,6 +2,10 @@
 
 Each visitor gets the next order of the test. An answer is checked against the key before it is written: whole or not at
 all, and once, however often the page sends it.
+
+Behind a reverse proxy every address it gives is relative to the one that the listener has opened, so that scheme, name
+and path of the proxy hold. Where the proxy passes its path on, `prefix` says what that is. Addresses of listeners,
+forwarded or not, are neither read nor kept.
 """
 
 from __future__ import annotations
@@ -91,12 +95,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         address = urlsplit(self.path)
-        if address.path != "/":
+        if address.path.rstrip("/") not in ("", self.server.prefix):
             return self._say(404, "Not here.")
         asked = dict(parse_qsl(address.query))
         if "listener" not in asked:
             asked["listener"] = str(self.server.next_listener())
-            return self._say(302, "", Location=f"/?{urlencode(asked)}")
+            return self._say(302, "", Location=f"?{urlencode(asked)}")
         return self._say(200, self.server.page, kind="text/html")
 
     def do_POST(self) -> None:
@@ -138,9 +142,11 @@ class _Handler(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, address: tuple[str, int], page: str, key: Key, output: Path) -> None:
+    def __init__(
+        self, address: tuple[str, int], page: str, key: Key, output: Path, prefix: str
+    ) -> None:
         super().__init__(address, _Handler)
-        self.page, self.key, self.output = page, key, output
+        self.page, self.key, self.output, self.prefix = page, key, output, prefix
         self._lock, self._given = threading.Lock(), _answered(key, output)
 
     def next_listener(self) -> int:
@@ -157,16 +163,22 @@ def _answered(key: Key, output: Path) -> int:
     return len(sheets_of(key, text_of(output), output))
 
 
-def collector(page: Path, output: Path, host: str, port: int) -> _Server:
+def collector(page: Path, output: Path, host: str, port: int, prefix: str = "") -> _Server:
     """A server that is ready for `serve_forever`; the page it serves sends answers back to it.
+
+    Args:
+        page: that `make` wrote.
+        output: the CSV that grows.
+        host, port: to listen at.
+        prefix: path at which a proxy asks for the page, besides "/".
 
     Raises:
         UserError: no such page or key, an output of another test, or an address that cannot be had.
     """
     whole, data, key = read_page(page)
-    text = whole.replace(f'"collector": {as_data(data["collector"])}', '"collector": "/"', 1)
+    text = whole.replace(f'"collector": {as_data(data["collector"])}', '"collector": "?"', 1)
     try:
-        return _Server((host, port), text, key, output)
+        return _Server((host, port), text, key, output, "/" + prefix.strip("/"))
     except OSError as error:
         raise UserError(
             f"{host}:{port}: found {error.strerror or error}, expected a free address: choose another --port"

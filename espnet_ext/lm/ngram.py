@@ -9,6 +9,7 @@ Letters in shapes: V tokens, K nodes, B hypotheses.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -18,13 +19,16 @@ import torch
 from torch import Tensor
 
 from espnet_ext.errors import UserError
-from espnet_ext.files import atomic_open
+from espnet_ext.files import atomic_open, refuse_bomb
 from espnet_ext.lm import NGRAM_FILE
 
 LN10 = float(np.log(10.0))
 NEVER = (
     -99.0 * LN10
 )  # what ARPA files write for a token that is never predicted: finite, so that 0 * NEVER is 0
+
+#: Logarithm of a probability that is 1 but for the digits that files keep.
+_ROUNDED = 1e-5
 
 
 @dataclass(frozen=True)
@@ -100,8 +104,8 @@ def load_ngram(path: str | Path, token_list: list[str] | tuple[str, ...] | None 
 
         if token_list is None:
             raise UserError(f"{path}: an ARPA file needs a token list beside it, found none")
-        return read_arpa(path, token_list)
-    model = _read_npz(path)
+        return _checked(path, read_arpa(path, token_list))
+    model = _checked(path, _read_npz(path))
     if token_list is not None and model.token_list != tuple(token_list):
         raise UserError(
             f"{path}: a model over {len(model.token_list)} tokens, expected one over the recogniser's "
@@ -112,6 +116,7 @@ def load_ngram(path: str | Path, token_list: list[str] | tuple[str, ...] | None 
 
 def _read_npz(path: Path) -> Ngram:
     try:
+        refuse_bomb(path)
         with np.load(path, allow_pickle=False) as found:
             tokens = tuple(found["token_list"].tolist())
             order = sum(name.startswith("tokens.") for name in found.files)
@@ -127,6 +132,34 @@ def _read_npz(path: Path) -> Ngram:
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise UserError(f"{path}: not a whole n-gram model ({error}): train it again") from error
     return Ngram(tokens, tuple(levels))
+
+
+def _checked(path: Path, model: Ngram) -> Ngram:
+    """The model, with NEVER for -inf.
+
+    Raises:
+        UserError: if a figure is none, or the tables do not fit each other.
+    """
+    size, below, levels = len(model.token_list), 1, list[Level]()
+    for order, level in enumerate(model.levels, 1):
+        columns = (level.parents, level.tokens, level.logp, level.backoff)
+        logp, backoff = (np.where(np.isneginf(x), NEVER, x) for x in columns[2:])
+        keys = level.parents * (size + 1) + level.tokens
+        fits = {len(column) for column in columns} == {len(level)} and (
+            len(level) == size + 1 if order == 1 else bool((np.diff(keys) > 0).all())
+        )
+        inside = [(level.parents, below - 1), (level.tokens, size)]
+        fits = fits and all(not len(x) or 0 <= x.min() <= x.max() <= top for x, top in inside)
+        if not (fits and np.isfinite(logp).all() and np.isfinite(backoff).all()):
+            raise UserError(
+                f"{path}: found {order}-grams that do not fit the shorter ones, or figures that are none (NaN, "
+                "infinite), expected a back-off model: train or fetch it again"
+            )
+        below = len(level)
+        levels.append(Level(level.parents, level.tokens, logp, backoff))
+    if not levels:
+        raise UserError(f"{path}: found no n-grams, expected a back-off model: train it again")
+    return Ngram(model.token_list, tuple(levels))
 
 
 class NgramLookup:
@@ -166,6 +199,7 @@ class NgramLookup:
         self.logp, self.backoff = tensor(logp, torch.float32), tensor(backoff, torch.float32)
         self.unigrams = self.logp[: self.size].clone()
         self.longest = int(first[-2])  # nodes from here on are no history: the order ends there
+        self.levels = first.tolist()
 
     def to(self, device: str | torch.device) -> NgramLookup:
         """The same tables elsewhere; changes this object."""
@@ -173,6 +207,22 @@ class NgramLookup:
             if isinstance(value, Tensor):
                 setattr(self, name, value.to(device))
         return self
+
+    def falls(self) -> bool:
+        """Whether no token has a probability above 1 anywhere, as broken weights of back-off would give it one."""
+        listed = torch.full((self.root + 1,), -torch.inf, device=self.keys.device)
+        parents = self.keys[self.levels[1] :] // (self.size + 1)
+        listed.scatter_reduce_(0, parents, self.logp[self.levels[1] :], "amax")
+        most = listed.clone()  # no less than the greatest after a history
+        most[self.root] = self.unigrams.max()
+        for begin, end in itertools.pairwise(self.levels[:-1]):
+            backed = self.backoff[begin:end] + most[self.suffix[begin:end]]
+            most[begin:end] = torch.maximum(listed[begin:end], backed)
+        doubtful = (most[: self.longest] > _ROUNDED).nonzero()[:, 0]
+        if bool(most[self.root] > _ROUNDED):
+            return False
+        # what is listed hides what would be backed off to
+        return all(bool((self.scores(some) <= _ROUNDED).all()) for some in doubtful.split(1024))
 
     def start(self, batch: int = 1) -> Tensor:
         """Histories (B,) of sentences that have only begun."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,12 +47,18 @@ def hear(recogniser: Speech2Text, entries: Mapping[str, str], folder: Path) -> d
 
 
 def _changed(entry: str) -> float:
-    """When a file was written; 0 for what is no file."""
-    return Path(entry).stat().st_mtime if Path(entry).is_file() else 0.0
+    """When a file, or the archive of `archive:offset`, was written; 0 for what is neither."""
+    paths = (Path(name) for name in (entry, entry.rpartition(":")[0]) if name)
+    return next((path.stat().st_mtime for path in paths if path.is_file()), 0.0)
 
 
-def errors(said: str, heard: str) -> dict[str, Any]:
+def errors(said: str, heard: str, language: str = "en") -> dict[str, Any]:
     """Error rates in percent of one utterance, and what they are of, both texts spelled alike.
+
+    Args:
+        said: as written, or SSML.
+        heard: by a recogniser.
+        language: in whose words numbers are compared.
 
     Returns:
         cer, characters, wer, words; the rates are None where nothing was to be said.
@@ -59,7 +66,8 @@ def errors(said: str, heard: str) -> dict[str, Any]:
     >>> errors("It's 2 o'clock!", "its to o'clock")["words"]
     3.0
     """
-    ref, hyp = SPELLING(said), SPELLING(heard)
+    spell = replace(SPELLING, language=language)
+    ref, hyp = spell(said), spell(heard)
     letters = align(split_chars(ref), split_chars(hyp)).counts
     words = align(ref.split(), hyp.split()).counts
     return {

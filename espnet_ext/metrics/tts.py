@@ -156,7 +156,7 @@ def analyse(samples: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
     x = np.ascontiguousarray(samples, dtype=np.float64)
     coarse, times = world.dio(x, rate, *F0_RANGE, frame_period=FRAME_MS)
     f0 = world.stonemask(x, coarse, times, rate)
-    power = world.cheaptrick(x, f0, times, rate)
+    power = world.cheaptrick(x, f0, times, rate, f0_floor=F0_RANGE[0])  # lower ones count as 500 Hz
     return f0, sp2mc(np.maximum(power, 1e-16), *parameters(rate))
 
 

@@ -38,12 +38,14 @@ class How:
         recogniser: whose errors are counted; None = none.
         durations: directory with SET/durations, frames of each token in the recordings; None = the data directories,
             where they have some.
+        language: of the texts: a recogniser's errors are counted with numbers in its words.
     """
 
     nj: int = 1
     judges: tuple[Judge, ...] = ()
     recogniser: Speech2Text | None = None
     durations: Path | None = None
+    language: str = "en"
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ def score_set(
         UserError: a table is missing or broken, an utterance is unknown, or audio is unusable.
     """
     refs, hyps = read_table(ref_dir / "wav.scp"), read_table(hyp_dir / "wav.scp")
+    if how.recogniser is not None:
+        read_table(ref_dir / "text")  # that it is not there is said before the work
     if only is not None:
         refs, hyps = ({u: table[u] for u in table if u in only} for table in (refs, hyps))
     expected, missing = match_keys(refs, hyps, hyp_dir / "wav.scp")
@@ -165,7 +169,7 @@ def _judged(
         said = read_table(ref_dir / "text")
         heard = hear(how.recogniser, spoken, folder)
         scores = {
-            utt: replace(score, **errors(said.get(utt, ""), heard[utt]))
+            utt: replace(score, **errors(said.get(utt, ""), heard[utt], how.language))
             for utt, score in scores.items()
         }
     return scores

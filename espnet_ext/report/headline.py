@@ -41,6 +41,7 @@ _MCD = "distance of the sound from a recording"
 _F0 = "distance of the melody from a recording's"
 _MEL = "likeness of the spectrograms, 1 being the same"
 _MISHEARS = "our recogniser mishears in our synthesis"
+_RECORDINGS = "letters it mishears where the recorded voice says the same sentences"
 FIGURES = (
     Figure("asr", "wer", "Recognition: word error rate (WER)", "%", 1, _WORDS),
     Figure("asr", "cer", "Recognition: character error rate (CER)", "%", 1, "the same, in letters"),
@@ -52,6 +53,7 @@ FIGURES = (
     Figure("tts", "duration_error", "Synthesis: duration error", "%", 1, "of a sentence's length"),
     Figure("tts", "round_trip_cer", "Round trip: CER", "%", 1, f"letters {_MISHEARS}"),
     Figure("tts", "round_trip_wer", "Round trip: WER", "%", 1, f"words {_MISHEARS}"),
+    Figure("tts", "recordings_cer", "Round trip: CER of the recordings", "%", 1, _RECORDINGS),
 )
 _HEADER = ("figure (lower is better where nothing else is said)", "value", "95 %")
 

@@ -8,12 +8,17 @@ from pathlib import Path
 from espnet_ext.datadir.tables import write_table
 from espnet_ext.errors import UserError
 from espnet_ext.lm import NGRAM_FILE
-from espnet_ext.metrics.spelling import spelling_of
+from espnet_ext.metrics.spelling import language_of_model, spelling_of
 from espnet_ext.report.sources import Experiment, newest_model
 
 
 def write_data(
-    tts: Experiment, asr: Experiment, dataset: str, out: Path, recordings: bool = False
+    tts: Experiment,
+    asr: Experiment,
+    dataset: str,
+    out: Path,
+    recordings: bool = False,
+    language: str | None = None,
 ) -> None:
     """Write a data directory of synthesised speech with the texts as the recogniser writes.
 
@@ -24,6 +29,7 @@ def write_data(
         dataset: name of the set.
         out: gets wav.scp, text, utt2spk and spk2utt.
         recordings: take the recordings of the same utterances instead.
+        language: of the texts, e.g. de; None = as the synthesiser's g2p says, or English.
 
     Raises:
         UserError: if nothing was synthesised or an utterance has no text.
@@ -42,9 +48,10 @@ def write_data(
         )
     if recordings:
         waves = _recordings(tts, dataset, list(waves))
-    spell = spelling_of(
-        t for name in asr.sets("text") for t in asr.reference(name, "text").values()
-    )
+    config = tts.model / "config.yaml" if tts.model else Path()
+    language = language or (language_of_model(config) if config.is_file() else "en")
+    theirs = (t for name in asr.sets("text") for t in asr.reference(name, "text").values())
+    spell = spelling_of(theirs, language)
     write_table(out / "wav.scp", {utt: tts.audio(entry) for utt, entry in waves.items()})
     write_table(out / "text", {utt: spell(texts[utt]) for utt in waves})
     write_table(out / "utt2spk", dict.fromkeys(waves, "synthesis"))

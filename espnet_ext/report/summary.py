@@ -3,10 +3,10 @@
 summary.json is
     {"asr": {"wer", "wer_interval_95", "cer", "cer_interval_95", "ser", "ser_interval_95", ...},
      "tts": {"mcd", "log_f0_rmse", "mel_correlation", "f0_deviation", "duration_error", "round_trip_cer",
-             "round_trip_wer", ..., with intervals},
+             "round_trip_wer", "recordings_cer", ..., with intervals},
      "lm": {"perplexity"}, "seconds": {"asr1/asr_train": 12.3, ...}, "total_seconds", "wall_seconds",
      "versions": {...}}.
-Error rates (wer, cer, ser, round_trip_*) are in percent, 4.2 meaning 4.2 %, and lower is better;
+Error rates (wer, cer, ser, round_trip_*, recordings_cer) are in percent, 4.2 meaning 4.2 %, and lower is better;
 mcd is in dB, log_f0_rmse in natural logarithms, f0_deviation and duration_error in percent; a mel_correlation
 is 1 at most, and high ones are good. A figure that nothing was found for is null.
 A stage's seconds hold all attempts at it; total_seconds is their sum, wall_seconds how long any stage was at
@@ -46,9 +46,9 @@ class Sources:
     def recipes(self) -> list[Experiment]:
         return [part for part in (self.asr, self.tts) if part]
 
-    def round_trip_scores(self) -> dict[str, Any] | None:
-        """What scoring the round trip wrote, or None."""
-        return read_json(self.round_trip / "decode" / "scores.json") if self.round_trip else None
+    def round_trip_scores(self, of: str = "") -> dict[str, Any] | None:
+        """What scoring the round trip wrote, of the synthesis or of the "recordings"; or None."""
+        return read_json(self.round_trip / of / "decode/scores.json") if self.round_trip else None
 
     def empty(self) -> bool:
         """Whether there is nothing at all to report."""
@@ -147,7 +147,7 @@ def versions() -> dict[str, str]:
 def summarise(sources: Sources) -> dict[str, Any]:
     """Everything for summary.json; see the module's docstring."""
     asr, tts = (part.scores() if part else None for part in (sources.asr, sources.tts))
-    trip = sources.round_trip_scores()
+    trip, recordings = sources.round_trip_scores(), sources.round_trip_scores("recordings")
     times = seconds(sources)
     return {
         "asr": _with_intervals(
@@ -161,6 +161,7 @@ def summarise(sources: Sources) -> dict[str, Any]:
             duration_error=mean_of(tts, "duration_error"),
             round_trip_cer=pooled(trip, "cer"),
             round_trip_wer=pooled(trip, "wer"),
+            recordings_cer=pooled(recordings, "cer"),
         ),
         "lm": {"perplexity": perplexity(sources.asr)},
         "seconds": times,

@@ -11,11 +11,16 @@ from torch import Tensor
 
 Result = TypeVar("Result")
 
-#: Encoder frames x hypotheses that are searched at once on a CPU: ten utterances of 6 seconds at 25 frames a second,
-#: with a beam of 10. More at once are no faster and cost memory.
-MOST = 16_000
+#: Encoder frames x hypotheses that each thread of a CPU searches at once: four utterances of 7 seconds at 25 frames a
+#: second, with a beam of 10. More at once are no faster and cost memory.
+MOST = 7_000
 #: The same on a GPU, where what does not fit is halved.
-MOST_THERE = 96 * MOST
+MOST_THERE = 1_500_000
+
+
+def room(device: str) -> int:
+    """Encoder frames x hypotheses that are searched at once on a device."""
+    return MOST * torch.get_num_threads() if device == "cpu" else MOST_THERE
 
 
 def by_length(lengths: Sequence[int], most: int) -> list[list[int]]:

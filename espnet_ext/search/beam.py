@@ -210,7 +210,7 @@ class BatchSearch:
         shortest = torch.tensor([_shortest(size, ratio) for size in sizes], device=device)
         longest = torch.tensor([_longest(size, most) for size in sizes], device=device)
         none = torch.full((number, 1), NEG, device=device)
-        least, frames, state = none[:, 0], None, None
+        least, frames, state, states = none[:, 0], None, None, dict[str, Any]()
         if self.ctc_weight:
             # one by one: graphs in int8 choose their scale by all that they are given
             parts = [self.log_probs(x[None])[0] for x in encoded]
@@ -218,11 +218,12 @@ class BatchSearch:
             frames = ctc.table(log_probs, lengths)
             state = ctc.start(frames)
             if guess:
-                least = least_scores(self, (padded, lengths, log_probs), (shortest, longest))
+                heard = padded, lengths, log_probs
+                least, states = least_scores(self, heard, (shortest, longest))
         return Batch(
             rows=torch.arange(number, device=device),
             lengths=lengths,
-            states={name: s.start(padded, lengths) for name, s in self.scorers.items()},
+            states=states or {n: s.start(padded, lengths) for n, s in self.scorers.items()},
             frames=frames,
             ctc=state,
             tokens=torch.full((number, 1), self.eos, device=device),

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from espnet_ext.search.ctc import BLANK
 from espnet_ext.search.ctc_decode import greedy
-from espnet_ext.search.scorers import Scorer
+from espnet_ext.search.scorers import Reader, Scorer
 
 NEG = float("-inf")
 #: How much less than the sentence's score a hypothesis may have: sums are rounded otherwise when made in one pass.
@@ -72,26 +72,27 @@ def with_ends(texts: Sequence[Sequence[int]], eos: int, device: Any) -> tuple[Te
 
 def sentence_scores(
     scorer: Scorer, encoded: Tensor, lengths: Tensor, wanted: Tensor, sizes: Tensor
-) -> Tensor:
-    """log p of one sentence of each utterance, (U,).
+) -> tuple[Tensor, Any]:
+    """log p of one sentence of each utterance, (U,), and a state to begin a search with.
 
     Args:
-        scorer: reads the whole at once if it can.
+        scorer: reads the whole at once if it can; the state then knows the sentence.
         encoded, lengths: (U, T, D), (U,).
         wanted, sizes: see `with_ends`.
     """
     read = torch.cat((wanted[:, -1:], wanted[:, :-1]), dim=1)  # the last is <eos>, which is <sos>
     state = scorer.start(encoded, lengths)
-    if hasattr(scorer, "read"):
-        found = scorer.read(read, state).gather(2, wanted[:, :, None])[:, :, 0]
+    if isinstance(scorer, Reader):
+        scores, begin = scorer.read(read, sizes, state)
+        found = scores.gather(2, wanted[:, :, None])[:, :, 0]
     else:
         steps = []
         for place in range(read.shape[1]):
             scores, state = scorer.step(read[:, place, None], state)
             steps.append(scores[:, 0].gather(1, wanted[:, place, None])[:, 0])
-        found = torch.stack(steps, dim=1)
+        found, begin = torch.stack(steps, dim=1), scorer.start(encoded, lengths)
     inside = torch.arange(found.shape[1], device=found.device) < sizes[:, None]
-    return torch.where(inside, found, 0.0).sum(dim=1)
+    return torch.where(inside, found, 0.0).sum(dim=1), begin
 
 
 class Searching(Protocol):
@@ -104,8 +105,8 @@ class Searching(Protocol):
 
 def weighted(
     search: Searching, heard: tuple[Tensor, Tensor, Tensor | None], texts: Sequence[Sequence[int]]
-) -> tuple[Tensor, Tensor]:
-    """The score of one text of each utterance, and its tokens with <eos>, (U,) each.
+) -> tuple[Tensor, Tensor, dict[str, Any]]:
+    """The score of one text of each utterance and its tokens with <eos>, (U,) each; the scorers' states to begin with.
 
     Args:
         search: with its scorers.
@@ -117,16 +118,19 @@ def weighted(
     total = search.weights.get("length_bonus", 0.0) * sizes
     if log_probs is not None:
         total = total + search.weights["ctc"] * ctc_scores(log_probs, lengths, texts)
+    states = {}
     for name, scorer in search.scorers.items():
-        found = sentence_scores(scorer, encoded, lengths, wanted, sizes)
+        found, states[name] = sentence_scores(scorer, encoded, lengths, wanted, sizes)
         total = total + search.weights[name] * found
-    return total, sizes
+    return total, sizes, states
 
 
 def least_scores(
     search: Searching, heard: tuple[Tensor, Tensor, Tensor], bounds: tuple[Tensor, Tensor]
-) -> Tensor:
+) -> tuple[Tensor, dict[str, Any]]:
     """What a hypothesis must have, (U,): a little less than what CTC hears has; -inf where that is no output.
+
+    Beside it the scorers' states to begin with.
 
     Args:
         search, heard: see `weighted`.
@@ -134,9 +138,9 @@ def least_scores(
     """
     parts = zip(heard[2], heard[1].tolist(), strict=True)
     texts = greedy_texts([x[:length] for x, length in parts], search.eos)
-    total, sizes = weighted(search, heard, texts)
+    total, sizes, states = weighted(search, heard, texts)
     fits = (sizes > bounds[0]) & (sizes <= bounds[1]) & total.isfinite()
-    return torch.where(fits, total - _MARGIN, NEG)
+    return torch.where(fits, total - _MARGIN, NEG), states
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from espnet_ext.search import known
 from espnet_ext.search.stack import Memory, StackState
 
 
@@ -31,6 +32,7 @@ def join(one: StackState, two: StackState, width: int, frames: int) -> StackStat
         torch.cat((one.ages, two.ages)),
         max(one.tidy, two.tidy),
         torch.cat(looked) if looked else None,
+        known.join(one.known, two.known, width),
     )
 
 

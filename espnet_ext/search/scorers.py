@@ -5,6 +5,8 @@ Letters in shapes: U utterances, W hypotheses of each, T encoder frames, D width
 
 from __future__ import annotations
 
+import logging
+import threading
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,7 +16,7 @@ from torch import Tensor
 from espnet_ext.lm.ngram import NgramLookup
 from espnet_ext.search import stack as stacks
 from espnet_ext.search.joining import join
-from espnet_ext.search.stack import Stack
+from espnet_ext.search.weights import Stack
 
 
 class Scorer(Protocol):
@@ -37,8 +39,16 @@ class Scorer(Protocol):
 class Reader(Protocol):
     """A scorer that reads whole sentences."""
 
-    def read(self, tokens: Tensor, state: Any) -> Tensor:
-        """Sentences (U, L), <sos> first -> log-probabilities of each next token (U, L, V); the state is of `start`."""
+    def read(self, tokens: Tensor, sizes: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Read a sentence of each utterance.
+
+        Args:
+            tokens: (U, L), <sos> first; of each the first `sizes` (U,) count.
+            state: of `start`.
+
+        Returns:
+            Log-probabilities of each next token (U, L, V), and the state, which makes use of them.
+        """
 
 
 @runtime_checkable
@@ -71,8 +81,8 @@ class _Stacked:
     def step(self, tokens: Tensor, state: Any, live: Tensor | None = None) -> tuple[Tensor, Any]:
         return stacks.step(self.stack, tokens, state, live)
 
-    def read(self, tokens: Tensor, state: Any) -> Tensor:
-        return stacks.read(self.stack, tokens, state.memory)
+    def read(self, tokens: Tensor, sizes: Tensor, state: Any) -> tuple[Tensor, Any]:
+        return stacks.read(self.stack, tokens, sizes, state)
 
     def reorder(self, state: Any, parents: Tensor) -> Any:
         return stacks.reorder(state, parents)
@@ -92,13 +102,17 @@ class DecoderScorer(_Stacked):
         threshold: frames that its tokens together looked at more than that are covered; None = nobody asks.
 
     Attributes:
-        gain: by how many frames the last token read made each hypothesis' coverage grow, (U, W).
+        gain: by how many frames the last token that this thread read made each hypothesis' coverage grow, (U, W).
     """
 
     def __init__(self, stack: Stack, threshold: float | None = None) -> None:
         super().__init__(stack)
         self.threshold = threshold
-        self.gain: Tensor | None = None
+        self._last = threading.local()  # one recogniser may serve several threads
+
+    @property
+    def gain(self) -> Tensor | None:
+        return getattr(self._last, "gain", None)
 
     def start(self, encoded: Tensor, lengths: Tensor) -> Any:
         memory = stacks.remember(self.stack, encoded, lengths)
@@ -108,7 +122,7 @@ class DecoderScorer(_Stacked):
         found, after = super().step(tokens, state, live if self.threshold is None else None)
         if self.threshold is not None:
             more = (after.looked > self.threshold).sum(dim=2)
-            self.gain = (more - (state.looked > self.threshold).sum(dim=2)).float()
+            self._last.gain = (more - (state.looked > self.threshold).sum(dim=2)).float()
         return found, after
 
 
@@ -261,10 +275,19 @@ class CachedScorer(_Rows):
 
 
 class NgramTableScorer(_Rows):
-    """An n-gram model; the state is each hypothesis' history before the token that is read next, or None."""
+    """An n-gram model; the state is each hypothesis' history before the token that is read next, or None.
+
+    Attributes:
+        falls: whether no token makes a hypothesis better; with broken weights of back-off some do.
+    """
 
     def __init__(self, lookup: NgramLookup) -> None:
-        self.lookup = lookup
+        self.lookup, self.falls = lookup, lookup.falls()
+        if not self.falls:
+            logging.warning(
+                "n-gram model: found tokens with a probability above 1 (broken weights of back-off), expected none: "
+                "what it finds is right by its figures, the search takes longer"
+            )
 
     def _begin(self, number: int) -> Any:
         return None

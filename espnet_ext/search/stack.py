@@ -10,117 +10,20 @@ C width of a head, Y layers, V vocabulary, t tokens read so far.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from espnet_ext.asr.packed import product
 from espnet_ext.asr.positions import rotary_table, rotate, sinusoids
+from espnet_ext.search.known import Known, known
+from espnet_ext.search.weights import Cross, Layer, Stack
 
 #: Columns for which room is made at once.
 _ROOM = 64
 #: Columns, as a multiple of those in use when the pool was last tidied, from which it is tidied again.
 _UNTIDY = 2
-
-
-@dataclass(frozen=True)
-class Affine:
-    """x W^T + b, the first (out, in), the second (out,) or None."""
-
-    weight: Tensor
-    bias: Tensor | None = None
-
-    @cached_property
-    def _fast(self) -> Callable[[Tensor], Tensor] | None:
-        return product(self.weight, self.bias)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        if self._fast is None or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
-            return F.linear(x, self.weight, self.bias)
-        return self._fast(x)
-
-
-@dataclass(frozen=True)
-class Norm:
-    """LayerNorm over D."""
-
-    weight: Tensor
-    bias: Tensor
-    eps: float
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
-
-
-@dataclass(frozen=True)
-class Cross:
-    """Attention over the encoder's output.
-
-    Attributes:
-        norm: before it.
-        query: divided by the square root of C already.
-        memory: keys and values of the encoder's output, (2 D, D).
-        out: behind it.
-    """
-
-    norm: Norm
-    query: Affine
-    memory: Affine
-    out: Affine
-
-
-@dataclass(frozen=True)
-class Layer:
-    """Self-attention, perhaps cross-attention, and a feed-forward part, each behind a norm and beside a short cut.
-
-    Attributes:
-        norm: before self-attention.
-        inward: query (divided by the square root of C), key and value, (3 D, D).
-        out: behind self-attention.
-        cross: None in a language model.
-        feed_norm, widen, narrow: of the feed-forward part.
-    """
-
-    norm: Norm
-    inward: Affine
-    out: Affine
-    cross: Cross | None
-    feed_norm: Norm
-    widen: Affine
-    narrow: Affine
-
-
-@dataclass(frozen=True)
-class Stack:
-    """The weights of a Transformer that writes tokens.
-
-    Attributes:
-        table: what each token brings into the first layer, (V, D).
-        heads: H.
-        layers: Y.
-        norm, output: to the logits.
-        positions: "sinusoids" added to the table's rows, "rotary" in self-attention, or "none".
-        silu: the feed-forward parts' activation is SiLU instead of ReLU.
-        hides_blank: nothing attends to token 0 (stock's TransformerLM takes it for padding).
-    """
-
-    table: Tensor
-    heads: int
-    layers: tuple[Layer, ...]
-    norm: Norm
-    output: Affine
-    positions: str = "sinusoids"
-    silu: bool = False
-    hides_blank: bool = False
-
-    @property
-    def width(self) -> int:
-        """D."""
-        return self.table.shape[1]
 
 
 @dataclass(frozen=True)
@@ -149,6 +52,7 @@ class StackState:
         tidy: columns in use when the pool was last tidied.
         looked: how much all tokens of each hypothesis looked at each frame, the mean of layers and heads, (U, W, T);
             None where nobody asks.
+        known: a sentence that has been read at once; it has no `looked`.
     """
 
     memory: Memory
@@ -157,6 +61,7 @@ class StackState:
     ages: Tensor
     tidy: int = _ROOM
     looked: Tensor | None = None
+    known: Known | None = None
 
 
 def _heads(x: Tensor, utterances: int, heads: int) -> Tensor:
@@ -201,6 +106,8 @@ def reorder(state: StackState, parents: Tensor) -> StackState:
     """Hypotheses that descend from `parents` (U, W), numbers within their utterance."""
     index = parents[:, :, None].expand(-1, -1, state.visible.shape[2])
     state = replace(state, visible=state.visible.gather(1, index))
+    if state.known is not None:
+        state = replace(state, known=state.known.reorder(parents))
     if state.looked is not None:
         index = parents[:, :, None].expand(-1, -1, state.looked.shape[2])
         state = replace(state, looked=state.looked.gather(1, index))
@@ -218,7 +125,8 @@ def keep(state: StackState, rows: Tensor) -> StackState:
     pool = state.pool[:, :, rows]
     looked = None if state.looked is None else state.looked[rows]
     visible, ages = state.visible[rows], state.ages[rows]
-    return replace(state, memory=less, pool=pool, visible=visible, ages=ages, looked=looked)
+    known = None if state.known is None else state.known.keep(rows)
+    return StackState(less, pool, visible, ages, state.tidy, looked, known)
 
 
 def _tidied(state: StackState) -> StackState:
@@ -279,8 +187,24 @@ def step(
     Returns:
         Log-probabilities of the next token (U, W, V), and the state.
     """
-    rows = _rows(tokens, live)
     state = _with_columns(stack, tokens, state)
+    sure = state.known and state.known.read(tokens, state.ages)
+    if sure is None:
+        found, state = _worked_out(stack, tokens, state, _rows(tokens, live))
+    else:
+        alone = ~sure.agrees if live is None else live & ~sure.agrees
+        found, state = sure.after(state.ages).expand(*tokens.shape, -1), replace(state, known=sure)
+        if bool(alone.any()):
+            other, state = _worked_out(stack, tokens, state, _rows(tokens, alone))
+            found = torch.where(sure.agrees[:, :, None], found, other)
+        sure.write(state.pool, state.visible.shape[2] - tokens.shape[1], state.ages)
+    return found, replace(state, ages=state.ages + 1)
+
+
+def _worked_out(
+    stack: Stack, tokens: Tensor, state: StackState, rows: _Rows
+) -> tuple[Tensor, StackState]:
+    """What `step` returns for the hypotheses in `rows`; they are no older yet."""
     looks: list[Tensor] | None = None if state.looked is None else []
     mask = state.pool.new_zeros(state.visible.shape).masked_fill(~state.visible, float("-inf"))
     x = stack.table[rows.packed(tokens.flatten())]
@@ -297,33 +221,48 @@ def step(
     found = rows.placed(stack.output(stack.norm(x)).float().log_softmax(dim=-1))
     if state.looked is not None and looks:
         state = replace(state, looked=state.looked + torch.stack(looks).mean(dim=0))
-    return found.view(*tokens.shape, -1), replace(state, ages=state.ages + 1)
+    return found.view(*tokens.shape, -1), state
 
 
-def read(stack: Stack, tokens: Tensor, memory: Memory) -> Tensor:
-    """Read whole sentences at once: (U, L), none with token 0 -> log-probabilities of each next token (U, L, V)."""
+def read(
+    stack: Stack, tokens: Tensor, sizes: Tensor, state: StackState
+) -> tuple[Tensor, StackState]:
+    """Read whole sentences at once.
+
+    Args:
+        stack: the weights.
+        tokens: (U, L), <sos> first, none with token 0.
+        sizes: tokens of each, (U,).
+        state: of `start`.
+
+    Returns:
+        Log-probabilities of each next token (U, L, V), and the state, which knows them now.
+    """
     number, length = tokens.shape
     ages = torch.arange(length, device=tokens.device)
     x = stack.table[tokens]
     if stack.positions == "sinusoids":
         x = x + sinusoids(ages, stack.width).to(x.dtype)
+    pool = []
     for place, layer in enumerate(stack.layers):
         parts = layer.inward(layer.norm(x)).chunk(3, dim=-1)
         query, key, value = (_heads(part, number, stack.heads) for part in parts)
         if stack.positions == "rotary":
             table = rotary_table(length, query.shape[-1], x.device)
             query, key = rotate(query, table), rotate(key, table)
+        pool.append(torch.stack((key, value)))
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=1.0)
         x = x + layer.out(mixed.transpose(1, 2).reshape(x.shape))
         if layer.cross is not None:
             rows = _Rows((number, length))
             flat = _cross_attention(
-                stack, layer.cross, x.flatten(0, 1), memory, place, (rows, None)
+                stack, layer.cross, x.flatten(0, 1), state.memory, place, (rows, None)
             )
             x = x + flat.view(x.shape)
         inner = layer.widen(layer.feed_norm(x))
         x = x + layer.narrow(F.silu(inner, inplace=True) if stack.silu else inner.relu_())
-    return stack.output(stack.norm(x)).float().log_softmax(dim=-1)
+    found = stack.output(stack.norm(x)).float().log_softmax(dim=-1)
+    return found, replace(state, known=known(tokens, sizes, found, torch.stack(pool)))
 
 
 def _with_columns(stack: Stack, tokens: Tensor, state: StackState) -> StackState:

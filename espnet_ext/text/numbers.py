@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import functools
 import re
+from typing import Any
+
+from espnet_ext.errors import UserError
 
 _LONGEST = 15  # digits; longer numbers are read digit by digit, as people do
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -15,10 +18,32 @@ _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight
 
 @functools.lru_cache(maxsize=8192)
 def _words(value: int, kind: str, british: bool) -> str:
-    from num2words import num2words
-
-    words = num2words(value, lang="en", to=kind).replace(",", "")
+    words = _num2words()(value, lang="en", to=kind).replace(",", "")
     return words if british else words.replace(" and ", " ")
+
+
+def _num2words() -> Any:
+    try:
+        from num2words import num2words
+    except ImportError as error:
+        raise UserError(
+            f"numbers in words need the package num2words (no module {error.name}): run `pip install num2words`"
+        ) from error
+    return num2words
+
+
+def in_language(digits: str, language: str) -> str:
+    """A whole number in another language's words; as it stands where nobody knows them.
+
+    >>> in_language("21", "de"), in_language("21", "tlh")
+    ('einundzwanzig', '21')
+    """
+    if len(digits) > _LONGEST or len(language) != 2:  # num2words takes "est" for Spanish
+        return digits
+    try:
+        return str(_num2words()(int(digits), lang=language))
+    except (NotImplementedError, OverflowError, KeyError):
+        return digits
 
 
 def spell(text: str) -> str:

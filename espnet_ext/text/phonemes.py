@@ -209,6 +209,21 @@ def converter_name(g2p: str | None) -> str | None:
     return g2p
 
 
+def language_of(g2p: str | None) -> str | None:
+    """The language that a converter reads, as a code of two or three letters; None if its name does not say.
+
+    >>> language_of("espeak:pt-br"), language_of("pyopenjtalk_accent"), language_of(None)
+    ('pt', 'ja', None)
+    """
+    name = converter_name(g2p) or ""
+    if name in (VITS, *ENGLISH):
+        return "en"
+    if name in japanese.CONVERTERS:
+        return "ja"
+    code = _ESPEAK_LANGUAGES.get(name) or name.partition(ANY_LANGUAGE)[2]
+    return code.partition("-")[0] or None
+
+
 def word_space(g2p: str | None) -> str | None:
     """The token that a converter puts between words, None if it puts none."""
     return {VITS: "<space>", "g2p_en": " "}.get(converter_name(g2p) or "")

@@ -8,7 +8,6 @@ named in a warning and not spoken.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -32,6 +31,10 @@ EMPHASIS = {
     "none": Manner(),
     "reduced": Manner(1.1, -1.0, 0.85),
 }
+
+
+#: dB between words that are still spoken in one go
+FARTHEST = 30.0
 
 
 @dataclass(frozen=True)
@@ -102,8 +105,8 @@ def plan(spans: Iterable[Span], words: bool = False, rates: bool = True) -> Plan
 def _goes_on(piece: Piece, span: Span, words: bool, rates: bool) -> bool:
     """Whether a span is spoken in one go with the piece before it."""
     if words:  # silence is not spoken softly
-        silent = (piece.volume == -math.inf) == (span.volume == -math.inf)
-        return silent and (rates or piece.rate == span.rate)
+        louder = 0.0 if piece.volume == span.volume else abs(span.volume - piece.volume)
+        return louder <= FARTHEST and (rates or piece.rate == span.rate)
     return (piece.rate, piece.volume) == (span.rate, span.volume)
 
 

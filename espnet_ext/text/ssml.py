@@ -28,6 +28,7 @@ VOLUMES = {
 EMPHASIS = ("strong", "moderate", "none", "reduced")
 _PARAGRAPH, _SENTENCE = 0.7, 0.4  # pauses after <p> and <s>, seconds
 _LONGEST_BREAK = 60.0
+_LOUDEST = 40.0  # dB above the voice's own
 _ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "speak": ("version", "lang", "xml:lang", "xmlns"),
     "p": ("xml:lang",),
@@ -161,6 +162,10 @@ class _Reader:
         volume = self._value(found.get("volume", "medium"), VOLUMES, "volume", "dB|")
         if rate <= 0:
             raise self._fail(f"rate {found['rate']!r}, expected more than nothing")
+        if manner.volume + volume > _LOUDEST:
+            raise self._fail(
+                f"volume {found['volume']!r}, expected at most +{_LOUDEST:.0f}dB in all"
+            )
         return replace(
             manner,
             rate=manner.rate * rate,

@@ -20,12 +20,12 @@ from espnet_ext.asr.blocks import length_mask
 from espnet_ext.errors import UserError
 from espnet_ext.tts.adapters import AdapterOptions, Adapters
 from espnet_ext.tts.adaptor import Adaptor
-from espnet_ext.tts.alignment import Aligner, Prior, align
+from espnet_ext.tts.alignment import Aligner, align
 from espnet_ext.tts.contour import ContourOptions
 from espnet_ext.tts.controls import Control, Controls, read_controls
 from espnet_ext.tts.decoder import DecoderOptions, make_decoder
 from espnet_ext.tts.duration import DurationOptions
-from espnet_ext.tts.inputs import require_context, require_tokens, with_eos
+from espnet_ext.tts.inputs import require_context, require_finite, require_tokens, with_eos
 from espnet_ext.tts.options import read_options
 from espnet_ext.tts.text_encoder import EncoderOptions, TextEncoder
 from espnet_ext.tts.updates import Counted
@@ -121,7 +121,6 @@ class AcousticModel(Counted, AbsTTS):
         self.voices = Voices(width, odim, self.spks or 0, spk_embed_dim or 0, use_gst)
         self.alignment = read_options(AlignmentOptions, alignment, "alignment")
         self.aligner = Aligner(width, odim) if self.alignment.learned else None
-        self.prior = Prior()
         self.adaptor = Adaptor(
             width,
             read_options(DurationOptions, duration, "duration"),
@@ -198,7 +197,7 @@ class AcousticModel(Counted, AbsTTS):
         """Losses of the alignment, and durations (B, N) by it; or those that came with the data."""
         if self.aligner is None:
             return {}, _given(given, text_lengths, feats_lengths)
-        found = align(self.aligner, self.prior, x, feats, text_lengths, feats_lengths)
+        found = align(self.aligner, x, feats, text_lengths, feats_lengths)
         options = self.alignment
         formed = self.present_update() >= options.binarise_after
         weights = (options.weight, options.binarise_weight)
@@ -238,12 +237,7 @@ class AcousticModel(Counted, AbsTTS):
         require_context(int(durations.sum(1).max()), self.longest, "mel frames")
         frames, contours = self.adaptor.speak(x, mask, durations, controls)
         mel = self.decoder.generate(frames, noise_scale) * frames.mask[..., None]
-        if not bool(mel.isfinite().all()):
-            raise UserError(
-                "found NaN or infinity in the spectrogram, expected numbers: the weights are damaged or the "
-                "training diverged; take another checkpoint"
-            )
-        return Spoken(mel, durations.sum(1), durations, contours)
+        return Spoken(require_finite(mel, "spectrogram"), durations.sum(1), durations, contours)
 
     @torch.no_grad()
     def follow(
@@ -273,7 +267,8 @@ class AcousticModel(Counted, AbsTTS):
         x = self._encode(text, mask, who)
         found = self._timing(x, who.feats, lengths, frames, durations)[1]
         given, _ = self.adaptor.train_on(x, mask, who.heard, found, pitch, energy)
-        return {"feat_gen": self.decoder.generate(given, noise_scale)[0], "duration": found[0]}
+        mel = require_finite(self.decoder.generate(given, noise_scale)[0], "spectrogram")
+        return {"feat_gen": mel, "duration": found[0]}
 
     def inference(
         self,

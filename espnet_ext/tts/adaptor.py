@@ -17,6 +17,7 @@ from espnet_ext.tts.contour import SEMITONE, Contour, ContourOptions
 from espnet_ext.tts.controls import Controls
 from espnet_ext.tts.decoder import Frames
 from espnet_ext.tts.duration import DurationOptions, make_durations, stretched
+from espnet_ext.tts.inputs import require_finite
 
 #: most frames of one token, whatever is predicted
 LONGEST_TOKEN = 400
@@ -95,7 +96,8 @@ class Adaptor(nn.Module):
     def durations(self, x: Tensor, mask: Tensor, controls: Controls, drawn: float) -> Tensor:
         """(B, N, D), mask (B, N), deviation of what is drawn -> frames of each token (B, N)."""
         lengths = self.duration.predict(x, mask, drawn).float().clamp(max=8.0).expm1()
-        return stretched(lengths.clamp(self.shortest, LONGEST_TOKEN), controls.length, mask)
+        lengths = require_finite(lengths.clamp(self.shortest, LONGEST_TOKEN), "durations")
+        return stretched(lengths, controls.length, mask)
 
     def speak(
         self, x: Tensor, mask: Tensor, durations: Tensor, controls: Controls
@@ -108,13 +110,29 @@ class Adaptor(nn.Module):
             controls: see there.
         """
         mel_mask = length_mask(durations.sum(1))
-        number, places = frame_tokens(durations, mel_mask.shape[1])
+        return self.colour(x, mask, mel_mask, frame_tokens(durations, mel_mask.shape[1]), controls)
+
+    def colour(
+        self,
+        x: Tensor,
+        mask: Tensor,
+        mel_mask: Tensor,
+        spoken: tuple[Tensor, Tensor],
+        controls: Controls,
+    ) -> tuple[Frames, dict[str, Tensor]]:
+        """The same, for frames of which it is known what they speak.
+
+        Args:
+            x: (B, N, D), mask: (B, N), mel_mask: (B, T).
+            spoken: which token each frame speaks and where in it the frame is, (B, T) each, see `frame_tokens`.
+            controls: see there; their lengths are in `spoken` already.
+        """
         found: dict[str, Tensor] = {}
         shifts = {
             "pitch": SEMITONE * controls.semitones,
             "energy": controls.loudness.clamp(min=1e-4).log(),
         }
-        tokens = x
+        tokens, (number, places) = x, spoken
         for by_frame, where in ((False, mask), (True, mel_mask)):
             x = spread(tokens, number) if by_frame else x
             around = x

@@ -17,11 +17,17 @@ from espnet_ext.asr.blocks import length_mask
 from espnet_ext.asr.dropout import ByteDropout
 from espnet_ext.errors import UserError
 from espnet_ext.tts.acoustic import NOBODY, Spoken
-from espnet_ext.tts.alignment import Aligner, Alignment, Prior, align, hard_path, token_means
+from espnet_ext.tts.alignment import Aligner, Alignment, align, hard_path, token_means
 from espnet_ext.tts.blocks import Stack
 from espnet_ext.tts.controls import Controls
 from espnet_ext.tts.duration import stretched
-from espnet_ext.tts.inputs import known_numbers, require_tokens, with_eos
+from espnet_ext.tts.inputs import (
+    known_numbers,
+    require_context,
+    require_finite,
+    require_tokens,
+    with_eos,
+)
 from espnet_ext.tts.masks import masked_mean
 from espnet_ext.tts.updates import Counted
 from espnet_ext.tts.voices import Who
@@ -68,6 +74,7 @@ class AlignedFastSpeech(Counted, AbsTTS):
         binarise_after: updates before the binarisation loss begins; a soft alignment has to form first.
         spks, langs: numbers of speakers and languages with an embedding each; None = one.
         spk_embed_dim: size of outside speaker embeddings; None = none.
+        longest: most mel frames that are spoken at once.
 
     Raises:
         UserError: at training, for an utterance with more tokens than frames.
@@ -93,9 +100,10 @@ class AlignedFastSpeech(Counted, AbsTTS):
         spks: int | None = None,
         langs: int | None = None,
         spk_embed_dim: int | None = None,
+        longest: int = 4096,
     ) -> None:
         super().__init__()
-        self.eos, self.odim = idim - 1, odim
+        self.eos, self.odim, self.longest = idim - 1, odim, longest
         self.align_weight, self.binarise_weight = align_weight, binarise_weight
         self.binarise_after = binarise_after
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
@@ -103,7 +111,6 @@ class AlignedFastSpeech(Counted, AbsTTS):
         self._make_voices(width, spks, langs, spk_embed_dim)
         self.encoder = Stack(encoder_blocks, width, heads, encoder_inner, kernel, dropout)
         self.aligner = Aligner(width, odim)
-        self.prior = Prior()
         self._make_variance(width, use_pitch, use_energy)
         self.decoder = Stack(decoder_blocks, width, heads, decoder_inner, kernel, dropout)
         self.out = nn.Linear(width, odim)
@@ -185,7 +192,7 @@ class AlignedFastSpeech(Counted, AbsTTS):
         feats = feats[:, : int(feats_lengths.max())]
         text_mask, mel_mask = length_mask(text_lengths), length_mask(feats_lengths)
         x = self._encode(text, text_mask, Who(sids, lids, spembs))
-        found = align(self.aligner, self.prior, x, feats, text_lengths, feats_lengths)
+        found = align(self.aligner, x, feats, text_lengths, feats_lengths)
         targets = self._targets(pitch, energy, found.path)
         stats = self._variance_losses(x, found.durations, targets, text_mask)
         x = self._adapt(x, targets.get("pitch"), targets.get("energy"))
@@ -282,12 +289,13 @@ class AlignedFastSpeech(Counted, AbsTTS):
         if feats is None:
             raise UserError("found no feats, expected the recording's for use_teacher_forcing")
         tokens, frames = mask.sum(1), mask.new_full((1,), len(feats), dtype=torch.int64)
-        found = align(self.aligner, self.prior, x, feats[None], tokens, frames)
+        found = align(self.aligner, x, feats[None], tokens, frames)
         tracks = [None if track is None else track[None] for track in (pitch, energy)]
         given = self._targets(tracks[0], tracks[1], found.path)
         x = self._adapt(x, given.get("pitch"), given.get("energy"))
         mel = self._decode(x, found.path, length_mask(frames))
-        return {"feat_gen": mel[0], "duration": found.durations[0]}
+        mel = require_finite(mel[0], "spectrogram")
+        return {"feat_gen": mel, "duration": found.durations[0]}
 
     @torch.no_grad()
     def speak(
@@ -313,10 +321,14 @@ class AlignedFastSpeech(Counted, AbsTTS):
         mask = length_mask(text_lengths)
         x = self._encode(text, mask, who)
         lengths = self.duration(x, mask).clamp(max=LONGEST).expm1().clamp(min=1.0)
+        require_finite(lengths, "durations")
         durations = stretched(lengths, 1.0 if controls is None else controls.length, mask)
         predictors = (("pitch", self.pitch), ("energy", self.energy))
         contours = {name: p(x, mask) for name, p in predictors if p is not None}
-        path = hard_path(durations, int(durations.sum(1).max()))
+        frames = int(durations.sum(1).max())
+        require_context(frames, self.longest, "mel frames")
+        path = hard_path(durations, frames)
         spread = self._adapt(x, contours.get("pitch"), contours.get("energy"))
         mel = self._decode(spread, path, path.any(-1)) * path.any(-1)[..., None]
+        require_finite(mel, "spectrogram")
         return Spoken(mel, durations.sum(1), durations, contours)

@@ -67,38 +67,33 @@ class Aligner(nn.Module):
         return score.masked_fill(~text_mask[:, None, :], float("-inf")).log_softmax(-1)
 
 
-def _log_beta(a: Tensor, b: Tensor) -> Tensor:
-    return torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
+def log_prior(text_lengths: Tensor, mel_lengths: Tensor) -> Tensor:
+    """Log beta-binomial prior that keeps alignments near the diagonal (paper, section 3.1).
+
+    Args:
+        text_lengths, mel_lengths: (B,).
+
+    Returns:
+        (B, T, N): at frame t (from 1) of T the pmf over 0 .. N - 1 with alpha = t and beta = T + 1 - t; 0 where padded.
+    """
+    lengths = list(zip(text_lengths.tolist(), mel_lengths.tolist(), strict=True))
+    out = torch.zeros(len(lengths), int(mel_lengths.max()), int(text_lengths.max()))
+    factorials = torch.arange(1, sum(out.shape[1:]) + 1, dtype=torch.float64).lgamma()
+    for row, (tokens, frames) in zip(out, lengths, strict=True):
+        row[:frames, :tokens] = _log_prior(tokens, frames, factorials)
+    return out.to(text_lengths.device)
 
 
-def _log_beta_binomial(tokens: int, frames: int, scale: float) -> Tensor:
-    """Row t (from 1): log pmf over 0 .. tokens - 1 with a = scale * t, b = scale * (frames + 1 - t)."""
-    t = torch.arange(1, frames + 1, dtype=torch.float64)[:, None]
-    a, b = scale * t, scale * (frames + 1 - t)
-    k, n = torch.arange(tokens, dtype=torch.float64)[None], torch.tensor(tokens - 1.0).double()
-    choose = torch.lgamma(n + 1) - torch.lgamma(k + 1) - torch.lgamma(n - k + 1)
-    return (choose + _log_beta(k + a, n - k + b) - _log_beta(a, b)).float()
+def _log_prior(tokens: int, frames: int, factorials: Tensor) -> Tensor:
+    """(frames, tokens); logarithms of 0!, 1!, ... up to (frames + tokens - 1)! at least.
 
-
-class Prior:
-    """Log beta-binomial prior that keeps alignments near the diagonal (paper, section 3.1), cached by sizes."""
-
-    def __init__(self, scale: float = 1.0) -> None:
-        self.scale = scale
-        self.cache: dict[tuple[int, int], Tensor] = {}
-
-    def one(self, tokens: int, frames: int) -> Tensor:
-        """(frames, tokens)."""
-        if (tokens, frames) not in self.cache:
-            self.cache[tokens, frames] = _log_beta_binomial(tokens, frames, self.scale)
-        return self.cache[tokens, frames]
-
-    def __call__(self, text_lengths: Tensor, mel_lengths: Tensor) -> Tensor:
-        """(B,) and (B,) -> (B, T, N), 0 where padded."""
-        out = torch.zeros(len(text_lengths), int(mel_lengths.max()), int(text_lengths.max()))
-        for row, n, t in zip(out, text_lengths.tolist(), mel_lengths.tolist(), strict=True):
-            row[:t, :n] = self.one(n, t)
-        return out.to(text_lengths.device)
+    All arguments of the gamma functions are whole, and those with frame and token have their sum alone.
+    """
+    tokens_, frames_, both = (factorials[:n] for n in (tokens, frames, frames + tokens - 1))
+    choose = tokens_[-1] - tokens_ - tokens_.flip(0)
+    beta = frames_ + frames_.flip(0) - factorials[frames]
+    joint = (both + both.flip(0)).unfold(0, tokens, 1)  # at (t, k) the one of t + k
+    return (joint - factorials[frames + tokens - 1] - beta[:, None] + choose).float()
 
 
 def forward_sum_loss(log_p: Tensor, text_lengths: Tensor, mel_lengths: Tensor) -> Tensor:
@@ -208,7 +203,6 @@ class Alignment:
 
 def align(
     aligner: Aligner,
-    prior: Prior,
     text: Tensor,
     mel: Tensor,
     text_lengths: Tensor,
@@ -223,15 +217,19 @@ def align(
     """
     require_room(text_lengths, mel_lengths)
     masks = length_mask(text_lengths), length_mask(mel_lengths)
-    log_p = aligner(text, mel, *masks, prior(text_lengths, mel_lengths))
+    log_p = aligner(text, mel, *masks, log_prior(text_lengths, mel_lengths))
     durations = best_durations(log_p, text_lengths, mel_lengths)
     aligner.attn = hard_path(durations, mel.shape[1])
     return Alignment(log_p, durations, aligner.attn)
 
 
 def token_means(values: Tensor, path: Tensor) -> Tensor:
-    """Mean of frame values (B, T, K) over each token's frames of a hard path (B, T, N) -> (B, N, K)."""
-    return path.transpose(1, 2) @ values / path.sum(1)[..., None].clamp(min=1.0)
+    """Mean of frame values (B, T, K) over each token's frames of a hard path (B, T, N) -> (B, N, K).
+
+    In 32 bits whatever the model computes in: half of them would round the logarithm of F0 to half a semitone.
+    """
+    with torch.autocast(values.device.type, enabled=False):
+        return path.transpose(1, 2) @ values / path.sum(1)[..., None].clamp(min=1.0)
 
 
 def frame_tokens(durations: Tensor, frames: int) -> tuple[Tensor, Tensor]:

@@ -112,8 +112,8 @@ class Lookup(nn.Module):
         """(B, L) -> (B, L, D)."""
         last = len(self.table) - 1
         place = (values.clamp(-self.reach, self.reach) / self.reach + 1) / 2 * last
-        low = place.floor().clamp(max=last - 1)
-        over, low = (place - low)[..., None], low.long()
+        low = place.floor().long().clamp(0, last - 1)  # NaN has a place in the table, and stays NaN
+        over = (place - low)[..., None]
         return torch.lerp(F.embedding(low, self.table), F.embedding(low + 1, self.table), over)
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from espnet_ext.asr.dropout import ByteDropout
 from espnet_ext.tts.blocks import Source, Stack
-from espnet_ext.tts.flow_matching import TimeEmbedding, flow_loss, solve
+from espnet_ext.tts.flow_matching import TimeEmbedding, flow_loss, noise_like, solve
 from espnet_ext.tts.masks import masked_mean
 from espnet_ext.tts.options import one_of
 from espnet_ext.tts.ssim import ssim_loss
@@ -92,7 +92,7 @@ class Trunk(nn.Module):
         self.cross = options.cross
         other = self.width != width
         self.enter = nn.Linear(width, self.width) if other else nn.Identity()
-        self.enter_text = nn.Linear(width, self.width) if other else nn.Identity()
+        self.enter_text = nn.Linear(width, self.width) if other and options.cross else nn.Identity()
         self.stack = Stack(
             options.blocks,
             self.width,
@@ -219,7 +219,7 @@ class FlowDecoder(nn.Module):
     def generate(self, frames: Frames, spread: float = 0.667) -> Tensor:
         """Mel (B, T, M), drawn with `spread` as the noise's deviation; 0 gives the same every time."""
         mean = self.mean(frames.x)
-        start = spread * torch.randn_like(mean)
+        start = spread * noise_like(mean)
         return mean + solve(lambda at, t: self._field(frames, mean, at, t), start, self.steps)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from espnet_ext.asr.dropout import ByteDropout
 from espnet_ext.tts.blocks import Block
-from espnet_ext.tts.flow_matching import TimeEmbedding, flow_loss, solve
+from espnet_ext.tts.flow_matching import TimeEmbedding, flow_loss, noise_like, solve
 from espnet_ext.tts.masks import masked_mean, time_means
 from espnet_ext.tts.options import one_of
 
@@ -137,7 +137,7 @@ class DurationFlow(DurationPredictor):
     def predict(self, x: Tensor, mask: Tensor, spread: float = 0.0) -> Tensor:
         """(B, N, D), mask (B, N), deviation of what is drawn -> log(1 + frames), (B, N)."""
         context = self.look_around(x, mask)
-        start = spread * torch.randn_like(x[..., :1])
+        start = spread * noise_like(x[..., :1])
         drawn = solve(lambda at, t: self._speed(context, at, t), start, self.steps)
         frames = (drawn[..., 0] * self.scale + self.centre).expm1() + 0.5
         return frames.clamp(min=0).log1p()

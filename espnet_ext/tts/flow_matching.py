@@ -5,6 +5,7 @@ Letters in shapes: B batch, L tokens or frames, K values of each.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -50,6 +51,16 @@ def flow_loss(field: Field, target: Tensor, mask: Tensor) -> Tensor:
     place = (1 - (1 - REST) * along) * start + along * target
     wanted = target - (1 - REST) * start
     return masked_mean((field(place, t) - wanted).square(), mask)
+
+
+def noise_like(x: Tensor) -> Tensor:
+    """Normal noise for (B, L, K): the same for each of a batch, and the beginning of that for a longer one.
+
+    So that with one seed a batch is what each of its utterances is alone. It comes from torch's generator of the CPU.
+    """
+    drawn = torch.Generator().manual_seed(int(torch.randint(1 << 62, ())))
+    uniform = torch.rand(x.shape[1:], generator=drawn, dtype=torch.float64).clamp(min=1e-12)
+    return (math.sqrt(2) * torch.erfinv(2 * uniform - 1)).to(x).expand_as(x)
 
 
 def solve(field: Field, start: Tensor, steps: int) -> Tensor:

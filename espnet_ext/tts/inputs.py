@@ -96,3 +96,21 @@ def require_tokens(text: Tensor, lengths: Tensor, known: int) -> None:
             f"found token {low if low < 0 else high}, expected numbers from 0 to {known - 1}: was the text "
             "converted with another model's token list?"
         )
+
+
+def require_finite(values: Tensor, what: str) -> Tensor:
+    """`values`, if they are numbers.
+
+    Args:
+        values: of any shape, made by a model.
+        what: they are, for the message.
+
+    Raises:
+        UserError: for NaN or infinity.
+    """
+    if not bool(values.isfinite().all()):
+        raise UserError(
+            f"found NaN or infinity in the {what}, expected numbers: the weights are damaged or the training "
+            "diverged; take another checkpoint"
+        )
+    return values

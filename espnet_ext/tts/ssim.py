@@ -29,17 +29,28 @@ def ssim_loss(
 ) -> Tensor:
     """1 - similarity, a mean over frames and bins: 0 where both are alike.
 
+    In 32 bits whatever the model computes in: variances are small differences of large means.
+
     Args:
         found, true: (B, T, M), normalised to deviation 1.
         mask: (B, T).
         low, high: become 0 and 1.
     """
-    a, b = (((x - low) / (high - low) * mask[..., None])[:, None] for x in (found, true))
-    batch = len(a)
+    with torch.autocast(found.device.type, enabled=False):
+        likeness = _likeness(*(_scaled(x.float(), mask, low, high) for x in (found, true)))
+        return masked_mean(1 - likeness[:, 0], mask)
+
+
+def _scaled(values: Tensor, mask: Tensor, low: float, high: float) -> Tensor:
+    """(B, T, M) -> (B, 1, T, M) from 0 to 1, and 0 behind an utterance's end."""
+    return ((values - low) / (high - low) * mask[..., None])[:, None]
+
+
+def _likeness(a: Tensor, b: Tensor) -> Tensor:
+    """Of two images (B, 1, T, M), at each place (paper, eq. 13)."""
     means = _blur(torch.cat((a, b, a * a, b * b, a * b)))
-    mean_a, mean_b, square_a, square_b, product = means.split(batch)
+    mean_a, mean_b, square_a, square_b, product = means.split(len(a))
     both = mean_a * mean_b
     var_a, var_b = square_a - mean_a.square(), square_b - mean_b.square()
     likeness = (2 * both + _C1) * (2 * (product - both) + _C2)
-    likeness = likeness / ((mean_a.square() + mean_b.square() + _C1) * (var_a + var_b + _C2))
-    return masked_mean(1 - likeness[:, 0], mask)
+    return likeness / ((mean_a.square() + mean_b.square() + _C1) * (var_a + var_b + _C2))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from espnet_ext.errors import UserError
-from espnet_ext.vocoder.norm import estimate_spectra, spectral_norm, weight_norm
+from espnet_ext.vocoder.norm import estimate_spectra, normalised
 
 Layers = list[Tensor]
 SLOPE = 0.1
@@ -24,17 +24,23 @@ class Period(nn.Module):
     """Looks at every P-th sample (Kong et al. 2020, section 2.3, MPD)."""
 
     def __init__(
-        self, period: int, channels: int, largest: int, strides: Sequence[int] = (3, 3, 3, 3, 1)
+        self,
+        period: int,
+        channels: int,
+        largest: int,
+        spectral: bool = False,
+        strides: Sequence[int] = (3, 3, 3, 3, 1),
     ) -> None:
         super().__init__()
         self.period, self.convs = period, nn.ModuleList()
+        norm = normalised(spectral)
         before, width = 1, channels
         for stride in strides:
             conv = nn.Conv2d(before, width, (5, 1), (stride, 1), padding=(2, 0))
-            self.convs.append(nn.Sequential(weight_norm(conv), nn.LeakyReLU(SLOPE)))
+            self.convs.append(nn.Sequential(norm(conv), nn.LeakyReLU(SLOPE)))
             before, width = width, min(4 * width, largest)
         # two samples as in ParallelWaveGAN and ESPnet; the authors' own code has three
-        self.output_conv = weight_norm(nn.Conv2d(before, 1, (2, 1), padding=(1, 0)))
+        self.output_conv = norm(nn.Conv2d(before, 1, (2, 1), padding=(1, 0)))
 
     def forward(self, wave: Tensor) -> Layers:
         """(B, 1, T) -> layers (B, C, L, P)."""
@@ -53,7 +59,7 @@ class Scale(nn.Module):
 
     def __init__(self, channels: int, largest: int, spectral: bool) -> None:
         super().__init__()
-        norm = spectral_norm if spectral else weight_norm
+        norm = normalised(spectral)
         convs = [nn.Conv1d(1, channels, 15, padding=7)]
         width, groups = channels, 4
         for stride in (2, 2, 4, 4, 1):
@@ -80,18 +86,19 @@ class Resolution(nn.Module):
 
     window: Tensor
 
-    def __init__(self, n_fft: int, hop: int, channels: int) -> None:
+    def __init__(self, n_fft: int, hop: int, channels: int, spectral: bool = False) -> None:
         super().__init__()
         self.n_fft, self.hop = n_fft, hop
+        norm = normalised(spectral)
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
         shapes = [((3, 9), (1, 1)), ((3, 9), (1, 2)), ((3, 9), (1, 2)), ((3, 9), (1, 2))]
         self.convs, before = nn.ModuleList(), 1
         for kernel, stride in [*shapes, ((3, 3), (1, 1))]:
             padding = (kernel[0] // 2, kernel[1] // 2)
             conv = nn.Conv2d(before, channels, kernel, stride, padding)
-            self.convs.append(nn.Sequential(weight_norm(conv), nn.LeakyReLU(SLOPE)))
+            self.convs.append(nn.Sequential(norm(conv), nn.LeakyReLU(SLOPE)))
             before = channels
-        self.output_conv = weight_norm(nn.Conv2d(channels, 1, (3, 3), padding=(1, 1)))
+        self.output_conv = norm(nn.Conv2d(channels, 1, (3, 3), padding=(1, 1)))
 
     def forward(self, wave: Tensor) -> Layers:
         """(B, 1, T) -> layers (B, C, frames, bins)."""
@@ -112,10 +119,14 @@ class MultiPeriod(nn.Module):
     """One discriminator for each of the periods, which share no factor."""
 
     def __init__(
-        self, periods: Sequence[int] = (2, 3, 5, 7, 11), channels: int = 32, largest: int = 1024
+        self,
+        periods: Sequence[int] = (2, 3, 5, 7, 11),
+        channels: int = 32,
+        largest: int = 1024,
+        spectral: bool = False,
     ) -> None:
         super().__init__()
-        self.discriminators = nn.ModuleList(Period(p, channels, largest) for p in periods)
+        self.discriminators = nn.ModuleList(Period(p, channels, largest, spectral) for p in periods)
 
     def forward(self, wave: Tensor) -> list[Layers]:
         """(B, 1, T) -> layers of each."""
@@ -125,10 +136,12 @@ class MultiPeriod(nn.Module):
 class MultiScale(nn.Module):
     """One for the waveform, with spectral normalisation, and one for each halving of its rate, with weight's."""
 
-    def __init__(self, scales: int = 3, channels: int = 128, largest: int = 1024) -> None:
+    def __init__(
+        self, scales: int = 3, channels: int = 128, largest: int = 1024, spectral: bool = False
+    ) -> None:
         super().__init__()
         self.discriminators = nn.ModuleList(
-            Scale(channels, largest, spectral=scale == 0) for scale in range(scales)
+            Scale(channels, largest, spectral or scale == 0) for scale in range(scales)
         )
         self.pooling = nn.AvgPool1d(4, 2, padding=2)
 
@@ -148,10 +161,11 @@ class MultiResolution(nn.Module):
         self,
         resolutions: Sequence[Sequence[int]] = ((1024, 256), (2048, 512), (512, 128)),
         channels: int = 32,
+        spectral: bool = False,
     ) -> None:
         super().__init__()
         self.discriminators = nn.ModuleList(
-            Resolution(n_fft, hop, channels) for n_fft, hop in resolutions
+            Resolution(n_fft, hop, channels, spectral) for n_fft, hop in resolutions
         )
 
     def forward(self, wave: Tensor) -> list[Layers]:
@@ -166,7 +180,8 @@ class Discriminators(nn.Module):
     """Several kinds together.
 
     Args:
-        wanted: kind -> its options, for example {"mpd": {"channels": 8}, "mrd": {}}.
+        wanted: kind -> its options, for example {"mpd": {"channels": 8}, "mrd": {"spectral": True}}; spectral: all
+            weights with spectral normalisation, in place of weight normalisation.
 
     Raises:
         UserError: for an unknown kind or option.

@@ -125,7 +125,7 @@ class HiFiGAN(nn.Module):
         if global_channels > 0:
             self.global_conv = nn.Conv1d(global_channels, made["channels"], 1)
         self._initialise(use_weight_norm)
-        #: the same in less time, see espnet_ext/vocoder/fast.py
+        #: the same in less time, see espnet_ext/inference/graph_hifigan.py
         self.fast: Callable[..., Tensor] | None = None
 
     def _initialise(self, use_weight_norm: bool) -> None:

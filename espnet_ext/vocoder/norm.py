@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import TypeVar
 
 import torch
@@ -28,6 +29,11 @@ def spectral_norm(layer: Layer) -> Layer:
     """The layer with its weight divided by its largest singular value (Miyato et al. 2018)."""
     utils.spectral_norm(layer)
     return layer
+
+
+def normalised(spectral: bool) -> Callable[[Layer], Layer]:
+    """Either of the two norms."""
+    return spectral_norm if spectral else weight_norm
 
 
 def estimate_spectra(model: nn.Module) -> None:

@@ -136,8 +136,8 @@ class ParallelWaveGAN(nn.Module):
         return x
 
     def _noise(self, like: Tensor) -> Tensor:
-        """(B, 1, T), the same every time when it is not trained."""
-        shape = (len(like), 1, like.shape[2])
+        """(B, 1, T), the same every time and for each of a batch when it is not trained."""
         if self.training:
-            return torch.randn(shape, device=like.device)
-        return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(like.device)
+            return torch.randn(len(like), 1, like.shape[2], device=like.device)
+        drawn = torch.randn(1, 1, like.shape[2], generator=torch.Generator().manual_seed(0))
+        return drawn.to(like.device).expand(len(like), -1, -1)

@@ -182,7 +182,11 @@ def _judges(config: Mapping[str, Any], state: Mapping[str, Any]) -> State:
     # other strides have weights of the same shapes
     alike = list(scale.get("downsample_scales", _STRIDES)) == _STRIDES
     kinds = ("mpd.", "msd.") if alike else ("mpd.",)
-    return {f"discriminator.{n}": t for n, t in given.items() if n.startswith(kinds)}
+    found = {f"discriminator.{n}": t for n, t in given.items() if n.startswith(kinds)}
+    first = "discriminator.msd.discriminators.0."
+    if f"{first}layers.0.0.weight_g" in found:  # where ours has spectral normalisation
+        return {name: tensor for name, tensor in found.items() if not name.startswith(first)}
+    return found
 
 
 def _joined(state: State) -> State:

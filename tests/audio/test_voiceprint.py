@@ -13,6 +13,7 @@ from espnet_ext.bin.speaker_vectors import main
 from espnet_ext.datadir import read_table
 from espnet_ext.datadir.vectors import speaker_vectors, vector
 from espnet_ext.errors import UserError
+from espnet_ext.inference import speaker_vectors as speaker_vectors_of
 
 needs_weights = pytest.mark.skipif(
     voiceprint.weights_file() is None, reason=f"no resemblyzer: {voiceprint.INSTALL}"
@@ -103,3 +104,27 @@ def test_other_weights_are_said(tmp_path):
         path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
         with pytest.raises(UserError, match="found other weights"):
             voiceprint.embed(sound, weights=path)
+
+
+@pytest.mark.parametrize("name", ["xvector.scp", "spembs.scp"])
+def test_vectors_of_others_are_left_alone(monkeypatch, tmp_path, name):
+    """Past bug: a user's own xvector.scp was written over."""
+    monkeypatch.setattr(voiceprint, "weights_file", lambda: tmp_path)
+    for dataset in ("first", "second"):
+        (tmp_path / dataset).mkdir()
+        (tmp_path / dataset / "wav.scp").write_text("a none.wav\n")
+    theirs = tmp_path / "second" / name
+    theirs.write_text(f"a {tmp_path}/second/data/xvector.ark:2\n")
+    with pytest.raises(UserError, match=rf"{name}: found vectors that this command has not made"):
+        main([str(tmp_path), "first", "second"])
+    assert theirs.read_text().endswith("xvector.ark:2\n")
+    assert not (tmp_path / "first/data").exists()
+
+
+def test_its_own_vectors_are_made_anew(monkeypatch, tmp_path):
+    monkeypatch.setattr(speaker_vectors_of, "embed", lambda wave, device: np.ones(4, np.float32))
+    monkeypatch.setattr(speaker_vectors_of, "load", lambda entry, rate: (np.ones(9), rate))
+    (tmp_path / "wav.scp").write_text("a none.wav\n")
+    for _ in range(2):
+        speaker_vectors_of.write_vectors(tmp_path)
+        assert vector(speaker_vectors(tmp_path)["a"]).tolist() == [1.0] * 4

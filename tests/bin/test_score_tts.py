@@ -131,6 +131,16 @@ def test_a_missing_model_is_one_line(recipe, capsys):
     assert "none.onnx: found no such file" in capsys.readouterr().err
 
 
+def test_without_texts_a_recogniser_stops_before_the_work(recipe, capsys, monkeypatch):
+    from espnet_ext.inference.speech2text import Speech2Text
+    from espnet_ext.metrics import tts_report
+
+    monkeypatch.setattr(Speech2Text, "from_pretrained", lambda *given, **named: Ears())
+    monkeypatch.setattr(tts_report, "score_files", lambda *pair: pytest.fail("scored"))
+    assert call(main, [*RUN, "--asr", "some"]) == 1
+    assert "dump/raw/test/text" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_several_processes_give_the_same(recipe):
     results = []
@@ -155,3 +165,29 @@ def test_bad_audio_names_the_utterance(recipe, capsys):
     error = capsys.readouterr().err
     assert "utterance u1" in error and "at least 0.05 s" in error
     assert not (recipe / "exp/tts/decode/scores.json").exists()
+
+
+def test_results_stay_when_what_stands_beside_them_fails(recipe, capsys):
+    """Past bug: they were written after it."""
+    (recipe / "exp/tts/config.yaml").write_text(FRONT)
+    more = ["--model_dir", "exp/tts", "--griffin_lim", "0", "--vocoder", "nowhere"]
+    assert call(main, [*RUN, *more]) == 1
+    said = capsys.readouterr()
+    assert "|decode/test|3|" in said.out and "nowhere" in said.err
+    decode = recipe / "exp/tts/decode"
+    assert "|decode/test|3|" in (decode / "RESULTS.md").read_text()
+    assert json.loads((decode / "scores.json").read_text())["sets"]["test"]["sentences"] == 3
+
+
+@pytest.mark.parametrize(("more", "right"), [([], True), (["--language", "en-US"], False)])
+def test_numbers_are_compared_in_the_synthesisers_language(recipe, monkeypatch, more, right):
+    from espnet_ext.inference.speech2text import Speech2Text
+
+    (recipe / "exp/tts/config.yaml").write_text("feats_extract: none\ng2p: espeak:de\n")
+    (recipe / "dump/raw/test/text").write_text("u0 21\nu1 21\nu2 21\n")
+    ears = Ears()
+    ears.stream = lambda sounds, rate: (SimpleNamespace(text="einundzwanzig") for _ in sounds)
+    monkeypatch.setattr(Speech2Text, "from_pretrained", lambda *given, **named: ears)
+    assert call(main, [*RUN, "--model_dir", "exp/tts", "--asr", "some", *more]) == 0
+    found = json.loads((recipe / "exp/tts/decode/scores.json").read_text())
+    assert (found["sets"]["test"]["wer"]["mean"] == 0.0) is right

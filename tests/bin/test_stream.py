@@ -11,8 +11,9 @@ import yaml
 from espnet_ext.bin import stream
 from espnet_ext.bin.command import call
 from espnet_ext.bridge.tasks import TASKS
+from espnet_ext.errors import UserError
 from espnet_ext.inference.results import Hypothesis, Piece
-from espnet_ext.inference.streaming import Said
+from espnet_ext.inference.streaming import Said, StreamOptions
 from espnet_ext.inference.streaming_show import Reply, delays, stability, summary
 
 CONFIG = {
@@ -59,10 +60,37 @@ def test_a_recording_is_listened_to(folder, capsys):
     assert last.startswith("# 2.00 s of sound in ") and "shown words changed later" in last
 
 
-def test_what_is_no_piece(folder, capsys):
-    given = [str(folder / "a.wav"), "--model_dir", str(folder), "--piece", "0"]
-    assert call(stream.main, given) == 1
-    assert "piece: found 0.0, expected seconds above 0" in capsys.readouterr().err
+def test_a_file_that_is_still_written_is_listened_to(folder, capsys):
+    given = [str(folder / "a.wav"), "--model_dir", str(folder), "--live", "0.2"]
+    assert call(stream.main, given) == 0
+    *_, last = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r" *2\.00 s +== .+", last)
+    assert call(stream.main, [str(folder / "b.wav"), *given[1:]]) == 1
+    assert "found no file with a WAV header after 0.2 s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--piece", "0", "piece: found 0.0, expected seconds above 0"),
+        ("--piece", "inf", "piece: found inf, expected seconds above 0"),
+        ("--chunk", "inf", "chunk: found inf, expected a number from 0.01 to 60"),
+        ("--silence", "-1", "silence: found -1.0, expected a number from 0"),
+        ("--ctc_weight", "2", "ctc_weight: found 2.0, expected a number from 0.0 to 1.0"),
+    ],
+)
+def test_what_is_no_option(folder, capsys, option, value, message):
+    assert (
+        call(stream.main, [str(folder / "a.wav"), "--model_dir", str(folder), option, value]) == 1
+    )
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", [{"beam": 2.5}, {"beam": "8"}, {"left": -1}, {"chunk": None}])
+def test_what_is_no_number(given):
+    (name,) = given
+    with pytest.raises(UserError, match=f"{name}: found"):
+        StreamOptions(**given)
 
 
 def said(heard, words, final=False):

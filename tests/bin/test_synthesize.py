@@ -55,6 +55,37 @@ def test_a_long_text_tells_how_far_it_is(command, tmp_path, capsys):
     assert np.array_equal(*waves)
 
 
+def test_only_a_stream_begins_with_a_clause(command, tmp_path, monkeypatch):
+    text = "when the sun had gone down, they went home. all slept. so long. and well."
+    spoken, plain = [], Text2Speech.speak
+
+    def watched(self, ids, text, *more):
+        spoken.append(text)
+        return plain(self, ids, text, *more)
+
+    monkeypatch.setattr(Text2Speech, "speak", watched)
+    for name, given in (("plain", text), ("marked", f"<speak>{text}</speak>")):
+        for more, first in (
+            ([], "when the sun had gone down, they went home. "),
+            (["--stream"], "when the sun had gone down, "),
+        ):
+            spoken.clear()
+            assert command(given, "-o", tmp_path / f"{name}.wav", "--voice", "0", *more) == 0
+            assert spoken[0] == first
+
+
+@pytest.mark.parametrize("content", [b"", b"no array"])
+def test_a_voice_that_is_no_array_is_one_line(command, tmp_path, capsys, content):
+    (tmp_path / "who.npy").write_bytes(content)
+    assert command("abc", "-o", tmp_path / "a.wav", "--voice", tmp_path / "who.npy") == 1
+    error = capsys.readouterr().err
+    assert "expected a speaker's number or a .npy file" in error and error.count("\n") == 1
+    for odd in (np.array(["a"]), np.array([1.0, np.nan, 2.0])):
+        np.save(tmp_path / "who.npy", odd)
+        assert command("abc", "-o", tmp_path / "a.wav", "--voice", tmp_path / "who.npy") == 1
+        assert capsys.readouterr().err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

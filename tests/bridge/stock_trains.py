@@ -49,6 +49,11 @@ def command(asked: dict, kind: str, conf: Path) -> list[str]:
     return words
 
 
+def relative(path: Path) -> Path:
+    """As recipes name files: from their own directory, so that an unpacked model finds them in its folder."""
+    return path.relative_to(Path.cwd())
+
+
 def train(asked: dict, kind: str, stock: Path) -> list[str]:
     """Statistics, then one epoch, through stock's own entry point -> config.yaml and weights."""
     folder, stats = stock / kind, stock / f"{kind}_stats"
@@ -63,7 +68,10 @@ def train(asked: dict, kind: str, stock: Path) -> list[str]:
             shapes += [f"--{part}_shape_file", f"{stats}/{part}/{name}_shape"]
     for name, features in NORMALISED[kind].items():
         shapes += [f"--{name}normalize", "global_mvn"]
-        shapes += [f"--{name}normalize_conf", f"stats_file={stats}/train/{features}_stats.npz"]
+        shapes += [
+            f"--{name}normalize_conf",
+            f"stats_file={relative(stats)}/train/{features}_stats.npz",
+        ]
     TASKS[kind].main(cmd=[*shared, *shapes, "--output_dir", str(folder)])
     return [str(folder / "config.yaml"), str(folder / "valid.loss.ave.pth")]
 
@@ -89,6 +97,10 @@ def main(work: Path) -> None:
     tts_files = dict(zip(("train_config", "model_file"), tts, strict=True))
     for task, files in (("asr", asr_files), ("tts", tts_files)):
         flags = [word for key, value in files.items() for word in (f"--{key}", value)]
+        more = [relative(p) for p in (stock / f"{task}_stats/train").glob("*_stats.npz")]
+        models = {asked["config"][kind].get("bpemodel") for kind in (task, "lm")} - {None}
+        more += sorted(models)  # as stock's templates do
+        flags += [word for path in more for word in ("--option", str(path))]
         pack([task, *flags, "--outpath", str(work / f"stock_{task}.zip")])
     zoo = ModelDownloader(str(work / "zoo"))
     ours = {task: zoo.unpack_local_file(asked["zips"][task]) for task in asked["zips"]}

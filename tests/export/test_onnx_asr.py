@@ -173,16 +173,21 @@ def _whole(decoder, encoded, text):
     return logits[0, -1].log_softmax(dim=-1)
 
 
+def saved(folder, config):
+    """The folder, with a recogniser in it that nobody trained, but which says something."""
+    torch.manual_seed(0)
+    model = TASKS["asr"].build({**TASKS["asr"].defaults, **config})
+    with torch.no_grad():
+        model.ctc.ctc_lo.weight *= 8
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    torch.save(model.state_dict(), folder / "valid.acc.ave.pth")
+    return folder
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A folder as training leaves it, with weights that nobody trained, and its graphs."""
-    folder = tmp_path_factory.mktemp("asr")
-    torch.manual_seed(0)
-    model = TASKS["asr"].build({**TASKS["asr"].defaults, **CONFIG})
-    with torch.no_grad():
-        model.ctc.ctc_lo.weight *= 8  # so that it says something
-    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
-    torch.save(model.state_dict(), folder / "valid.acc.ave.pth")
+    folder = saved(tmp_path_factory.mktemp("asr"), CONFIG)
     return folder, folder / "graphs", export_onnx("asr", folder, folder / "graphs")
 
 

@@ -8,7 +8,7 @@ from espnet_ext.errors import UserError
 from espnet_ext.export.onnx_graph import Graph, quantise, write_graph
 from espnet_ext.export.onnx_vocoder import vocoder_graph
 from espnet_ext.inference.onnx_session import Session
-from espnet_ext.inference.onnx_vocoder import in_pieces
+from espnet_ext.inference.onnx_vocoder import GraphVocoder
 from espnet_ext.vocoder.harmonic import HarmonicVocos
 from espnet_ext.vocoder.hifigan import HiFiGAN, ISTFTNet
 from espnet_ext.vocoder.model import VocoderModel
@@ -80,10 +80,10 @@ def test_pieces_side_by_side_sound_as_the_whole(kind, tmp_path):
         mel = (3 * torch.randn(frames, MELS)).numpy()
         (whole,) = session(mel=mel[None])[0]
         for pieces in (1, 2, 3, 7):
-            found = in_pieces(session, mel, pieces, facts)
+            found = GraphVocoder(session, facts, pieces)(mel).numpy()
             assert found.shape == whole.shape and abs(found - whole).max() <= 1e-5
     fewer = {**facts, "reach": 1}  # so it is looked at
-    assert abs(in_pieces(session, mel, 2, fewer) - whole).max() > 1e-4
+    assert abs(GraphVocoder(session, fewer, 2)(mel).numpy() - whole).max() > 1e-4
 
 
 def test_int8_is_of_learnt_products_only(tmp_path):

@@ -140,6 +140,9 @@ def test_a_synthesiser_with_its_vocoder_lexicon_and_licence(recipe):
     assert head["license"] == "cc-by-4.0" and "text-to-speech" in head["tags"]
     for said in ("`cleaner`: `normalize`", "`sampling rate`: `22050`", "`torch`: `", "`vocoder_"):
         assert said in card
+    ours = card.partition("`espnet_ext` takes all:\n\n```python\n")[2].partition("```")[0]
+    assert 'from_pretrained("exp/tts.zip")' in ours or 'from_pretrained("tts.zip")' in ours
+    compile(ours, "card", "exec")
 
 
 def test_a_licence_that_no_hub_knows_keeps_its_name(recipe):

@@ -4,12 +4,14 @@ import math
 from dataclasses import replace
 from itertools import groupby, product
 
+import jiwer
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from espnet_ext.audio.resample import resample
 from espnet_ext.bridge.tasks import TASKS
 from espnet_ext.errors import UserError
 from espnet_ext.inference.streaming import StreamingSpeech2Text, StreamOptions
@@ -291,6 +293,92 @@ def test_sentences_end_at_pauses_and_times_go_on(model):
     assert list(both.words) == one + two
     cut = [f for f in engine(model, silence=0, longest=0.5)(whole) if f.final]
     assert len(cut) > 2 and all(f.hypothesis.words[-1].end - f.start < 0.75 + 0.4 for f in cut)
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_sentence_that_is_over_is_heard_as_a_whole(model, again):
+    """What was the end's alone to know: frames of the chunks before, too, have seen all of it."""
+    random = np.random.default_rng(13)
+    samples = said(some_words(random, 5), random, pause=0.3)
+    (final,) = [f for f in engine(model, again=again, silence=0)(samples) if f.final]
+    encoded = {w: offline(model, samples, None if w else 8, 3) for w in (True, False)}
+    beams = {}
+    for whole, x in encoded.items():
+        beam = PrefixBeam(8, eos=5)
+        beam.feed(model.ctc.log_softmax(x[None])[0].detach().numpy())
+        beams[whole] = rescored(model.decoder, x, beam.best(), 5, 0.5)[0]
+    assert final.hypothesis.score == pytest.approx(beams[again].score, abs=1e-3)
+    assert final.hypothesis.token_ids == beams[again].tokens
+    assert abs(beams[True].score - beams[False].score) > 2e-3
+
+
+def test_models_that_never_heard_a_whole_utterance_do_not_now(model):
+    chunks = model.encoder.chunks
+    try:
+        model.encoder.chunks = replace(chunks, offline_share=0.0)
+        assert not engine(model).again
+    finally:
+        model.encoder.chunks = chunks
+    assert engine(model).again
+
+
+@pytest.mark.parametrize(("rate", "sizes"), [(RATE, [800]), (2 * RATE, [37, 2500, 0, 1])])
+def test_blocks_of_any_size_rate_and_form(model, rate, sizes):
+    random = np.random.default_rng(11)
+    words = some_words(random, 4)
+    wave = said(words, random, pause=1.4)
+    sound = resample(wave, RATE, rate)
+    sound = (np.stack([sound, sound], 1) * 32767).astype(np.int16)
+    listening = engine(model)
+    found = list(listening.live(pieces(sound, sizes), rate))
+    at_once = engine(model).live([sound], rate)
+    assert [f.words for f in found if f.final] == [f.words for f in at_once if f.final]
+    told = " ".join(
+        found[-1].words
+    )  # by a tiny model, which another number of threads trains otherwise
+    assert rate != RATE or jiwer.wer(" ".join(words), told) < 0.5
+    early = [f for f in found if not f.final]
+    assert early and early[0].heard < len(wave) / RATE - 0.5
+    heard = [f.heard for f in found]
+    assert heard == sorted(heard)
+
+
+def test_results_come_before_the_next_block_is_asked_for(model):
+    random = np.random.default_rng(5)
+    wave = said(["low", "high", "low", "middle"], random, pause=1.5)
+    asked = []
+
+    def microphone():
+        for number, block in enumerate(pieces(wave, [800])):
+            asked.append(number)
+            yield block
+        raise OSError("unplugged")
+
+    stream, times = engine(model).live(microphone()), []
+    with pytest.raises(OSError, match="unplugged"):
+        for one in stream:
+            times.append((one.final, one.heard, 0.1 * len(asked)))
+    assert any(final for final, *_ in times)
+    assert all(heard == pytest.approx(now, abs=0.11) for _, heard, now in times)
+
+
+def test_what_was_said_before_the_sound_broke_off_is_told(model):
+    wave = said(["low", "high"], np.random.default_rng(5))
+
+    def microphone():
+        yield wave
+        raise OSError("unplugged")
+
+    found = []
+    with pytest.raises(OSError, match="unplugged"):
+        found.extend(engine(model).live(microphone()))
+    found = []
+    try:
+        for one in engine(model).live(microphone()):
+            found.append(one)
+    except OSError:
+        pass
+    assert found[-1].final and list(found[-1].words) == ["low", "high"]
 
 
 def test_the_cut_of_the_pieces_changes_nothing(model):

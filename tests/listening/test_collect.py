@@ -1,11 +1,13 @@
 """The collector: real requests to a real server on this machine."""
 
+import json
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from http.client import HTTPConnection
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 
@@ -24,8 +26,8 @@ def made(tmp_path_factory):
 
 
 @contextmanager
-def serving(page, output):
-    server = collector(page, output, "127.0.0.1", 0)
+def serving(page, output, prefix=""):
+    server = collector(page, output, "127.0.0.1", 0, prefix)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -65,11 +67,11 @@ def test_every_visitor_gets_the_next_order(made, tmp_path):
     append(output, as_csv(sheet(key, "early", 0, OPINION)), key)
     with serving(page, output) as request:
         places = [request("GET", "/?PROLIFIC_PID=x%26y")[2]["Location"] for _ in range(7)]
-        status, text, headers = request("GET", places[0])
+        status, text, headers = request("GET", "/" + places[0])
     numbers = [int(place.rpartition("listener=")[2]) for place in places]
     assert numbers == [2, 3, 4, 5, 6, 1, 2] and "PROLIFIC_PID=x%26y" in places[0]
     assert status == 200 and headers["Content-Type"].startswith("text/html")
-    assert '"collector": "/"' in text and '"collector": ""' in page.read_text()
+    assert '"collector": "?"' in text and '"collector": ""' in page.read_text()
 
 
 def test_what_does_not_fit_is_not_stored(made, tmp_path):
@@ -145,7 +147,7 @@ def test_a_page_that_sends_elsewhere_sends_here(tmp_path):
     page, _ = a_test(tmp_path, "mos", collector="https://höre.example/<a>?b=c&d")
     server = collector(page, tmp_path / "all.csv", "127.0.0.1", 0)
     server.server_close()
-    assert '"collector": "/"' in server.page and "höre" not in server.page
+    assert '"collector": "?"' in server.page and "höre" not in server.page
 
 
 def test_a_full_disk_leaves_the_file_as_it_was(made, tmp_path, monkeypatch):
@@ -180,3 +182,32 @@ def test_what_it_cannot_start_with(made, tmp_path):
             collector(page, tmp_path / "x.csv", "127.0.0.1", first.server_address[1])
     finally:
         first.server_close()
+
+
+@pytest.mark.parametrize("opened", ["https://lab.example/hear/", "https://lab.example/hear?who=x"])
+@pytest.mark.parametrize("keeps", [True, False])
+def test_behind_a_proxy_every_address_stays_below_its_path(made, tmp_path, opened, keeps):
+    """Past bug: a listener was sent to the root of the proxy, and the answers as well."""
+    page, key = made
+
+    def through(address):
+        """What the proxy asks for, its own path kept or taken away."""
+        parts = urlsplit(address)
+        assert (parts.scheme, parts.netloc) == ("https", "lab.example")
+        assert parts.path.rstrip("/") == "/hear"
+        path = parts.path if keeps else parts.path.removeprefix("/hear") or "/"
+        return f"{path}?{parts.query}"
+
+    answers = as_csv(sheet(key, "amy", 0, OPINION)).encode()
+    forwarded = {"X-Forwarded-For": "192.0.2.77", "X-Forwarded-Proto": "https"}
+    with serving(page, tmp_path / "all.csv", "/hear/" if keeps else "") as request:
+        status, _, headers = request("GET", through(opened), None, forwarded)
+        place = urljoin(opened, headers["Location"])
+        assert status == 302 and "listener=1" in place
+        status, text, _ = request("GET", through(place), None, forwarded)
+        data = json.loads(text.partition('id="data">')[2].partition("</script>")[0])
+        to = urljoin(place, data["collector"])
+        assert status == 200 and data["collector"]
+        assert request("POST", through(to), answers, forwarded)[:2] == (200, "stored")
+        assert request("GET", "/other/")[0] == 404
+    assert "192.0.2.77" not in (tmp_path / "all.csv").read_text()

@@ -1,5 +1,10 @@
 """PESQ and STOI are their packages' own; another timing is undone without another pitch."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -17,6 +22,36 @@ def test_pesq_is_the_packages_value_in_wide_and_narrow_band():
     assert pesq(worse, wave, RATE) == package.pesq(RATE, wave, worse, "wb")
     assert pesq(worse[::2], wave[::2], 8000) == package.pesq(8000, wave[::2], worse[::2], "nb")
     assert pesq(worse, wave, RATE) < pesq(wave, wave, RATE)
+
+
+def test_long_speech_with_many_pauses_is_no_crash(tmp_path):
+    """Past bug: the program behind the package wrote beyond its table of 50 stretches of speech, and died."""
+    pytest.importorskip("pesq")
+    wave = np.tile(np.concatenate([voice(0.5), np.zeros(RATE // 2)]), 120)
+    np.save(tmp_path / "pair.npy", [noisy(wave, 3e-3), wave])
+    code = (
+        "import numpy as np; from espnet_ext.metrics.perceptual import pesq\n"
+        "pair = np.load('pair.npy'); print(pesq(*pair, 16000), pesq(*pair[:, :160000], 16000))"
+    )
+    paths = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+    assert done.returncode == 0, done.stderr
+    whole, begin = map(float, done.stdout.split())
+    assert whole == pytest.approx(begin, abs=0.2)
+
+
+def test_parts_in_which_nobody_speaks_do_not_count():
+    package = pytest.importorskip("pesq")
+    wave = np.concatenate([voice(2.0), np.zeros(30 * RATE)])
+    worse = noisy(wave[:32000], 0.01)
+    expected = package.pesq(RATE, wave[: 16 * RATE], np.pad(worse, (0, 14 * RATE)), "wb")
+    assert pesq(np.pad(worse, (0, 30 * RATE)), wave, RATE) == pytest.approx(expected)
 
 
 def test_stoi_is_the_packages_value():

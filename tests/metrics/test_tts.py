@@ -173,6 +173,50 @@ def test_slower_speech_changes_the_duration_and_follows_the_pitch():
     assert score.f0_correlation > 0.6
 
 
+@pytest.mark.parametrize("rate", [22050, 24000])
+def test_a_deep_voice_keeps_its_envelope(rate):
+    """Past bug: below 64.8 (22.05 kHz) or 70.5 Hz (24 kHz) it was that of a voice of 500 Hz, 12 dB off."""
+    pytest.importorskip("pyworld")
+    low, high = (analyse(voice(1.0, f0, rate=rate), rate) for f0 in (62.0, 90.0))
+    assert np.median(low[0][low[0] > 0]) == pytest.approx(62.0, rel=0.01)
+    means = [cepstra[40:160, 1:].mean(0) for _, cepstra in (low, high)]
+    assert 10 / np.log(10) * np.sqrt(2) * np.linalg.norm(means[0] - means[1]) < 8.0
+
+
+def test_figures_are_those_that_are_computed_apart():
+    """Mel-cepstra by integrals over the warped axis, correlations by scipy."""
+    world = pytest.importorskip("pyworld")
+    interpolate, stats = (
+        pytest.importorskip("scipy.interpolate"),
+        pytest.importorskip("scipy.stats"),
+    )
+    pair = sentence(1.0), sentence(1.2, f0=140.0, seed=1)
+    contours, cepstra = [], []
+    for wave in pair:
+        rough, times = world.dio(wave, RATE, 60.0, 600.0, frame_period=5.0)
+        f0 = world.stonemask(wave, rough, times, RATE)
+        power = world.cheaptrick(wave, f0, times, RATE)
+        w = (np.arange(2048) + 0.5) * np.pi / 2048
+        places = w - 2 * np.arctan2(0.42 * np.sin(w), 1 + 0.42 * np.cos(w))
+        known = np.linspace(0, np.pi, power.shape[1])
+        logs = interpolate.CubicSpline(known, np.log(power) / 2, axis=1)(places)
+        cepstra.append(2 / len(w) * logs @ np.cos(np.outer(w, np.arange(1, 24))))
+        contours.append(f0)
+    i, j = dtw_path(distances(*cepstra)).T
+    score = compare(*pair, RATE)
+    distance = np.linalg.norm(cepstra[0][i] - cepstra[1][j], axis=1).mean()
+    assert score.mcd == pytest.approx(10 / np.log(10) * np.sqrt(2) * distance, rel=2e-3)
+    a, b = contours[0][i], contours[1][j]
+    both = (a > 0) & (b > 0)
+    assert score.f0_correlation == pytest.approx(
+        stats.pearsonr(np.log(a[both]), np.log(b[both])).statistic, abs=0.01
+    )
+    assert score.log_f0_rmse == pytest.approx(
+        np.sqrt(np.mean(np.log(a[both] / b[both]) ** 2)), rel=0.01
+    )
+    assert score.voicing_error == pytest.approx(100 * np.mean((a > 0) != (b > 0)), abs=0.5)
+
+
 def test_world_finds_the_pitch():
     pytest.importorskip("pyworld")
     f0, mel_cepstrum = analyse(voice(f0=200.0), RATE)

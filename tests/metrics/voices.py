@@ -5,9 +5,9 @@ import numpy as np
 RATE = 16000
 
 
-def voice(seconds=1.0, f0=120.0, glide=0.0, seed=0):
-    """A buzz with a formant-like envelope, and a little noise: (S,) at 16 kHz."""
-    t = np.arange(int(seconds * RATE)) / RATE
+def voice(seconds=1.0, f0=120.0, glide=0.0, seed=0, rate=RATE):
+    """A buzz with a formant-like envelope, and a little noise: (S,)."""
+    t = np.arange(int(seconds * rate)) / rate
     phase = 2 * np.pi * (f0 * t + glide * t * t / 2)
     tones = (np.exp(-(((k * f0 - 600) / 700) ** 2)) * np.sin(k * phase) for k in range(1, 30))
     noise = np.random.default_rng(seed).normal(0, 1e-3, len(t))

@@ -105,6 +105,9 @@ def make_round_trip(trip: Path) -> None:
     table(trip / "dump/eval1/utt2spk", {"L1": "s", "L2": "s"})
     table(trip / "decode/eval1/text", {"L1": "TWENTY ONE DOGS ISN'T IT", "L2": "A SCRIP HERE"})
     score_asr(["--ref", str(trip / "dump"), "--hyp", str(trip / "decode"), "--no_sclite"])
+    recorded = trip / "recordings/decode"
+    table(recorded / "eval1/text", {"L1": "TWENTY ONE DOGS ISN'T", "L2": "A SCRIPT HERE"})
+    score_asr(["--ref", str(trip / "dump"), "--hyp", str(recorded), "--no_sclite"])
     (trip / "round_trip.json").write_text('{"seconds": 9.5}')
 
 

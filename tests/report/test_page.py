@@ -79,6 +79,7 @@ def test_a_whole_job(sources, job):
     assert summary["tts"]["mcd"] == 4.25
     characters = len("TWENTY ONE DOGS ISN'T IT") + len("A SCRIPT HERE")
     assert summary["tts"]["round_trip_cer"] == pytest.approx(100 / characters)
+    assert summary["tts"]["recordings_cer"] == pytest.approx(300 / characters)
     assert summary["seconds"] == {"asr1/asr_train": 61.5, "tts1/tts_train": 30.0, "round_trip": 9.5}
     assert summary["total_seconds"] == summary["wall_seconds"] == 101.0
     assert {"python", "torch", "espnet", "espnet_ext", "platform"} <= set(summary["versions"])

@@ -189,6 +189,9 @@ def test_data_for_the_round_trip(sources, job, monkeypatch):
     assert "L1 TWENTY ONE DOGS ISNT IT\n" in (job / "data/text").read_text()
     wav = dict(line.split() for line in (job / "data/wav.scp").read_text().splitlines())
     assert all(os.path.isfile(path) for path in wav.values())
+    (job / "tts1/dump/raw/eval1/text").write_text("L1 21 Tage\nL2 x\n")
+    write_data(sources.tts, sources.asr, "eval1", job / "german", language="de")
+    assert "L1 EINUNDZWANZIG TAGE\n" in (job / "german/text").read_text()
     (job / "tts1/dump/raw/eval1/text").write_text("L1 one\n")
     with pytest.raises(UserError, match="found no text of 1 synthesised"):
         write_data(sources.tts, sources.asr, "eval1", job / "data")

@@ -97,7 +97,7 @@ def test_a_sentence_that_the_search_does_not_find_is_forgotten(monkeypatch):
     expected = search(encoded)
     hoped = torch.tensor([float("-inf"), -0.5, 3.0])
     monkeypatch.setattr(
-        "espnet_ext.search.beam.least_scores", lambda *given: hoped[: len(given[1][1])]
+        "espnet_ext.search.beam.least_scores", lambda *given: (hoped[: len(given[1][1])], {})
     )
     same(search(encoded), expected)
 

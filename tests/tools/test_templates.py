@@ -115,3 +115,28 @@ def test_shellcheck():
     except FileNotFoundError:
         pytest.skip("no shellcheck here")
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("script", "options"),
+    [("asr1/asr.sh", []), ("tts1/tts.sh", ["--vocoder", "../voc1/exp/voc x"]), ("voc1/voc.sh", [])],
+)
+def test_packing_is_told_licence_and_vocoder(tmp_path, script, options):
+    """Past bug: neither could be given to a recipe."""
+    for name in ("tools", "local", "egs2/TEMPLATE"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).symlink_to(REPO / name)
+    recipe = tmp_path / "run.sh"
+    recipe.write_text(f'ROOT={tmp_path}\n. "$ROOT/egs2/TEMPLATE/{script}"\n')
+    told = []
+    for more in ([], ["--licence", "CC BY 4.0", *options]):
+        given = ["bash", str(recipe), "--dry_run", *more]
+        done = subprocess.run(given, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+        assert done.returncode == 0, done.stderr
+        (line,) = (text for text in done.stdout.splitlines() if "espnet_ext.bin.pack" in text)
+        told.append(shlex.split(line))
+    plain, full = told
+    assert "--licence" not in plain and "--vocoder_dir" not in plain
+    assert full[full.index("--licence") + 1] == "CC BY 4.0"
+    if options:
+        assert full[full.index("--vocoder_dir") + 1] == "../voc1/exp/voc x"

@@ -245,11 +245,25 @@ def test_a_duration_that_explodes_ends(acoustic):
     assert speaker.inference(torch.tensor([2, 3]))["duration"].tolist() == [400, 400, 400]
 
 
-def test_broken_weights_are_no_speech(acoustic):
-    speaker = acoustic()
-    torch.nn.init.constant_(speaker.decoder.out.bias, float("nan"))
-    with pytest.raises(UserError, match="found NaN or infinity"):
-        speaker.inference(torch.tensor([2, 3]))
+@pytest.mark.parametrize("kind", ["by token", "by frame", "flows"])
+@pytest.mark.parametrize("forced", [False, True])
+def test_broken_weights_are_no_speech(acoustic, kind, forced):
+    """Wherever they are, and with a recording's timing, too."""
+    speaker, recording, unheard = acoustic(**KINDS[kind]), {}, ("aligner.",)
+    if forced:
+        recording = {"feats": torch.randn(20, 6), "pitch": torch.full((20, 1), 5.0)}
+        recording |= {"energy": torch.ones(20, 1), "use_teacher_forcing": True}
+        predictors = (f"adaptor.contours.{name}.predictor." for name in ("pitch", "energy"))
+        unheard += ("adaptor.duration.", *predictors)
+    one_of_each = {n.rpartition(".")[0]: (n, p) for n, p in speaker.named_parameters()}
+    for name, weight in one_of_each.values():
+        if name.startswith(unheard):
+            continue
+        with torch.no_grad():
+            before, weight[...] = weight.clone(), float("nan")
+            with pytest.raises(UserError, match="found NaN or infinity"):
+                speaker.inference(torch.tensor([2, 3]), **recording)
+            weight[...] = before
 
 
 def test_training_refuses_what_it_cannot_align(acoustic, batch):

@@ -155,6 +155,21 @@ def test_more_tokens_than_frames():
         model()(**given)
 
 
+@pytest.mark.parametrize("part", ["encoder.norm", "duration.out", "pitch.out", "out"])
+def test_broken_weights_are_no_speech(part):
+    speaker = model()
+    torch.nn.init.constant_(speaker.get_submodule(part).bias, float("nan"))
+    with pytest.raises(UserError, match="found NaN or infinity"):
+        speaker.inference(torch.tensor([2, 3, 4]))
+
+
+def test_speech_longer_than_the_context_is_said():
+    speaker = model(longest=100)
+    torch.nn.init.constant_(speaker.duration.out.bias, 9.0)
+    with pytest.raises(UserError, match="utterance of 1207 mel frames, expected at most 100"):
+        speaker.inference(torch.tensor([2, 3]))
+
+
 def test_teacher_forcing_gives_what_training_compares():
     """A recording's timing, pitch and energy: as many frames as it has, at the distance that the loss says."""
     speaker, given = model(), batch()

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from espnet_ext.tts.alignment import (
     Aligner,
-    Prior,
     best_durations,
     forward_sum_loss,
     hard_path,
+    log_prior,
     token_means,
 )
 
@@ -109,21 +109,32 @@ def test_a_path_repeats_tokens_and_means_undo_it(durations, more):
 
 @pytest.mark.parametrize(("tokens", "frames"), [(1, 1), (1, 5), (4, 4), (7, 30), (40, 300)])
 def test_the_prior_is_a_distribution_along_the_diagonal(tokens, frames):
-    prior = Prior().one(tokens, frames).exp()
+    prior = log_prior(torch.tensor([tokens]), torch.tensor([frames]))[0].exp()
     assert torch.allclose(prior.sum(1), torch.ones(frames), atol=1e-4)
     mean = prior @ torch.arange(float(tokens))
     expected = (tokens - 1) * torch.arange(1, frames + 1) / (frames + 1)
     assert torch.allclose(mean, expected.float(), atol=1e-3 * tokens)
 
 
-def test_the_prior_of_a_batch_is_that_of_each():
-    prior = Prior()
-    batch = prior(torch.tensor([3, 5]), torch.tensor([9, 6]))
-    assert batch.shape == (2, 9, 5)
-    assert torch.equal(batch[0, :9, :3], prior.one(3, 9)) and torch.equal(
-        batch[1, :6], prior.one(5, 6)
-    )
-    assert float(batch[0, :, 3:].abs().sum() + batch[1, 6:].abs().sum()) == 0
+def test_the_prior_is_scipys():
+    stats = pytest.importorskip("scipy.stats")
+    sizes = [(3, 9), (5, 6), (1, 4), (6, 6)]
+    prior = log_prior(*(torch.tensor(lengths) for lengths in zip(*sizes, strict=True)))
+    assert prior.shape == (4, 9, 6)
+    for row, (tokens, frames) in zip(prior.numpy(), sizes, strict=True):
+        for t in range(1, frames + 1):
+            expected = stats.betabinom.logpmf(range(tokens), tokens - 1, t, frames + 1 - t)
+            assert row[t - 1, :tokens] == pytest.approx(expected, abs=1e-5)
+        assert not row[frames:].any() and not row[:, tokens:].any()
+
+
+def test_means_are_whole_where_the_model_computes_in_half_of_the_bits():
+    """A step of bfloat16 at the logarithm of 150 Hz is half a semitone."""
+    path = hard_path(torch.tensor([[3, 2]]), 5)
+    pitch = torch.tensor([[[5.01], [5.02], [5.03], [4.52], [4.54]]])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = token_means(pitch, path)
+    assert found.flatten().tolist() == pytest.approx([5.02, 4.53], abs=1e-5)
 
 
 def test_the_aligner_is_normalised_over_real_tokens():

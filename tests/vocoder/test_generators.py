@@ -4,8 +4,6 @@ import pytest
 import torch
 
 from espnet_ext.errors import UserError
-from espnet_ext.vocoder.fast import FastHiFiGAN, quicken
-from espnet_ext.vocoder.graph import GraphHiFiGAN, installed
 from espnet_ext.vocoder.harmonic import HarmonicVocos
 from espnet_ext.vocoder.hifigan import VERSIONS, HiFiGAN, ISTFTNet
 from espnet_ext.vocoder.norm import remove_weight_norm
@@ -49,38 +47,6 @@ def test_a_speakers_vector_is_espnets_too():
     with torch.no_grad():
         assert torch.equal(ours(mel, speaker), theirs(mel, speaker))
         assert not torch.equal(ours(mel, speaker), ours(mel))
-
-
-@pytest.mark.parametrize("engine", ["torch", "onnxruntime"])
-@pytest.mark.parametrize("version", sorted(VERSIONS))
-@pytest.mark.parametrize("cls", [HiFiGAN, ISTFTNet])
-def test_the_fast_way_gives_the_same_waveform(cls, version, engine):
-    if engine == "onnxruntime" and not installed():
-        pytest.skip("the extra espnet_ext[onnx] is not installed")
-    torch.manual_seed(0)
-    generator = cls(20, version=version, global_channels=3, **SMALL).eval()
-    for name, parameter in generator.named_parameters():
-        if name.endswith("weight_g"):  # loud enough to see, and not so loud that rounding grows
-            parameter.data.fill_(1.0)
-    mel, speaker = torch.randn(2, 20, 9), torch.randn(2, 3, 1)
-    with torch.inference_mode():
-        expected, spoken = generator(mel), generator(mel, speaker)
-        quicken(generator, engine)
-        assert (type(generator.fast) is GraphHiFiGAN) == (engine == "onnxruntime")
-        assert generator.fast is not None and expected.std() > 1e-3
-        assert torch.allclose(generator(mel), expected, atol=1e-5)
-        assert torch.allclose(generator(mel, speaker), spoken, atol=1e-5)
-
-
-def test_engines_are_named(monkeypatch):
-    generator = HiFiGAN(20, **SMALL)
-    assert type(quicken(generator, "auto").fast) is (GraphHiFiGAN if installed() else FastHiFiGAN)
-    with pytest.raises(UserError, match="found 'fast', expected one of auto, torch"):
-        quicken(generator, "fast")
-    monkeypatch.setattr("espnet_ext.vocoder.graph.installed", lambda: False)
-    assert type(quicken(generator, "auto").fast) is FastHiFiGAN
-    with pytest.raises(UserError, match="pip install 'espnet_ext"):
-        quicken(generator, "onnxruntime")
 
 
 @pytest.mark.parametrize("hop", [256, 300, 512])

@@ -27,6 +27,16 @@ def test_espnets_weights_give_espnets_waveform():
         assert torch.equal(ours(mel), ours(mel)) and not torch.equal(ours(mel), expected)
 
 
+def test_a_batch_is_what_each_is_alone():
+    ours, mel = (
+        ParallelWaveGAN(10, 8, upsample_scales=[4, 2], **SIZES).eval(),
+        torch.randn(3, 10, 9),
+    )
+    with torch.inference_mode():
+        together, alone = ours(mel), torch.cat([ours(one[None]) for one in mel])
+    assert torch.allclose(together, alone, atol=1e-5)
+
+
 def test_sizes_that_do_not_fit_are_said():
     with pytest.raises(UserError, match="product hop_length = 256"):
         ParallelWaveGAN(10, 256, upsample_scales=[4, 2])

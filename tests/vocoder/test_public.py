@@ -16,6 +16,7 @@ from espnet_ext.datadir import read_table
 from espnet_ext.errors import UserError
 from espnet_ext.inference.vocoder import Vocoder
 from espnet_ext.vocoder.discriminators import Discriminators
+from espnet_ext.vocoder.public import from_public
 
 FRONT = {"sampling_rate": 8000, "fft_size": 256, "hop_size": 32, "win_length": None, "window": "hann"}  # fmt: skip
 FRONT |= {"num_mels": 10, "fmin": 60, "fmax": 3800, "format": "hdf5", "rank": 0}
@@ -225,6 +226,30 @@ def test_it_becomes_ours(theirs, tmp_path):
         # other strides: see discriminator_params
         assert torch.equal(tensor, before[name]) != name.startswith("mpd."), name
     assert torch.allclose(model.vocode(mel), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("official", [True, False])
+def test_scales_are_taken_over_whole_or_not_at_all(official):
+    """JETS and VITS have weight normalisation on the first scale, where ours has spectral: none of it fits."""
+    module = pytest.importorskip("espnet2.gan_tts.hifigan.hifigan")
+    params = {"channels": 16, "max_downsample_channels": 16, "downsample_scales": [2, 2, 4, 4, 1]}
+    scales = module.HiFiGANMultiScaleDiscriminator(
+        scales=2, discriminator_params=params, follow_official_norm=official
+    )
+    vocoder = module.HiFiGANGenerator(**HIFIGAN)
+    state = {f"tts.generator.vocoder.{n}": t for n, t in vocoder.state_dict().items()}
+    state |= {f"tts.discriminator.msd.{n}": t for n, t in scales.state_dict().items()}
+    conf = {
+        "vocoder_params": HIFIGAN,
+        "discriminator_params": {"scale_discriminator_params": params},
+    }
+    front = {"fs": 8000, "n_fft": 256, "hop_length": 32, "n_mels": 10}
+    config = {"tts": "joint_text2wav", "tts_conf": conf, "feats_extract_conf": front}
+    found = from_public(config, state)[1]
+    ours = Discriminators({"msd": {"scales": 2, "channels": 16, "largest": 16}}).state_dict()
+    taken = {name for name in ours if f"discriminator.{name}" in found}
+    whole = set(ours) if official else {n for n in ours if n.startswith("msd.discriminators.1.")}
+    assert taken == whole and len(found) == len(taken) + 3 + len(vocoder.state_dict())
 
 
 def test_recordings_are_spoken_with_it(theirs, tmp_path):

@@ -3,7 +3,8 @@
 # shellcheck disable=SC2046,SC2086,SC2154  # options hold several words, and asr.sh sets them
 
 run_stage 14 pack "Pack the model as a zip that ESPnet reads" after lm_train,ngram,asr_train,asr_score -- \
-  $bin.pack --task asr --model_dir "$asr_exp" --model $inference_model $lm_opts $ngram_opt --output "$packed"
+  $bin.pack --task asr --model_dir "$asr_exp" --model $inference_model $lm_opts $ngram_opt \
+  ${licence:+--licence "$licence"} --output "$packed"
 
 if ! $skip_upload; then
   run_stage 15 upload "Upload the packed model" after pack -- \

@@ -56,6 +56,7 @@ gpu=0                    # GPUs for training and for each decoding job; 0 = CPU
 nproc=                   # processes that train together, with a GPU or a core each; as many as GPUs when empty
 
 ## Publishing
+licence=                 # under which others may use the packed model, e.g. cc-by-4.0
 skip_upload=true         # do not upload the packed model
 hf_repo=                 # where to, for example my-name/my-model
 parse_options "$@"
@@ -76,8 +77,7 @@ asr_exp=exp/asr_${asr_tag:-$(basename "$asr_config" .yaml)_${tokens##*/}${train#
 packed=$asr_exp/${asr_exp##*/}.zip
 asr_stats=exp/asr_stats_${tokens##*/}${train#"$train_set"}
 lm_opts=$(if $use_lm; then echo "--lm_dir $lm_exp"; fi)
-ngram_opt=
-if $use_ngram; then ngram_opt="--ngram $ngram_exp"; fi
+ngram_opt=$(if $use_ngram; then echo "--ngram $ngram_exp"; fi)
 decoded=$asr_exp/${inference_tag:-$(basename "$inference_config" .yaml)${ngram_opt:+_ngram}${lm_opts:+_lm}}
 
 run_stage 1 data "Prepare the corpus as Kaldi data directories" \

@@ -24,7 +24,7 @@ use_sid=false            # number the speakers, for a model of several
 use_spembs=false         # embed the voices (package resemblyzer), for one with tts_conf's spk_embed_dim: 256; stage 25
 
 ## Tokens
-token_type=phn           # phn or char
+token_type=phn           # phn, char or bpe: sub-words, with token_opts="--nbpe 500"
 g2p=espeak_ng_english_us_vits  # how letters become phonemes, for token_type=phn
 cleaner=tacotron         # how text is cleaned before: none, tacotron, normalize or spoken
 token_opts=              # more options for train_tokens
@@ -39,7 +39,7 @@ tts_args=                # more options for tts_train, for example "--set max_ep
 inference_config=conf/decode_tts.yaml  # speed, vocoder and so on
 inference_model=valid.loss.ave.pth     # which checkpoint
 inference_tag=           # name of the synthesis' directory; made from inference_config when empty
-vocoder=                 # a trained vocoder, e.g. ../voc1/exp/voc_train_vocos; Griffin-Lim when empty
+vocoder=                 # a trained vocoder, e.g. ../voc1/exp/voc_train_vocos; Griffin-Lim when empty; packed with the model
 score_opts=              # more options for score_tts, e.g. "--asr ../asr1/exp/asr_x --dnsmos installed"
 
 ## Jobs
@@ -48,6 +48,7 @@ gpu=0                    # GPUs for training and for each synthesis job; 0 = CPU
 nproc=                   # processes that train together, with a GPU or a core each; as many as GPUs when empty
 
 ## Publishing
+licence=                 # under which others may use the packed model, e.g. cc-by-4.0
 skip_upload=true         # do not upload the packed model
 hf_repo=                 # where to, for example my-name/my-model
 parse_options "$@"
@@ -120,7 +121,8 @@ run_stage 9 tts_score "Score what was spoken" after tts_synthesize -- \
   $score_opts $test_sets
 
 run_stage 10 pack "Pack the model as a zip that ESPnet reads" after tts_train,tts_score -- \
-  $bin.pack --task tts --model_dir "$tts_exp" --model $inference_model --output "$packed"
+  $bin.pack --task tts --model_dir "$tts_exp" --model $inference_model ${vocoder:+--vocoder_dir "$vocoder"} \
+  ${licence:+--licence "$licence"} --output "$packed"
 
 if ! $skip_upload; then
   run_stage 11 upload "Upload the packed model" after pack -- \

@@ -34,6 +34,9 @@ asr_opts=                # more options for round_trip, for example "--fs 16000"
 nj=4                     # parallel jobs for data and copy-synthesis
 gpu=0                    # GPUs for training and for each synthesis job; 0 = CPU
 nproc=                   # processes that train together, with a GPU or a core each; as many as GPUs when empty
+
+## Publishing
+licence=                 # under which others may use the packed vocoder, e.g. cc-by-4.0
 parse_options "$@"
 
 bin="python -m espnet_ext.bin"
@@ -92,4 +95,5 @@ if [ -n "$asr" ]; then
 fi
 
 run_stage 7 pack "Pack the vocoder as a zip" after voc_train,voc_score -- \
-  $bin.pack --task vocoder --model_dir "$voc_exp" --model $inference_model --output "$packed"
+  $bin.pack --task vocoder --model_dir "$voc_exp" --model $inference_model \
+  ${licence:+--licence "$licence"} --output "$packed"
