@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import os
 import socket
@@ -18,6 +19,9 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[name] = os.environ[name.upper()] = NOWHERE
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = "localhost,127.0.0.1,::1"
     os.environ["HF_HUB_OFFLINE"] = "1"
+    if hasattr(os, "register_at_fork"):
+        # a runtime that an earlier test left cannot be ended in a child, where its threads are not
+        os.register_at_fork(after_in_child=gc.freeze)
 
 
 class NetworkInTest(RuntimeError):

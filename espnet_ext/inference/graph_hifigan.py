@@ -8,11 +8,11 @@ frames, C channels, L samples so far.
 
 from __future__ import annotations
 
-import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -65,7 +65,7 @@ def write(generator: HiFiGAN, stages: range) -> bytes:
 
 
 class _Opened(NamedTuple):
-    """What computes with so many threads in this process."""
+    """What computes with so many threads."""
 
     first: Session
     rest: Session
@@ -77,17 +77,19 @@ class GraphHiFiGAN:
     """What `generator.features` and its last convolution compute.
 
     In two graphs: after the first upsampling a sample depends on few others, so that threads take pieces of time. Any
-    number of Python threads may call it, and processes that were forked from one that did.
+    number of Python threads may call it. In a process that was forked from one that did, it needs what torch itself
+    needs there: one thread (torch.set_num_threads(1), which a DataLoader's workers call).
 
     Args:
-        generator: on the CPU; its weight normalisation is removed, and its weights must not change afterwards. As many
-            threads compute as torch has.
+        generator: on the CPU, and kept by the caller; its weight normalisation is removed, and its weights must not
+            change afterwards. As many threads compute as torch has.
     """
 
     def __init__(self, generator: HiFiGAN) -> None:
         remove_weight_norm(generator)
-        self.generator = generator
-        self.lock, self.opened = threading.Lock(), dict[tuple[int, int], _Opened]()
+        # the generator holds this: were it held in turn, both would outlive their last user
+        self.generator = cast(HiFiGAN, weakref.proxy(generator))
+        self.lock, self.opened = threading.Lock(), dict[int, _Opened]()
         self.speaker = getattr(generator, "global_conv", None)
         self.around = reach(generator, 1)
         self.rate = generator.factor // generator.upsamples[0][1].stride[0]  # type: ignore[index]
@@ -99,15 +101,12 @@ class GraphHiFiGAN:
         """For as many threads as torch has here and now."""
         threads, rest = torch.get_num_threads(), range(1, len(self.generator.upsamples))
         with self.lock:
-            if (os.getpid(), threads) not in self.opened:
-                # threads do not outlive a fork; those of a runtime with one are none
-                one = (
-                    next(iter(self.opened.values())).rest if self.opened else self._session(rest, 1)
-                )
+            if threads not in self.opened:
+                known = next(iter(self.opened.values()), None)
+                one = known.rest if known else self._session(rest, 1)
                 run = map if threads == 1 else ThreadPoolExecutor(threads).map
-                found = _Opened(self._session(range(1), threads), one, threads, run)
-                self.opened[os.getpid(), threads] = found
-            return self.opened[os.getpid(), threads]
+                self.opened[threads] = _Opened(self._session(range(1), threads), one, threads, run)
+            return self.opened[threads]
 
     def _session(self, stages: range, threads: int) -> Session:
         """Of some upsamplings."""
