@@ -69,7 +69,7 @@ def test_a_file_that_is_being_written(tmp_path, subtype):
 
     writer = threading.Thread(target=write)
     writer.start()
-    rate, found = growing(tmp_path / "a.wav", idle=1.0, wait=0.01)
+    rate, found = growing(tmp_path / "a.wav", idle=3.0, wait=0.01)
     written = np.concatenate([*at_rate(found, rate, 8000)])
     writer.join()
     expected, _ = soundfile.read(tmp_path / "whole.wav")
