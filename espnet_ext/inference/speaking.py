@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -123,11 +124,19 @@ def some(found: Iterator[Item], text: str) -> Iterator[Item]:
 def in_batches(
     jobs: Sequence[Job], size: int, speak: Callable[[Sequence[Job]], list[Speech]]
 ) -> list[Speech]:
-    """The speech of each job; `size` at a time, those of like length, are spoken together."""
-    order, found = sorted(range(len(jobs)), key=lambda n: len(jobs[n].ids)), dict[int, Speech]()
-    for begin in range(0, len(order), size):
-        few = order[begin : begin + size]
-        found |= dict(zip(few, speak([jobs[n] for n in few]), strict=True))
+    """The speech of each job; `size` at a time, those of like length, are spoken together.
+
+    Only those that name the same conditions: a batch has a voice for each of its texts or for none.
+    """
+    kinds: dict[frozenset[str], list[int]] = {}
+    for number, job in enumerate(jobs):
+        kinds.setdefault(frozenset(job.conditions), []).append(number)
+    found = dict[int, Speech]()
+    for kind in kinds.values():
+        order = sorted(kind, key=lambda n: len(jobs[n].ids))
+        for begin in range(0, len(order), size):
+            few = order[begin : begin + size]
+            found |= dict(zip(few, speak([jobs[n] for n in few]), strict=True))
     return [found[number] for number in range(len(jobs))]
 
 
@@ -143,7 +152,7 @@ def speak_batch(
 
     Args:
         model: ESPnet's around a synthesiser that `can_batch`.
-        jobs: one or more.
+        jobs: one or more, which name the same conditions.
         options: of `inference`: alpha, pitch_shift, energy_factor, noise_scale, noise_scale_dur where it has them.
         device: where the model is.
 
@@ -155,7 +164,9 @@ def speak_batch(
     mask = length_mask(lengths + 1)
     wanted = (("alpha", 1.0), ("pitch_shift", 0.0), ("energy_factor", 1.0))
     controls = read_controls(mask, *(options.get(name, none) for name, none in wanted))
-    spoken = model.tts.speak(text, lengths, _voices(model, jobs, device), controls)
+    known = inspect.signature(model.tts.speak).parameters
+    more = {name: value for name, value in options.items() if name in known}
+    spoken = model.tts.speak(text, lengths, _voices(model, jobs, device), controls, **more)
     found = []
     for mel, frames, durations, job in zip(
         spoken.mel, spoken.frames.tolist(), spoken.durations, jobs, strict=True
@@ -169,7 +180,7 @@ def speak_batch(
 
 def _voices(model: Any, jobs: Sequence[Job], device: str) -> Who:
     """Who speaks each of a batch."""
-    given = _VOICES.intersection(*(job.conditions for job in jobs))
+    given = _VOICES.intersection(jobs[0].conditions)
     stacked: dict[str, Tensor] = {
         name: torch.stack([job.conditions[name].reshape(-1) for job in jobs]).to(device)
         for name in given

@@ -64,6 +64,19 @@ def test_a_batch_is_what_each_is_alone(speakers, kind, texts, size):
         same(found, speaker(text))
 
 
+@pytest.mark.parametrize("scale", [0.0, 0.3, 2.0])
+def test_a_batch_draws_as_far_as_the_options_say(tmp_path, scale):
+    options = replace(OPTIONS, noise_scale=scale, noise_scale_dur=scale)
+    speaker = voice(tmp_path, "flow", options, duration={"kind": "flow"})
+    texts = ["abc abc", "a", "a long one, and"]
+    found = speaker.many(texts)
+    for text, one in zip(texts, found, strict=True):
+        same(one, speaker(text))
+    speaker.options = replace(options, noise_scale=scale + 1)
+    other = speaker.many(texts)
+    assert np.abs(found[0].mel - other[0].mel).max() > 1e-2
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_voices_and_controls_in_a_batch(tmp_path, kind):
     speaker = voice(
@@ -77,6 +90,20 @@ def test_voices_and_controls_in_a_batch(tmp_path, kind):
     for text, who, one in zip(texts, voices, found, strict=True):
         same(one, speaker(text, **who))
     assert np.abs(found[0].mel[:5] - found[2].mel[:5]).max() > 1e-3
+
+
+def test_a_batch_of_some_with_a_voice_and_some_without(tmp_path):
+    """Those without are spoken by the voice that an adapted model began with."""
+    speaker = voice(tmp_path, "acoustic", adapters={"width": 4})
+    with torch.no_grad():
+        speaker.model.tts.adapters.own.normal_(0, 3)
+    who = [{"sids": 1}, {}, {"sids": 1}, {"sids": 0}]
+    texts = ["abc", "abc", "ab", "abc"]
+    found = speaker.many(texts, who)
+    for text, given_, one in zip(texts, who, found, strict=True):
+        same(one, speaker(text, **given_))
+    new, old = (one.mel[: min(len(f.mel) for f in found[:2])] for one in found[:2])
+    assert np.abs(new - old).max() > 1e-3
 
 
 def test_what_cannot_be_batched_goes_one_by_one(speakers):
