@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ext.bin.command import Parser, run
+from espnet_ext.text.lines import count
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,12 +21,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("first", type=Path, metavar="A", help="what the first system said")
     add("second", type=Path, metavar="B", help="what the second system said")
-    add("--samples", type=int, default=1000, help="draws of the bootstrap")
-    add("--seed", type=int, default=0, help="seed of the bootstrap")
+    add("--samples", type=count(1), default=1000, help="draws of the bootstrap")
+    add("--seed", type=count(0), default=0, help="seed of the bootstrap")
     add("--output", type=Path, metavar="DIR", help="also write comparison.json and COMPARISON.md")
     args = parser.parse_args(argv)
-    if args.samples < 1:
-        parser.error(f"--samples: found {args.samples}, expected 1 or more")
 
     from espnet_ext.metrics.compare_speech import (
         compare,

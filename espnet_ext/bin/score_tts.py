@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from espnet_ext.bin.command import Parser, run
+from espnet_ext.text.lines import count
 
 if TYPE_CHECKING:
     from espnet_ext.metrics.tts_report import How, SpeechScores
@@ -32,7 +33,12 @@ def get_parser() -> argparse.ArgumentParser:
     add("--durations", type=Path, metavar="DIR", help=durations)
     add("--model_dir", type=Path, help="the synthesiser: also score the recordings, made again")
     add("--vocoder", help="with --model_dir: folder of a trained vocoder")
-    add("--griffin_lim", type=int, default=60, help="with --model_dir: iterations; 0 = without it")
+    add(
+        "--griffin_lim",
+        type=count(0),
+        default=60,
+        help="with --model_dir: iterations; 0 = without it",
+    )
     what = "recogniser whose errors are counted: folder of a training, packed model, or name in the model zoo"
     add("--asr", metavar="MODEL", help=what)
     add("--asr_config", type=Path, help="YAML of its search: beam_size, ctc_weight, ...")
@@ -47,8 +53,8 @@ def get_parser() -> argparse.ArgumentParser:
     )
     add("--device", default="cpu", help="where the recogniser runs: cpu, cuda, cuda:1 ...")
     add("--nj", type=int, default=1, help="number of processes")
-    add("--samples", type=int, default=1000, help="draws of the bootstrap intervals")
-    add("--seed", type=int, default=0, help="seed of the bootstrap intervals")
+    add("--samples", type=count(1), default=1000, help="draws of the bootstrap intervals")
+    add("--seed", type=count(0), default=0, help="seed of the bootstrap intervals")
     return parser
 
 

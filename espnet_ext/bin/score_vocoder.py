@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ext.bin.command import Parser, run
+from espnet_ext.text.lines import count
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -17,8 +18,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--ref", type=Path, required=True, help="directory of the sets' data directories")
     add("--hyp", type=Path, required=True, help="made by vocode, with SET/wav.scp below it")
     add("--nj", type=int, default=1, help="number of processes")
-    add("--samples", type=int, default=1000, help="draws of the bootstrap intervals")
-    add("--seed", type=int, default=0, help="seed of the bootstrap intervals")
+    add("--samples", type=count(1), default=1000, help="draws of the bootstrap intervals")
+    add("--seed", type=count(0), default=0, help="seed of the bootstrap intervals")
     args = parser.parse_args(argv)
     from espnet_ext.metrics.provenance import provenance
     from espnet_ext.metrics.tables import find_sets

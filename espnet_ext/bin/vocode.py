@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ext.bin.command import Parser, jobs, run
+from espnet_ext.text.lines import count
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     what = "table of spectrograms in each set, e.g. feats.scp of tts_synthesize; of the recordings if not given"
     add("--mels", default="", help=what)
     what = "also write griffin_lim/SET, with so many iterations, to compare with; 0 = do not"
-    add("--griffin_lim", type=int, default=0, help=what)
+    add("--griffin_lim", type=count(0), default=0, help=what)
     add("--job", type=jobs, default=(1, 1), metavar="JOB/N", help="do this share only")
     add("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
     args = parser.parse_args(argv)

@@ -82,11 +82,15 @@ def ratio_interval(
         blocks: the block of each utterance, e.g. its speaker; None = each is its own.
 
     Returns:
-        (low, high), or None if the denominators of every draw add up to nothing.
+        (low, high), or None if the denominators of every draw add up to nothing, or fewer than two utterances (or
+        blocks) show no spread.
     """
     if len(numerators) == 0:
         return None
-    sums = resampled(_columns(blocks, numerators, denominators), samples, seed)
+    data = _columns(blocks, numerators, denominators)
+    if len(data) < 2:
+        return None
+    sums = resampled(data, samples, seed)
     sums = sums[sums[:, 1] > 0]
     return _middle(sums[:, 0] / sums[:, 1], level) if len(sums) else None
 
@@ -94,7 +98,7 @@ def ratio_interval(
 def mean_interval(
     values: Sequence[float], samples: int = 1000, level: float = 0.95, seed: int = 0
 ) -> Interval | None:
-    """Percentile interval of the mean of `values`, one an utterance; None if there are none."""
+    """Percentile interval of the mean of `values`, one an utterance; None of fewer than two."""
     return ratio_interval(values, [1.0] * len(values), samples, level, seed)
 
 

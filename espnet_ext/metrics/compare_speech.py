@@ -205,7 +205,7 @@ def _row(d: Difference) -> tuple[object, ...]:
         f"{d.first:.{digits}f}",
         f"{d.second:.{digits}f}",
         f"{d.gain:+.{digits}f}",
-        f"{low:+.{digits}f} to {high:+.{digits}f}",
+        f"{low:+.{digits}f} to {high:+.{digits}f}" if d.utterances > 1 else None,
         f"{d.probability:.3f}",
         probability(d.p),
         probability(d.p_corrected),

@@ -1,7 +1,8 @@
 """PESQ and STOI: what listeners would say of quality and of intelligibility, by models of hearing.
 
 - pesq: ITU-T P.862.2 (wide band, 16 kHz; P.862 at 8 kHz), by the package pesq; of what is longer than 19 seconds the
-  mean over equal parts, as the standard's program has room for 50 stretches of 0.2 s speech and as much pause.
+  mean over equal parts, as the standard's program has room for 50 stretches of 0.2 s speech and as much pause. Where
+  the recording speaks and nothing is heard that the package could score, that counts as 1, the bottom of the scale.
 - stoi: short-time objective intelligibility (Taal et al. 2011), by the package pystoi.
 
 Both compare waveforms of the same timing. `retimed` brings synthesised speech to a recording's: waveform similarity
@@ -11,18 +12,25 @@ quality time-scale modification of speech", ICASSP 1993) along a path of dynamic
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
 
 _LONGEST_PESQ = 19  # seconds
+_WORST_PESQ = 1.0  # both standards' curves begin a little above
 _WINDOW, _SEARCH = 0.025, 0.005  # seconds: of a piece, and of how far another place is looked for
 
 
 def pesq(hyp: np.ndarray, ref: np.ndarray, rate: int) -> float | None:
-    """None where the package is not installed or finds no speech."""
+    """PESQ of a degraded waveform against its recording, both (S,) at `rate` Hz.
+
+    Silence in place of speech is the worst that a system can do, and the package raises an error for it: it counts as
+    1, the bottom of the scale, as otherwise a system would look the better the more often it fails.
+
+    Returns:
+        1 to 4.6; None where the package is not installed, or finds no speech in the recording.
+    """
     try:
         import pesq as package
     except ImportError:
@@ -34,12 +42,21 @@ def pesq(hyp: np.ndarray, ref: np.ndarray, rate: int) -> float | None:
     parts = max(1, -(-max(map(len, pair)) // (_LONGEST_PESQ * wanted)))
     found = []
     for ref_part, hyp_part in zip(*(np.array_split(x, parts) for x in pair), strict=True):
-        if not (ref_part.any() or hyp_part.any()):
-            continue
-        with contextlib.suppress(package.PesqError, ValueError):  # nobody speaks in it
-            band = "nb" if wanted == 8000 else "wb"
-            found.append(float(package.pesq(wanted, ref_part, hyp_part, band)))
+        value = _pesq(package, ref_part, hyp_part, wanted)
+        if value is None and _pesq(package, ref_part, ref_part, wanted) is not None:
+            value = _WORST_PESQ
+        found += [] if value is None else [value]
     return sum(found) / len(found) if found else None
+
+
+def _pesq(package: Any, ref: np.ndarray, hyp: np.ndarray, rate: int) -> float | None:
+    """What the package says; None where nobody speaks in one of them."""
+    if not (ref.any() or hyp.any()):
+        return None
+    try:
+        return float(package.pesq(rate, ref, hyp, "nb" if rate == 8000 else "wb"))
+    except (package.PesqError, ValueError):
+        return None
 
 
 def stoi(hyp: np.ndarray, ref: np.ndarray, rate: int) -> float | None:

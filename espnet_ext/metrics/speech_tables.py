@@ -127,9 +127,46 @@ def lines(utterances: Mapping[str, Score], metrics: Sequence[str]) -> str:
     return "".join("\t".join(row) + "\n" for row in rows)
 
 
-def cell(found: Mapping[str, Any] | None, digits: int = 3) -> str:
-    """A mean and its interval."""
+def cell(found: Mapping[str, Any] | None, digits: int = 3, sentences: int = 0) -> str:
+    """A mean, its interval if it has one, and of how many of the `sentences` it is, if not of all.
+
+    >>> cell({"mean": 3.2, "interval_95": (3.1, 3.4), "utterances": 16}, 1, 17)
+    '3.2 [3.1, 3.4] (16 of 17)'
+    """
     if not found or found.get("mean") is None:
         return "-"
-    low, high = found["interval_95"]
-    return f"{found['mean']:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    text = f"{found['mean']:.{digits}f}"
+    if found["interval_95"]:
+        low, high = found["interval_95"]
+        text += f" [{low:.{digits}f}, {high:.{digits}f}]"
+    return text + share(found, sentences)
+
+
+def share(found: Mapping[str, Any], sentences: int) -> str:
+    """` (16 of 17)` where a mean is not of all sentences, else nothing."""
+    known = found.get("utterances", sentences)
+    return f" ({known} of {sentences})" if known < sentences else ""
+
+
+def left_out(name: str, utterances: Mapping[str, Score], metrics: Sequence[str]) -> list[str]:
+    """A sentence for those figures of a set that are not known of the same utterances."""
+    rows = {utt: score.as_dict() for utt, score in utterances.items()}
+    found: dict[tuple[str, ...], list[str]] = {}
+    for metric in metrics:
+        without = tuple(utt for utt, row in rows.items() if row[metric] is None)
+        if 0 < len(without) < len(rows):
+            found.setdefault(without, []).append(MEASURES[metric].head)
+    return [
+        f"{name}: not known of {some(without)}, which the means leave out: {', '.join(heads)}."
+        for without, heads in found.items()
+    ]
+
+
+def some(names: Sequence[str], most: int = 5) -> str:
+    """The first of the names, and how many more there are.
+
+    >>> some(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

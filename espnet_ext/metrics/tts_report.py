@@ -14,7 +14,16 @@ from espnet_ext.files import write_json, write_text
 from espnet_ext.metrics.beside import RECORDING
 from espnet_ext.metrics.durations import Durations, read_durations
 from espnet_ext.metrics.provenance import Provenance
-from espnet_ext.metrics.speech_tables import MEASURES, cell, each, known_metrics, lines, means
+from espnet_ext.metrics.speech_tables import (
+    MEASURES,
+    cell,
+    each,
+    known_metrics,
+    left_out,
+    lines,
+    means,
+    some,
+)
 from espnet_ext.metrics.tables import markdown, match_keys
 from espnet_ext.metrics.tts import COLUMNS, METRICS, TtsScore, ideal, score_files
 from espnet_ext.progress import progress
@@ -73,6 +82,11 @@ class SpeechScores:
         scores = list(self.utterances.values())
         counts = {"sentences": len(scores), "missing": len(self.missing)}
         return {**counts, **means(scores, METRICS, samples, seed)}
+
+    def gaps(self) -> list[str]:
+        """Sentences on what the means leave out."""
+        unsaid = [f"{self.name}: not synthesised: {some(self.missing)}."] if self.missing else []
+        return unsaid + left_out(self.name, self.utterances, METRICS)
 
 
 def _score(pair: Pair) -> TtsScore:
@@ -203,7 +217,7 @@ def write_results(
     samples: int = 1000,
     seed: int = 0,
 ) -> str:
-    """Write `scores.json` and `RESULTS.md` to a synthesis directory; returns the table.
+    """Write `scores.json` and `RESULTS.md` to a synthesis directory; returns the table, with what its means leave out.
 
     `sets` of scores.json holds the synthesiser's own speech, `beside` what stands beside it: "recording/SET", ...
     """
@@ -218,11 +232,12 @@ def write_results(
         (
             score.name if score.beside else f"{directory.name}/{score.name}",
             found[score.name]["sentences"],
-            *(cell(found[score.name][m], MEASURES[m].digits) for m in shown),
+            *(cell(found[score.name][m], MEASURES[m].digits, len(score.utterances)) for m in shown),
         )
         for score in scores
     ]
     table = markdown(("dataset", "Snt", *(MEASURES[m].head for m in shown)), rows)
+    table += "".join(f"\n{gap}\n" for score in scores for gap in score.gaps())
     note = "Means over utterances, with 95 % bootstrap intervals; see espnet_ext/metrics/tts.py."
     head = f"# RESULTS\n\n## Environment\n\n{source.as_markdown()}\n\n## {directory}\n\n"
     write_text(directory / "RESULTS.md", f"{head}{table}\n{note}\n")

@@ -12,7 +12,7 @@ from espnet_ext.errors import UserError
 from espnet_ext.files import write_json, write_text
 from espnet_ext.metrics.beside import GRIFFIN_LIM, RECORDING
 from espnet_ext.metrics.provenance import Provenance
-from espnet_ext.metrics.speech_tables import MEASURES, cell, each, lines, means
+from espnet_ext.metrics.speech_tables import MEASURES, cell, each, left_out, lines, means
 from espnet_ext.metrics.tables import markdown, match_keys
 from espnet_ext.metrics.vocoder import METRICS, VocoderScore, ideal, score_files
 from espnet_ext.progress import progress
@@ -90,14 +90,20 @@ def write_results(
     samples: int = 1000,
     seed: int = 0,
 ) -> str:
-    """Write `scores.json` and `RESULTS.md` to a synthesis directory; returns the table."""
+    """Write `scores.json` and `RESULTS.md`; returns the table, with what its means leave out."""
     sets = {score.name: score.summary(samples, seed) for score in scores}
     write_json(directory / "scores.json", {**source.as_dict(), "task": "vocoder", "sets": sets})
     rows = [
-        (name, found["sentences"], *(cell(found[m], MEASURES[m].digits) for m in METRICS))
+        (
+            name,
+            count := found["sentences"],
+            *(cell(found[m], MEASURES[m].digits, count) for m in METRICS),
+        )
         for name, found in sets.items()
     ]
     table = markdown(("dataset", "Snt", *(MEASURES[m].head for m in METRICS)), rows)
+    gaps = [gap for score in scores for gap in left_out(score.name, score.utterances, METRICS)]
+    table += "".join(f"\n{gap}\n" for gap in gaps)
     note = (
         "Means over utterances, with 95 % bootstrap intervals; see espnet_ext/metrics/vocoder.py."
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from espnet_ext.metrics.beside import GRIFFIN_LIM, RECORDING, VOCODER
-from espnet_ext.metrics.speech_tables import MEASURES
+from espnet_ext.metrics.speech_tables import MEASURES, share
 from espnet_ext.metrics.wer import align
 from espnet_ext.report.attention import tts_attention
 from espnet_ext.report.markup import esc, figure, interval, missing, note, number, section, table
@@ -46,9 +46,9 @@ def _scores(scores: Mapping[str, Any]) -> str:
         (
             esc(name),
             measure.name,
-            number(found[key]["mean"], measure.digits),
+            _figure(found, key, measure.digits),
             interval(found[key].get("interval_95"), measure.digits),
-            *(number(_mean(beside.get(f"{kind}/{name}"), key), measure.digits) for kind in kinds),
+            *(_figure(beside.get(f"{kind}/{name}"), key, measure.digits) for kind in kinds),
         )
         for name, found in scores.get("sets", {}).items()
         for key, measure in MEASURES.items()
@@ -65,6 +65,14 @@ def _scores(scores: Mapping[str, Any]) -> str:
         )
     header = ("set", "compared with recordings", "synthesis", "95 %", *(BESIDE[k] for k in kinds))
     return table(header, rows, 2) + note(explain)
+
+
+def _figure(found: Mapping[str, Any] | None, key: str, digits: int) -> str:
+    """The mean, and of how many sentences it is if not of all."""
+    value = _mean(found, key)
+    if found is None or value is None:
+        return number(value, digits)
+    return number(value, digits) + share(found[key], found.get("sentences", 0))
 
 
 def _mean(found: Mapping[str, Any] | None, key: str) -> float | None:

@@ -1,5 +1,6 @@
 """The command score_tts."""
 
+import importlib
 import json
 from types import SimpleNamespace
 
@@ -191,3 +192,35 @@ def test_numbers_are_compared_in_the_synthesisers_language(recipe, monkeypatch, 
     assert call(main, [*RUN, "--model_dir", "exp/tts", "--asr", "some", *more]) == 0
     found = json.loads((recipe / "exp/tts/decode/scores.json").read_text())
     assert (found["sets"]["test"]["wer"]["mean"] == 0.0) is right
+
+
+SETS = ["--ref", "r", "--hyp", "h"]
+
+
+@pytest.mark.parametrize(
+    ("command", "given"),
+    [
+        ("score_tts", [*SETS, "--samples", "0"]),
+        ("score_tts", [*SETS, "--seed", "-1"]),
+        ("score_tts", [*SETS, "--griffin_lim", "-3"]),
+        ("score_vocoder", [*SETS, "--samples", "0"]),
+        ("compare_tts", ["a", "b", "--samples", "0"]),
+        ("vocode", ["d", "dev", "--model_dir", "m", "--output_dir", "o", "--griffin_lim", "-3"]),
+    ],
+)
+def test_numbers_that_nothing_can_be_done_with_are_bad_usage(command, given, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        importlib.import_module(f"espnet_ext.bin.{command}").main(given)
+    assert stopped.value.code == 2
+    assert f"{given[-2]}: found '{given[-1]}', expected a whole number" in capsys.readouterr().err
+
+
+def test_a_failed_utterance_is_seen_in_the_table(recipe, capsys):
+    """Silence has no F0 and, past bug, had no PESQ: both means were those of the utterances that went well."""
+    pytest.importorskip("pesq")
+    soundfile.write(recipe / "exp/tts/decode/test/u1.wav", np.zeros(8000), 16000)
+    assert call(main, RUN) == 0
+    printed = capsys.readouterr().out
+    assert "(2 of 3)" in printed and "test: not known of u1, which the means leave out:" in printed
+    found = json.loads((recipe / "exp/tts/decode/scores.json").read_text())["sets"]["test"]
+    assert found["pesq"]["utterances"] == 3 and found["f0_deviation"]["utterances"] == 2

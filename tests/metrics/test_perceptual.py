@@ -54,6 +54,19 @@ def test_parts_in_which_nobody_speaks_do_not_count():
     assert pesq(np.pad(worse, (0, 30 * RATE)), wave, RATE) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("rate", [RATE, RATE // 2])
+def test_silence_in_place_of_speech_is_the_worst_and_not_left_out(rate):
+    """Past bug: it had no figure, and a system's mean was the better the more often it said nothing."""
+    pytest.importorskip("pesq")
+    wave = voice()[:: RATE // rate]
+    assert pesq(np.zeros_like(wave), wave, rate) == 1.0
+    assert pesq(noisy(wave, 0.3), wave, rate) > 1.0
+    assert pesq(wave, np.zeros_like(wave), rate) is None
+    long = np.tile(voice(2.0), 12)  # two parts, in the second of which nothing is said
+    half = np.where(np.arange(len(long)) < len(long) // 2, long, 0.0)
+    assert pesq(half, long, RATE) == pytest.approx((pesq(long, long, RATE) + 1) / 2, abs=0.05)
+
+
 def test_stoi_is_the_packages_value():
     package = pytest.importorskip("pystoi")
     wave, worse = voice(), noisy(voice(), 0.05)

@@ -152,7 +152,9 @@ def test_intervals_are_seeded_and_hold_the_rate():
     assert low < sum(errors) / sum(lengths) < high
     assert ratio_interval(errors, lengths, seed=1) != (low, high)
     assert ratio_interval([1, 1], [2, 2]) == (0.5, 0.5)
-    assert ratio_interval([], []) is None and ratio_interval([1], [0]) is None
+    assert ratio_interval([], []) is None and ratio_interval([1, 1], [0, 0]) is None
+    assert ratio_interval([1], [2]) is None  # shows no spread
+    assert ratio_interval([1, 0], [2, 2], blocks=["a", "a"]) is None
 
 
 def test_interval_of_a_mean_covers_it_as_often_as_promised():

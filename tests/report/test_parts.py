@@ -18,6 +18,7 @@ from espnet_ext.errors import UserError
 from espnet_ext.metrics.confusion import confusions
 from espnet_ext.metrics.spelling import Spelling, spelling_of
 from espnet_ext.metrics.wer import align
+from espnet_ext.report import synthesis
 from espnet_ext.report.curves import chart, ticks
 from espnet_ext.report.markup import esc, table
 from espnet_ext.report.mistakes import align_all, aligned_html, worst
@@ -195,3 +196,13 @@ def test_data_for_the_round_trip(sources, job, monkeypatch):
     (job / "tts1/dump/raw/eval1/text").write_text("L1 one\n")
     with pytest.raises(UserError, match="found no text of 1 synthesised"):
         write_data(sources.tts, sources.asr, "eval1", job / "data")
+
+
+def test_a_mean_says_of_how_many_sentences_it_is():
+    def pitch(count):
+        return {"mean": 12.5, "interval_95": None, "utterances": count}
+
+    sets = {"dev": {"sentences": 17, "f0_deviation": pitch(16)}}
+    beside = {"recording/dev": {"sentences": 17, "f0_deviation": pitch(17)}}
+    found = synthesis._scores({"sets": sets, "beside": beside})
+    assert found.count("12.5") == 2 and found.count("12.5 (16 of 17)") == 1
