@@ -122,12 +122,12 @@ def listing(folder: str) -> str:
 
 
 def digests(words: list[str], reads: list[str] | None = None) -> dict[str, str]:
-    """Digest of each existing path among the words, and after `=` in --option=path.
+    """Digest of each existing path among the words, after `=` in --option=path, and in `reads`.
 
     Of directories only those in `reads` are looked into: others are also written to, or large.
     """
     found = {path: listing(path) for path in reads or [] if os.path.isdir(path)}
-    for word in words:
+    for word in [*(reads or []), *words]:
         for path in (word, word.partition("=")[2]):
             if path and path not in found and (content := digest(path)):
                 found[path] = content

@@ -17,6 +17,9 @@ from jobs import BadUsage
 OPTION = re.compile(r"([a-z][a-z0-9_]*)=(\"[^\"]*\"|'[^']*'|\S*)[^#]*(?:\s#\s*(.*))?$")
 STAGE = re.compile(r'\s*run_(?:stage|recipe) (\d+) (\w+) "([^"]*)"(?: after "?([\w,]*)"?)?')
 PART = re.compile(r'\. "\$ROOT/egs2/TEMPLATE/\w+/(\w+\.sh)"')
+RANGE = ("stage", "stop_stage")
+# The least that can be meant by an option that counts something: `--nj 0` would be no job at all.
+LEAST = {"nj": 1, "nproc": 1, "fs": 1, "nbpe": 1, "ngram_order": 1, "gpu": 0, "griffin_lim": 0}
 COMMON = os.path.join(os.path.dirname(os.path.realpath(__file__)), "recipe.sh")
 
 
@@ -33,11 +36,16 @@ class Option:
         return self.default in ("true", "false")
 
     def check(self, value: str) -> None:
-        """Raise BadUsage if `value` cannot be meant: not true or false, not a number."""
+        """Raise BadUsage if `value` cannot be meant: not true or false, not a number, not that many."""
         if self.is_flag and value not in ("true", "false"):
             raise BadUsage(f"--{self.name} {value}: expected true or false")
         if is_number(self.default) and value and not is_number(value):
             raise BadUsage(f"--{self.name} {value}: expected a number such as {self.default}")
+        least = LEAST.get(self.name)
+        if least is None or not (value or is_number(self.default)):
+            return
+        if not re.fullmatch("[0-9]+", value) or int(value) < least:
+            raise BadUsage(f"--{self.name} {value}: expected a whole number, {least} or more")
 
 
 def is_number(text: str) -> bool:
@@ -66,34 +74,37 @@ def option_lines(path: str) -> dict[str, Option]:
     return found
 
 
-def stages(*scripts: str) -> dict[int, tuple[str, str]]:
-    """Stage number -> (name, title) of a template, and of a recipe that adds some.
+def whole(script: str) -> list[str]:
+    """Lines of a script; those of a part that lies beside it stand where it is sourced."""
+    lines: list[str] = []
+    for line in read(script):
+        part = PART.match(line)
+        beside = os.path.join(os.path.dirname(script), part[1]) if part else ""
+        lines += whole(beside) if os.path.isfile(beside) else [line]
+    return lines
+
+
+def stages(recipe: str, template: str) -> dict[int, tuple[str, str]]:
+    """Stage number -> (name, title) of a template and of a recipe that adds some, in the order in which they run.
+
+    Numbers do not tell that order: an optional stage has a high one wherever it stands.
 
     Raises:
         BadUsage: if two stages share a number or a name, or one comes after an unknown one.
     """
     found: dict[int, tuple[str, str]] = {}
     names: list[str] = []
-    lines = [line for script in scripts for line in read(script)]
+    lines = [line for script in dict.fromkeys((template, recipe)) for line in whole(script)]
     for match in filter(None, map(STAGE.match, lines)):
         number, name = int(match[1]), match[2]
         if number in found or name in names:
-            raise BadUsage(f"{scripts[-1]}: stage {number} {name} is there twice")
+            raise BadUsage(f"{recipe}: stage {number} {name} is there twice")
         unknown = set(filter(None, (match[4] or "").split(","))) - set(names)
         if unknown:
-            raise BadUsage(
-                f"{scripts[-1]}: stage {name} comes after {unknown}, not an earlier stage"
-            )
+            raise BadUsage(f"{recipe}: stage {name} comes after {unknown}, not an earlier stage")
         found[number] = (name, match[3])
         names.append(name)
-    return dict(sorted(found.items()))
-
-
-def scripts(recipe: str, template: str) -> list[str]:
-    """The template, the parts of it that lie beside it, and the recipe; once where a recipe is its own template."""
-    parts = [match[1] for match in map(PART.match, read(template)) if match]
-    beside = [os.path.join(os.path.dirname(template), part) for part in parts]
-    return list(dict.fromkeys((template, *filter(os.path.isfile, beside), recipe)))
+    return found
 
 
 def close_to(word: str, known: list[str], dashes: str = "") -> str:
@@ -168,15 +179,34 @@ def stage_number(word: str, known: dict[int, tuple[str, str]]) -> int:
 
 def resolve_stages(values: dict[str, str], known: dict[int, tuple[str, str]]) -> None:
     """Turn names of stages in `values` into numbers, in place."""
-    for name in ("stage", "stop_stage", "skip_stages"):
+    asked, places = dict(values), list(known)
+    for name in (*RANGE, "skip_stages"):
         words = values.get(name, "").replace(",", " ").split()
-        if len(words) > 1 and name != "skip_stages":
+        if len(words) > 1 and name in RANGE:
             raise BadUsage(f"--{name} {values[name]}: expected one stage")
         if words:
             values[name] = " ".join(str(stage_number(word, known)) for word in words)
-    first, last = values.get("stage"), values.get("stop_stage")
-    if first and last and int(first) > int(last):
-        raise BadUsage(f"--stage {first} comes after --stop_stage {last}: nothing to run")
+    first, last = (values.get(name) for name in RANGE)
+    if first and last and places.index(int(first)) > places.index(int(last)):
+        given = " comes after ".join(f"--{name} {asked[name]}" for name in RANGE)
+        raise BadUsage(f"{given}: nothing to run")
+
+
+def own_stages(options: dict[str, Option]) -> dict[str, str]:
+    """What the recipe itself says of the stages that run, where that is no code of the shell's."""
+    said = {name: options[name].default for name in (*RANGE, "skip_stages")}
+    return {name: value for name, value in said.items() if re.fullmatch(r"[\w, -]+", value)}
+
+
+def order(known: dict[int, tuple[str, str]]) -> list[str]:
+    """Shell code that tells the place of each stage, by number and by name, and their names in order."""
+    places = [
+        f"[{key}]={at}"
+        for at, (number, (name, _)) in enumerate(known.items())
+        for key in (number, name)
+    ]
+    names = " ".join(name for name, _ in known.values())
+    return [f"declare -gA _place=({' '.join(places)})", f"_order={shlex.quote(names)}"]
 
 
 def description(recipe: str) -> str:
@@ -201,7 +231,7 @@ def help_text(recipe: str, name: str, options: dict[str, Option], template: str)
         left = f"  --{option.name} {shown(option.default)}"
         lines.append(f"{left:<34}  {option.comment}".rstrip())
     lines += ["", "Stages:"]
-    for number, (stage, title) in stages(*scripts(recipe, template)).items():
+    for number, (stage, title) in stages(recipe, template).items():
         lines.append(f"  {number:>2} {stage:<15} {title}")
     return "\n".join(lines)
 
@@ -218,22 +248,24 @@ def again(name: str, values: dict[str, str]) -> str:
 
 
 def main(recipe: str, template: str, name: str, *arguments: str) -> int:
-    """Print shell code: the values given, `_again`, or the help and `exit 0`."""
+    """Print shell code: the values given, `_again` and the stages' order, or the help and `exit 0`."""
     try:
         options = declared(recipe, template)
         if {"--help", "-h"} & set(arguments):
             text = help_text(recipe, name, options, template)
             print(f"printf '%s\\n' {shlex.quote(text)}; exit 0")
             return 0
-        values = parse(list(arguments), options)
-        command = again(name, values)
-        resolve_stages(values, stages(*scripts(recipe, template)))
+        given = parse(list(arguments), options)
+        command = again(name, given)
+        values = own_stages(options) | given
+        known = stages(recipe, template)
+        resolve_stages(values, known)
     except BadUsage as error:
         print(f"{name}: error: {error}", file=sys.stderr)
         return 2
     for option, value in values.items():
         print(f"{option}={shlex.quote(value)}")
-    print(f"_again={shlex.quote(command)}")
+    print(f"_again={shlex.quote(command)}", *order(known), sep="\n")
     return 0
 
 

@@ -5,7 +5,7 @@ set -euo pipefail
 
 ## Which stages run
 stage=         # first stage, by number or name; it and all later ones run even when up to date
-stop_stage=    # last stage, by number or name
+stop_stage=    # last stage, by number or name; the order is that in which they are listed
 skip_stages=   # stages to leave out, for example "6 7 8"
 dry_run=false  # print the commands instead of running them
 
@@ -20,6 +20,9 @@ _kept=$([ -z "$_names" ] || declare -p $_names 2>/dev/null | sed -E 's/^declare 
 _would_run=''
 _again=''
 _seen=''
+_order=''
+_at=0
+declare -A _place=()
 _waiting=()
 
 # parse_options "$@": the template's options, then the recipe's, then the command line's.
@@ -28,11 +31,19 @@ parse_options() {
   eval "$(_tool options.py "$_recipe" "$_template" "${RUN_AS:-$0}" "$@" || echo 'exit 2')"
 }
 
+# _selected NUMBER: whether a stage stands between --stage and --stop_stage. Its place in the template counts, since
+# optional stages have high numbers wherever they stand; one without a place stands where the one before it does.
+_selected() {
+  _at=${_place[$1]:-$_at}
+  [ "$_at" -ge "${_place[${stage:--}]:-0}" ] && [ "$_at" -le "${_place[${stop_stage:--}]:-$_at}" ]
+}
+
 # run_stage NUMBER NAME "TITLE" [after NAME,NAME] [makes "PATH PATH"] [reads PATH] -- COMMAND...: run it unless it is up
-# to date. Without what it makes it is not; of a directory it `reads`, every file counts.
+# to date. Without what it makes it is not; what it `reads` counts, too: a file, or every file of a directory.
 run_stage() {
-  local status=0
-  _tool stage.py "first=$stage" "last=$stop_stage" "skip=$skip_stages" "dry=$dry_run" \
+  local status=0 selected=false
+  if _selected "$1"; then selected=true; fi
+  _tool stage.py "first=$stage" "selected=$selected" "skip=$skip_stages" "dry=$dry_run" "order=$_order" \
     "would_run=$_would_run" "seen=$_seen" "again=$_again" -- "$@" || status=$?
   _seen+=" $2"
   case $status in
@@ -46,7 +57,7 @@ run_stage() {
 # every time, because its own stages know what is up to date. Recipes declared in a row run at once, at wait_recipes.
 run_recipe() {
   local number=$1 name=$2 title=$3 directory=$5 seen
-  if [ "$number" -lt "${stage:-1}" ] || [ "$number" -gt "${stop_stage:-99}" ]; then return; fi
+  _selected "$number" || return 0
   case " $skip_stages " in *" $number "*) echo "== stage $number $name: left out (--skip_stages)"; return ;; esac
   echo "== stage $number $name: $title  [$directory]"
   local command=("$ROOT/$directory/run.sh" "${@:6}") again="$ROOT/run.sh --recipe ${directory#egs2/}"

@@ -2,6 +2,8 @@
 
     stage.py KEY=VALUE... -- NUMBER NAME TITLE [after NAME,NAME] [makes PATH...] [reads PATH...] -- COMMAND...
 
+Which stages are selected, and their order, is the caller's to say (recipe.sh): it knows the whole recipe.
+
 A stage is up to date when its record (exp/.stages/NAME.json) shows the state it is in now and what it
 makes is there; see fingerprint.py for what counts. The launcher (train_cmd and the log) does not.
 
@@ -45,19 +47,21 @@ class Stage:
                 f"stage {self.name}: found {min(clauses)}, expected after, makes or reads"
             )
         self.command = rest[cut + 1 :]
-        self.first, self.last = wanted["first"], wanted["last"]
+        self.first, self.selected = wanted["first"], wanted["selected"] == "true"
         self.skipped = str(self.number) in wanted["skip"].split()
         self.dry = wanted["dry"] == "true"
         self.seen, self.would_run = wanted["seen"].split(), wanted["would_run"].split()
+        self.order = wanted["order"].split()
         self.go_on = f"{wanted['again']} --stage {self.number}"
         self.label = f"stage {self.number} {self.name}"
         self.launched, self.log, self.words = launch(self.name, self.command)
 
     @property
-    def selected(self) -> bool:
-        """Whether it lies between --stage and --stop_stage."""
-        low, high = int(self.first or self.number), int(self.last or self.number)
-        return low <= self.number <= high
+    def later(self) -> list[str]:
+        """Names of the stages that stand behind it in the recipe, whether its options want them or not."""
+        passed = {*self.seen, self.name}
+        behind = [at for at, name in enumerate(self.order, 1) if name in passed]
+        return self.order[max(behind, default=0) :]
 
     @property
     def record(self) -> str:
@@ -124,10 +128,9 @@ def declare(stage: Stage) -> None:
             before = json.load(stream)
     except (OSError, ValueError):
         before = {}
-    here = {*stage.seen, stage.name}
-    now = {name: n for name, n in before.items() if name in here or n > stage.number}
-    now[stage.name] = stage.number
-    if now != before:
+    now = {**before, stage.name: stage.number}
+    now = {name: now[name] for name in (*stage.seen, stage.name, *stage.later) if name in now}
+    if list(now.items()) != list(before.items()):
         from espnet_ext.files import write_json
 
         write_json(DECLARED, now)

@@ -146,7 +146,7 @@ def read_history(model: Path | None) -> list[dict[str, Any]]:
 
 
 def stage_records(recipe: Path) -> list[dict[str, Any]]:
-    """Records of a recipe's finished stages, in the order of their numbers.
+    """Records of a recipe's finished stages, in the order in which they run.
 
     Stages that the recipe had with other options, but not as it was last run, are left out.
     """
@@ -154,9 +154,11 @@ def stage_records(recipe: Path) -> list[dict[str, Any]]:
     declared = read_json(folder / ".declared")
     found = [read_json(path) for path in sorted(folder.glob("*.json"))]
     records = [r for r in found if r and "seconds" in r]
-    if declared is not None:
-        records = [r for r in records if r.get("name") in declared]
-    return sorted(records, key=lambda r: r.get("number", 0))
+    if declared is None:
+        return sorted(records, key=lambda r: r.get("number", 0))
+    places = {name: at for at, name in enumerate(declared)}
+    records = [r for r in records if r.get("name") in places]
+    return sorted(records, key=lambda r: places[r["name"]])
 
 
 def spans(record: dict[str, Any]) -> list[tuple[float, float]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tests.recipes.checkout import Checkout
 
 
@@ -13,3 +15,17 @@ def test_recordings_stand_beside_what_is_spoken(checkout: Checkout):
         assert "--model_dir exp/tts_" in score and "dump/raw" in score
         assert ("--vocoder ../voc1/exp/voc_x" in score) == bool(options)
         assert ("--dnsmos installed" in score) == bool(options)
+
+
+def test_voices_are_embedded_before_utterances_are_left_out(checkout: Checkout):
+    """Past bug: stage 25 stands before stage 4, and --stop_stage 5 dropped it."""
+
+    def stages(*options: str) -> list[str]:
+        said = checkout.run(
+            "--recipe", "ljspeech/tts1", "--use_spembs", "true", "--dry_run", *options
+        )
+        return re.findall(r"^== stage \d+ (\w+)", said, re.M)
+
+    assert stages("--stop_stage", "5") == ["data", "format", "speaker_vectors", "filter", "tokens"]
+    both = stages("--stage", "speaker_vectors", "--stop_stage", "filter")
+    assert both == ["speaker_vectors", "filter"]

@@ -135,6 +135,15 @@ def test_stages_that_the_recipe_no_longer_has_are_left_out(sources, job):
     assert "python -m lm_train" not in page
 
 
+def test_stages_are_listed_as_they_run(sources, job):
+    """An optional stage has a high number wherever it stands."""
+    stage(job / "asr1", 24, "audit", 1.0)
+    (job / "asr1/exp/.stages/.declared").write_text('{"data": 1, "audit": 24, "asr_train": 11}')
+    _, summary = build(sources, job / "out")
+    asr = [name for name in summary["seconds"] if name.startswith("asr1/")]
+    assert asr == ["asr1/audit", "asr1/asr_train"]
+
+
 def test_it_needs_nothing_from_elsewhere(sources, job):
     page, _ = build(sources, job / "out")
     checker = checked(page)

@@ -58,6 +58,10 @@ def test_help_comes_from_option_lines_and_stages(recipe):
         (["--nj"], "--nj: its value is missing (parallel jobs)"),
         (["--nj", "--speed", "3"], "--nj: its value is missing"),
         (["--nj", "many"], "expected a number such as 2"),
+        (["--nj", "0"], "--nj 0: expected a whole number, 1 or more"),
+        (["--nj=-1"], "--nj -1: expected a whole number, 1 or more"),
+        (["--nj", "1.5"], "--nj 1.5: expected a whole number, 1 or more"),
+        (["--nj", ""], "--nj : expected a whole number, 1 or more"),
         (["--use_lm=maybe"], "expected true or false"),
         (["exp"], "found 'exp', expected --option value"),
         (["--stage", "asr_trian"], "no stage asr_trian; did you mean asr_train"),
@@ -205,6 +209,77 @@ def test_a_broken_record_means_not_finished(recipe):
     recipe.write("exp/.stages/lm_train.json", '{"half')
     recipe()
     assert recipe.ran() == ["lm", "decode", "score"]
+
+
+# Optional stages, which have high numbers wherever they stand
+
+
+@pytest.fixture
+def optional(recipe):
+    """The recipe with stage 24 before stage 7, in a part of the template."""
+    part = recipe.root / "egs2/TEMPLATE/toy/look.sh"
+    part.write_text('run_stage 24 look "Look" after format -- sh local/work.sh look\n')
+    part = '. "$ROOT/egs2/TEMPLATE/toy/look.sh"\n'
+    recipe.edit_template("if $use_lm; then\n", f"if $use_lm; then\n{part}")
+    recipe.edit_template("after data -- sh local/work.sh lm", "after look -- sh local/work.sh lm")
+    return recipe
+
+
+def test_an_earlier_stage_of_a_higher_number_is_not_dropped(optional):
+    """Past bug: --stop_stage compared numbers, so stage 7 used what an older stage 24 had made."""
+    dry = optional("--dry_run", "--stop_stage", "lm_train")
+    assert "stage 24 look" in dry and "stage 11 asr_train" not in dry
+    optional("--stop_stage", "7")
+    assert optional.ran() == ["data", "format", "look", "lm"]
+
+
+def test_a_higher_number_is_not_forced_by_a_later_stage(optional):
+    optional()
+    optional.ran()
+    optional("--stage", "asr_train")
+    assert optional.ran() == ["asr", "decode", "score"]
+    optional("--stage", "24", "--stop_stage", "lm_train")
+    assert optional.ran() == ["look", "lm"]
+    optional("--stage", "look", "--stop_stage", "look")
+    assert optional.ran() == ["look"]
+
+
+def test_what_is_told_of_stages_follows_their_order(optional):
+    listed = [line.split()[0] for line in optional("--help").partition("Stages:\n")[2].splitlines()]
+    assert listed == ["1", "3", "24", "7", "11", "12", "13"]
+    told = optional("--stage", "lm_train", "--stop_stage", "look", status=2)
+    assert "--stage lm_train comes after --stop_stage look: nothing to run" in told
+    assert "3 format, 24 look, 7 lm_train" in optional("--stage", "2", status=2)
+
+
+def test_going_on_at_a_higher_number_does_all_that_follows(optional):
+    optional.write("bad.look", "")
+    assert "--stage 24" in optional(status=3)
+    (optional.directory / "bad.look").unlink()
+    optional.ran()
+    optional("--stage", "24")
+    assert optional.ran() == ["look", "lm", "asr", "decode", "score"]
+
+
+def test_a_recipe_may_say_itself_where_it_ends(optional):
+    optional.script.write_text(optional.script.read_text().replace("speed=2", "stop_stage=look"))
+    optional()
+    assert optional.ran() == ["data", "format", "look"]
+    optional("--stop_stage", "lm_train")
+    assert optional.ran() == ["lm"]
+
+
+def test_a_stage_that_the_text_does_not_tell_of_stands_where_the_one_before_it_does(optional):
+    optional.edit_template(
+        "run_stage 11 asr",
+        'run_stage "3$nj" more "More" -- sh local/work.sh more\nrun_stage 11 asr',
+    )
+    optional("--stop_stage", "look")
+    assert optional.ran() == ["data", "format", "look"]
+    optional("--stop_stage", "asr_train")
+    assert optional.ran() == ["lm", "more", "asr"]
+    optional("--stage", "asr_train", "--stop_stage", "asr_train")
+    assert optional.ran() == ["asr"]
 
 
 # Failures

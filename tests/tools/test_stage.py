@@ -61,6 +61,15 @@ def test_every_file_of_a_directory_that_is_read_counts(recipe):
     assert recipe.ran() == ["data"]
 
 
+def test_a_file_that_is_read_counts(recipe):
+    recipe.edit_template('"Make the data" --', '"Make the data" reads corpus.txt --')
+    recipe.write("corpus.txt", "sound")
+    recipe("--stop_stage", "data")
+    assert "up to date" in recipe("--stop_stage", "data")
+    recipe.write("corpus.txt", "more")
+    assert "corpus.txt changed" in recipe("--stop_stage", "data")
+
+
 def test_a_listing_tells_names_sizes_and_times(tmp_path):
     (tmp_path / "a").write_text("1")
     found = {fingerprint.listing(str(tmp_path))}
@@ -182,6 +191,25 @@ def test_what_the_recipe_has_is_noted_and_what_it_has_no_more_forgotten(recipe):
     assert sorted(declared()) == sorted(every)
     recipe("--use_lm", "false", "--stop_stage", "format")
     assert sorted(declared()) == sorted(set(every) - {"lm_train"})
+
+
+def test_stages_are_noted_in_the_order_in_which_they_run(recipe):
+    """Past bug: an optional stage with a high number was never forgotten, and counted as a late one."""
+
+    def declared() -> list[str]:
+        return list(json.loads((recipe.directory / "exp/.stages/.declared").read_text()))
+
+    recipe.edit_template("run_stage 7 lm", "run_stage 24 lm")
+    every = ["data", "format", "lm_train", "asr_train", "asr_decode", "asr_score"]
+    recipe("--stop_stage", "data")
+    assert declared() == every
+    recipe("--use_lm", "false", "--stop_stage", "data")
+    assert declared() == [name for name in every if name != "lm_train"]
+    recipe.write("bad.data", "")
+    recipe("--stage", "data", status=3)  # nothing is known of the later ones: they stay
+    assert declared() == [name for name in every if name != "lm_train"]
+    recipe("--stop_stage", "data", "--skip_stages", "data")
+    assert declared() == every
 
 
 # Stages that a recipe adds

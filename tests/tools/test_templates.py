@@ -24,13 +24,16 @@ EVERYTHING = {  # options that make every stage run
         "--audit_opts=--nj 2",
     ],
     "tts1/tts.sh": ["--use_sid", "--use_spembs", "--skip_upload=false", "--audit_opts=--nj 2"],
+    "voc1/voc.sh": ["--acoustic", "../tts1/exp/tts_x", "--asr", "../asr1"],
 }
 STAGES = {
-    "asr1/asr.sh": "1 data, 2 speed_perturb, 3 format, 4 filter, 5 tokens, 6 lm_stats, 7 lm_train, "
+    "asr1/asr.sh": "1 data, 2 speed_perturb, 3 format, 24 audit, 4 filter, 5 tokens, 6 lm_stats, 7 lm_train, "
     "8 lm_perplexity, 9 ngram, 10 asr_stats, 11 asr_train, 12 asr_decode, 13 asr_score, 14 pack, 15 upload, "
-    "20 suites, 21 suite_decode, 22 suite_score, 24 audit",
-    "tts1/tts.sh": "1 data, 2 format, 3 speaker_ids, 4 filter, 5 tokens, 6 tts_stats, 7 tts_train, "
-    "8 tts_synthesize, 9 tts_score, 10 pack, 11 upload, 24 audit, 25 speaker_vectors",
+    "20 suites, 21 suite_decode, 22 suite_score",
+    "tts1/tts.sh": "1 data, 2 format, 3 speaker_ids, 25 speaker_vectors, 24 audit, 4 filter, 5 tokens, "
+    "6 tts_stats, 7 tts_train, 8 tts_synthesize, 9 tts_score, 10 pack, 11 upload",
+    "voc1/voc.sh": "1 data, 2 format, 3 voc_stats, 23 teacher_forced, 4 voc_train, 5 voc_copy, 6 voc_score, "
+    "22 voc_round_trip, 7 pack",
 }
 
 
@@ -50,13 +53,13 @@ def template(request, tmp_path):
         f'. "$ROOT/egs2/TEMPLATE/{request.param}"\n'
     )
 
-    def run(*options: str) -> str:
+    def run(*options: str, status: int = 0) -> str:
         env = {key: value for key, value in os.environ.items() if not key.endswith("_cmd")}
         done = subprocess.run(
             ["bash", str(script), *options], capture_output=True, text=True, env=env, timeout=60
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        assert done.returncode == status, done.stderr
+        return done.stdout + done.stderr
 
     return request.param, run
 
@@ -67,6 +70,19 @@ def test_stages_are_those_of_the_design(template):
     assert (
         ", ".join(" ".join(line.split()[:2]) for line in text.split("\n") if line) == STAGES[name]
     )
+
+
+def test_stages_run_in_the_order_that_help_tells(template):
+    name, run = template
+    said = run("--dry_run", *EVERYTHING[name])
+    assert ", ".join(re.findall(r"^== stage (\d+ \w+):", said, re.M)) == STAGES[name]
+
+
+@pytest.mark.parametrize("option", ["--nj=0", "--nproc=0", "--nproc=two", "--gpu=-1", "--fs=0"])
+def test_counts_that_cannot_be_meant_are_refused(template, option):
+    _, run = template
+    said = run("--dry_run", option, status=2)
+    assert re.search(f"{option.replace('=', ' ')}: expected a whole number, [01] or more", said)
 
 
 def test_every_option_says_what_it_is_for(template):

@@ -77,6 +77,36 @@ def test_a_failure_is_told_and_the_other_goes_on(tmp_path):
     assert not (tmp_path / "exp" / ".stages" / "bad.json").exists()
 
 
+def test_whole_recipes_are_chosen_by_their_place_too(tmp_path):
+    """In a script that runs recipe 9 before recipe 2."""
+    (tmp_path / "tools").symlink_to(TOOL.parent)
+    for name in ("early", "late"):
+        recipe(tmp_path, name, f"echo {name} at work")
+    script = tmp_path / "job.sh"
+    first, last = (
+        f'run_recipe {n} {name} "{name}" -- {name}\n' for n, name in ((9, "early"), (2, "late"))
+    )
+    script.write_text(
+        f'ROOT={tmp_path}\n. "$ROOT/tools/recipe.sh"\nparse_options "$@"\n{first}wait_recipes\n{last}wait_recipes\n'
+    )
+
+    def ran(*options: str) -> list[str]:
+        done = subprocess.run(
+            ["bash", str(script), *options],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return [line.split()[0] for line in done.stdout.splitlines() if "at work" in line]
+
+    assert ran() == ["early", "late"]
+    assert ran("--stop_stage", "2") == ["early", "late"]
+    assert ran("--stage", "2") == ["late"]
+    assert ran("--stop_stage", "early") == ["early"]
+
+
 def test_ending_it_ends_the_recipes(tmp_path):
     endless = f"echo $$ > {tmp_path}/pid; sleep 60 & wait"
     process = start(tmp_path, recipe(tmp_path, "asr", endless), recipe(tmp_path, "tts", "sleep 60"))
