@@ -66,11 +66,14 @@ run_stage 3 voc_stats "Collect mean and variance of the spectrograms" after form
   $bin.vocoder_stats --config $voc_config --train "dump/raw/$train_set" --output_dir $voc_stats
 
 if [ -n "$acoustic" ]; then
-  voc_args+=" --set mels=exp/teacher_forced"
-  run_stage 23 teacher_forced "Spectrograms of the acoustic model, with the recordings' timing" after format -- \
+  # a folder for each acoustic model, so that those of another one are never taken for its own
+  forced=exp/teacher_forced/$(basename "$acoustic")/$(basename "$acoustic_model" .pth)
+  voc_args+=" --set mels=$forced"
+  run_stage 23 teacher_forced "Spectrograms of the acoustic model, with the recordings' timing" after format \
+    makes "$(printf "$forced/%s/mels.scp " $train_set $valid_set)" reads "$acoustic/$acoustic_model" -- \
     $decode_cmd --gpu $gpu JOB=1:$nj "$logs/teacher_forced.JOB.log" \
     $bin.tts_synthesize --teacher_forced --job JOB/$nj --device $device --model_dir "$acoustic" \
-    --model $acoustic_model --output_dir exp/teacher_forced "$acoustic_data" $train_set $valid_set
+    --model $acoustic_model --output_dir "$forced" "$acoustic_data" $train_set $valid_set
 fi
 
 run_stage 4 voc_train "Train the vocoder" after voc_stats,teacher_forced -- \
