@@ -101,11 +101,18 @@ def wanted_features(config: Mapping[str, Any]) -> tuple[str, ...]:
     """The features that a synthesiser's configuration asks for.
 
     They stand in tts_conf's `encoder: {prosody: ...}`, or there within `acoustic`.
+
+    Raises:
+        UserError: for one that is not known.
     """
     conf = config.get("tts_conf") or {}
-    encoder = (conf.get("acoustic") or conf).get("encoder")
+    acoustic = conf.get("acoustic") or conf
+    encoder = acoustic.get("encoder") if isinstance(acoustic, Mapping) else None
     given = encoder.get("prosody") if isinstance(encoder, Mapping) else None
-    return read_names(given) if isinstance(given, str) else ()
+    try:
+        return read_names(given) if isinstance(given, str) else ()
+    except ValueError as error:
+        raise UserError(f"tts_conf, encoder.{error}") from None
 
 
 def with_features(pipeline: TextPipeline, config: Mapping[str, Any]) -> TextPipeline:

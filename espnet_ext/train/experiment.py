@@ -24,7 +24,7 @@ from espnet_ext.train.config import (
 )
 from espnet_ext.train.data import Utterances, read_data_dir, read_text
 from espnet_ext.train.feeds import feed, wanted
-from espnet_ext.train.values import KINDS, check_values
+from espnet_ext.train.values import KINDS, MAPPING, check_values, optional
 from espnet_ext.vocoder.build import features as front_end
 from espnet_ext.vocoder.build import needs_f0
 from espnet_ext.vocoder.data import read_segments
@@ -62,7 +62,8 @@ def read_config(task: Task, path: Path, overrides: Sequence[str] = ()) -> Config
     known = {**task.defaults, **TRAINING}
     check_keys(found, known, str(path))
     config = complete(known, found)
-    check_values(config, KINDS, str(path))
+    parts = {key: optional(MAPPING) for key in known if key.endswith("_conf")}
+    check_values(config, {**parts, **KINDS}, str(path))
     return config
 
 

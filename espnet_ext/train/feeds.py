@@ -15,6 +15,7 @@ from espnet_ext.datadir import read_table
 from espnet_ext.datadir.vectors import required_vectors
 from espnet_ext.errors import UserError
 from espnet_ext.train.data import Utterances
+from espnet_ext.tts.options import part_of
 
 DURATIONS, SPEMBS = "durations", "spembs"
 
@@ -39,8 +40,7 @@ def _needs_durations(cls: Any, conf: Mapping[str, Any]) -> bool:
     """Whether a synthesiser cannot be trained without: it says so by its arguments, ours by `alignment`."""
     known = inspect.signature(cls).parameters
     if "alignment" in known or "acoustic" in known:  # the second has the first one's options inside
-        inner = (conf.get("acoustic") or {}) if "acoustic" in known else conf
-        return not (inner.get("alignment") or {}).get("learned", True)
+        return not part_of(conf, "alignment", inside="acoustic" in known).get("learned", True)
     asked = inspect.signature(cls.forward).parameters.get(DURATIONS)
     return asked is not None and asked.default is inspect.Parameter.empty
 

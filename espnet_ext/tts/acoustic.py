@@ -26,7 +26,7 @@ from espnet_ext.tts.controls import Control, Controls, read_controls
 from espnet_ext.tts.decoder import DecoderOptions, make_decoder
 from espnet_ext.tts.duration import DurationOptions
 from espnet_ext.tts.inputs import require_context, require_finite, require_tokens, with_eos
-from espnet_ext.tts.options import read_options
+from espnet_ext.tts.options import number, read_options
 from espnet_ext.tts.text_encoder import EncoderOptions, TextEncoder
 from espnet_ext.tts.updates import Counted
 from espnet_ext.tts.voices import Voices, Who
@@ -47,9 +47,20 @@ class AlignmentOptions:
     """
 
     learned: bool = True
-    weight: float = 1.0
-    binarise_weight: float = 0.1
-    binarise_after: int = 1000
+    weight: float = number(1.0, 0)
+    binarise_weight: float = number(0.1, 0)
+    binarise_after: int = number(1000, 0)
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """Numbers of the whole model, see there; for their ranges."""
+
+    width: int = number(256, 1)
+    longest: int = number(4096, 1)
+    spks: int = number(0, 0)
+    langs: int = number(0, 0)
+    spk_embed_dim: int = number(0, 0)
 
 
 @dataclass(frozen=True)
@@ -110,6 +121,9 @@ class AcousticModel(Counted, AbsTTS):
         adapters: Conf | None = None,
     ) -> None:
         super().__init__()
+        sizes = {"width": width, "longest": longest, "spks": spks, "langs": langs}
+        sizes["spk_embed_dim"] = spk_embed_dim
+        read_options(_Sizes, {n: v for n, v in sizes.items() if v is not None}, "tts_conf")
         self.eos, self.longest, self.use_gst = idim - 1, longest, use_gst
         self.spks = spks if spks and spks > 1 else None
         self.langs = langs if langs and langs > 1 else None

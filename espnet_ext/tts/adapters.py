@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from espnet_ext.tts.blocks import Block
 from espnet_ext.tts.contour import ResidualConvs
 from espnet_ext.tts.inputs import known_numbers
+from espnet_ext.tts.options import number
 from espnet_ext.tts.statistics import Standardise
 from espnet_ext.tts.voices import Who
 
@@ -32,9 +33,9 @@ class AdapterOptions:
         like: number of the known voice from which they start, one that is like them at best.
     """
 
-    width: int = 32
-    voices: int = 1
-    like: int = 0
+    width: int = number(32, 1)
+    voices: int = number(1, 1)
+    like: int = number(0, 0)
 
 
 class Bottleneck(nn.Module):
@@ -70,9 +71,9 @@ class Adapters(nn.Module):
 
     def __init__(self, model: nn.Module, width: int, known: int, options: AdapterOptions) -> None:
         super().__init__()
-        if options.width < 1 or options.voices < 1 or not 0 <= options.like < known:
+        if options.like >= known:
             raise ValueError(
-                f"adapters: found {options}, expected a width and voices of 1 or more, and like from 0 to {known - 1}"
+                f"adapters.like: found {options.like}, expected a known voice, 0 to {known - 1}"
             )
         model.requires_grad_(False)
         self.known, self.like = known, options.like

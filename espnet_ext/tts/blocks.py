@@ -107,6 +107,10 @@ class Block(nn.Module):
         super().__init__()
         if kernel % 2 == 0:
             raise ValueError(f"found kernel {kernel}, expected an odd number")
+        if min(kernel, inner, heads) < 1:
+            raise ValueError(
+                f"found kernel {kernel}, inner {inner}, heads {heads}, expected 1 or more of each"
+            )
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = make_attention(positions, width, heads, 0.0)
         if cross:

@@ -16,7 +16,7 @@ from espnet_ext.asr.dropout import ByteDropout
 from espnet_ext.errors import UserError
 from espnet_ext.tts.alignment import token_means
 from espnet_ext.tts.masks import masked_mean
-from espnet_ext.tts.options import one_of
+from espnet_ext.tts.options import number, one_of
 from espnet_ext.tts.statistics import Standardise
 
 SEMITONE = 0.05776226504666211  # ln 2 / 12
@@ -39,12 +39,12 @@ class ContourOptions:
     """
 
     level: str = "token"
-    layers: int = 4
-    kernel: int = 5
-    dropout: float = 0.2
-    bins: int = 256
-    reach: float = 4.0
-    updates: int = 200
+    layers: int = number(4, 0)
+    kernel: int = number(5, 1)
+    dropout: float = number(0.2, 0, 0.99)
+    bins: int = number(256, 2)
+    reach: float = number(4.0, 0.1)
+    updates: int = number(200, 0)
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,6 @@ class Lookup(nn.Module):
 
     def __init__(self, width: int, bins: int, reach: float) -> None:
         super().__init__()
-        if bins < 2:
-            raise ValueError(f"found {bins} bins, expected two or more")
         self.reach = reach
         steps = torch.linspace(-reach, reach, bins)[:, None]
         self.table = nn.Parameter(0.3 * steps * torch.randn(width) + 0.3 * torch.randn(width))

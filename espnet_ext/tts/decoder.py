@@ -16,7 +16,7 @@ from espnet_ext.asr.dropout import ByteDropout
 from espnet_ext.tts.blocks import Source, Stack
 from espnet_ext.tts.flow_matching import TimeEmbedding, flow_loss, noise_like, solve
 from espnet_ext.tts.masks import masked_mean
-from espnet_ext.tts.options import one_of
+from espnet_ext.tts.options import number, one_of
 from espnet_ext.tts.ssim import ssim_loss
 
 
@@ -33,24 +33,25 @@ class DecoderOptions:
         kernel: of the first of them, odd.
         cross: attention from the frames to the encoded text.
         dropout: of what the blocks add.
-        postnet: convolutions after it that mend the spectrogram (Shen et al. 2018); 0 = none. Kind transformer.
+        postnet: convolutions after it that mend the spectrogram (Shen et al. 2018); 0 = none. Kind transformer;
+            without effect with flow, as the next two are.
         postnet_width: of these.
-        ssim_weight: of 1 - structural similarity; 0 = not computed. Kind transformer.
-        steps: of the solver. Kind flow.
+        ssim_weight: of 1 - structural similarity; 0 = not computed.
+        steps: of the solver. Kind flow; without effect with transformer.
     """
 
     kind: str = "transformer"
-    blocks: int = 4
-    width: int = 0
-    heads: int = 2
-    inner: int = 1024
-    kernel: int = 5
+    blocks: int = number(4, 1)
+    width: int = number(0, 0)
+    heads: int = number(2, 1)
+    inner: int = number(1024, 1)
+    kernel: int = number(5, 1)
     cross: bool = True
-    dropout: float = 0.1
-    postnet: int = 5
-    postnet_width: int = 256
-    ssim_weight: float = 0.0
-    steps: int = 8
+    dropout: float = number(0.1, 0, 0.99)
+    postnet: int = number(5, 0)
+    postnet_width: int = number(256, 1)
+    ssim_weight: float = number(0.0, 0)
+    steps: int = number(8, 1)
 
 
 @dataclass(frozen=True)

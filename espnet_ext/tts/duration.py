@@ -14,7 +14,7 @@ from espnet_ext.asr.dropout import ByteDropout
 from espnet_ext.tts.blocks import Block
 from espnet_ext.tts.flow_matching import TimeEmbedding, flow_loss, noise_like, solve
 from espnet_ext.tts.masks import masked_mean, time_means
-from espnet_ext.tts.options import one_of
+from espnet_ext.tts.options import number, one_of
 
 #: log(1 + frames) before training
 START = 1.8
@@ -30,16 +30,16 @@ class DurationOptions:
         layers: fully connected ones, 2 to 4.
         dropout: in all of it.
         variance_weight: of the squared difference between the deviations of predicted and true log durations within
-            an utterance; a regression alone is too even. Of kind regression.
-        steps: of the flow's solver.
+            an utterance; a regression alone is too even. Without effect with flow, which is not.
+        steps: of the flow's solver; without effect with regression.
     """
 
     kind: str = "regression"
-    heads: int = 2
-    layers: int = 2
-    dropout: float = 0.2
-    variance_weight: float = 0.1
-    steps: int = 8
+    heads: int = number(2, 1)
+    layers: int = number(2, 2, 4)
+    dropout: float = number(0.2, 0, 0.99)
+    variance_weight: float = number(0.1, 0)
+    steps: int = number(8, 1)
 
 
 class _Layers(nn.Sequential):
@@ -71,8 +71,6 @@ class DurationPredictor(nn.Module):
 
     def __init__(self, width: int, options: DurationOptions) -> None:
         super().__init__()
-        if not 2 <= options.layers <= 4:
-            raise ValueError(f"duration.layers: found {options.layers}, expected 2 to 4")
         self.variance_weight = options.variance_weight
         self.context = Block(width, options.heads, 2 * width, 3, options.dropout)
         self.layers = _Layers(width, options.layers, options.dropout, self.start)

@@ -8,7 +8,7 @@ Letters in shapes: B batch, N tokens, T mel frames, M mel bins, L samples, S fra
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from espnet_ext.errors import UserError
 from espnet_ext.tts.controls import Control
 from espnet_ext.tts.joint_generator import Text2Wave, open_acoustic_model
 from espnet_ext.tts.joint_windows import choose_windows
+from espnet_ext.tts.options import read_options
 from espnet_ext.vocoder.discriminators import Discriminators
 from espnet_ext.vocoder.model import Losses, WaveLosses, no_verdict
 from espnet_ext.vocoder.turns import Turns
@@ -94,7 +95,7 @@ class JointModel(Turns[Spoken], AbsGANTTS):
         front_conf = {**features, "hop_length": front.hop_length}
         self.generator = Text2Wave(model, reads, generator, generator_conf or {}, front_conf)
         self.discriminator = Discriminators(discriminators) if discriminators else None
-        self.losses = _losses(losses or {})
+        self.losses = read_options(Losses, losses, "losses")
         self.pays = WaveLosses(front, self.losses)
         self.spks, self.langs, self.spk_embed_dim = model.spks, model.langs, model.spk_embed_dim
         self.use_gst, self.longest = use_gst, model.longest
@@ -242,19 +243,6 @@ def _hertz(pitch: Tensor | None) -> Tensor:
             "YAML, or take another generator"
         )
     return torch.where(pitch > 0, pitch.exp(), 0.0)
-
-
-def _losses(given: Conf) -> Losses:
-    """Weights of the waveform's losses.
-
-    Raises:
-        ValueError: for one that there is not.
-    """
-    known = {field.name for field in fields(Losses)}
-    unknown = sorted(set(given) - known)
-    if unknown:
-        raise ValueError(f"losses: found {unknown}, expected some of {sorted(known)}")
-    return Losses(**given)
 
 
 def _check(mels: int, odim: int, window: int, n_fft: int) -> None:

@@ -68,6 +68,8 @@ def open_acoustic_model(idim: int, odim: int, conf: Conf, **voices: Any) -> Acou
         ValueError: for options that are not AcousticModel's, voices among them, or a decoder of another kind than
             transformer.
     """
+    if not isinstance(conf, Mapping):
+        raise ValueError(f"acoustic: found {conf!r}, expected options with their values")
     inside = sorted(set(conf) & set(voices))
     if inside:
         raise ValueError(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, field, fields, is_dataclass
 from typing import Any, TypeVar
 
 Options = TypeVar("Options")
@@ -17,6 +18,11 @@ _EXPECTED = {
 }
 
 
+def number(default: float, low: float, high: float = math.inf) -> Any:
+    """A field of an options dataclass whose value is finite and from `low` to `high`, both included."""
+    return field(default=default, metadata={"range": (low, high)})
+
+
 def read_options(cls: type[Options], given: Mapping[str, Any] | None, where: str) -> Options:
     """An options dataclass from a part of a YAML.
 
@@ -26,7 +32,7 @@ def read_options(cls: type[Options], given: Mapping[str, Any] | None, where: str
         where: the part's name, for messages.
 
     Raises:
-        ValueError: for an unknown option, or a value of another kind.
+        ValueError: for an unknown option, a value of another kind, or one that is out of its range.
 
     Example:
         >>> from espnet_ext.tts.text_encoder import EncoderOptions
@@ -36,16 +42,40 @@ def read_options(cls: type[Options], given: Mapping[str, Any] | None, where: str
     assert is_dataclass(cls)
     if not isinstance(given or {}, Mapping):
         raise ValueError(f"{where}: found {given!r}, expected options with their values")
-    known = {field.name: str(field.type) for field in fields(cls)}
+    known = {one.name: one for one in fields(cls)}
     for name, value in (given or {}).items():
         if name not in known:
             near = difflib.get_close_matches(str(name), known, n=3) or sorted(known)
             raise ValueError(f"{where}: found {name!r}, expected some of {', '.join(near)}")
-        kind = known[name]
-        wrong_bool = isinstance(value, bool) and kind != "bool"
-        if kind in _WORDS and (wrong_bool or not isinstance(value, _WORDS[kind])):
-            raise ValueError(f"{where}.{name}: found {value!r}, expected {_EXPECTED[kind]}")
+        _check(known[name], value, f"{where}.{name}")
     return cls(**(given or {}))
+
+
+def _check(option: Field[Any], value: Any, where: str) -> None:
+    """A value is of its field's kind, and in its range."""
+    kind = str(option.type)
+    wrong_bool = isinstance(value, bool) and kind != "bool"
+    if kind in _WORDS and (wrong_bool or not isinstance(value, _WORDS[kind])):
+        raise ValueError(f"{where}: found {value!r}, expected {_EXPECTED[kind]}")
+    if "range" not in option.metadata:
+        return
+    low, high = option.metadata["range"]
+    if not (low <= value <= high and math.isfinite(value)):
+        within = f"{low} or more" if high == math.inf else f"{low} to {high}"
+        raise ValueError(f"{where}: found {value!r}, expected {_EXPECTED[kind]}, {within}")
+
+
+def part_of(conf: Mapping[str, Any], name: str, inside: bool) -> Mapping[str, Any]:
+    """Options of a part of our synthesisers, before the model is made; none where there is something else in place.
+
+    Args:
+        conf: tts_conf.
+        name: of the part.
+        inside: whether the parts stand within `acoustic`, as those of a joint model do.
+    """
+    outer = (conf.get("acoustic") or {}) if inside else conf
+    found = outer.get(name) if isinstance(outer, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
 
 
 def one_of(name: str, found: str, known: tuple[str, ...]) -> str:

@@ -14,7 +14,7 @@ from espnet_ext.asr.dropout import ByteDropout
 from espnet_ext.text.token_features import Folding, read_names
 from espnet_ext.tts.blocks import Stack
 from espnet_ext.tts.inputs import known_numbers
-from espnet_ext.tts.options import one_of
+from espnet_ext.tts.options import number, one_of
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,15 @@ class EncoderOptions:
         prosody_dropout: share of training utterances of which none of it is known, so that plain tokens are, too.
     """
 
-    blocks: int = 4
-    width: int = 0
-    heads: int = 2
-    inner: int = 1024
-    kernel: int = 5
+    blocks: int = number(4, 1)
+    width: int = number(0, 0)
+    heads: int = number(2, 1)
+    inner: int = number(1024, 1)
+    kernel: int = number(5, 1)
     positions: str = "relative"
-    dropout: float = 0.1
+    dropout: float = number(0.1, 0, 0.99)
     prosody: str = ""
-    prosody_dropout: float = 0.1
+    prosody_dropout: float = number(0.1, 0, 1)
 
 
 class TextEncoder(nn.Module):

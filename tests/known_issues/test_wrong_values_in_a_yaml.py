@@ -31,6 +31,25 @@ def test_a_value_of_the_wrong_kind_is_named(tmp_path, key, value, words):
         read_config(TASKS["asr"], tmp_path / "a.yaml")
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [("tts_conf=3", "tts_conf: found 3, expected `key: value` lines"),
+     ("feats_extract_conf=[1]", r"feats_extract_conf: found \[1\], expected `key: value`"),
+     ("tts_conf.encoder.prosody=stres", "encoder.prosody: found 'stres', expected some of pos"),
+     ("tts_conf.encoder=3", "encoder: found 3, expected options"),
+     ("tts_conf.alignment=3", "alignment: found 3, expected options"),
+     ("tts_conf.decoder.inner=0", "decoder.inner: found 0, expected a whole number, 1 or more")],
+)  # fmt: skip
+def test_a_part_of_a_synthesiser_that_cannot_be_is_named(tiny, tmp_path, change, words):
+    from espnet_ext.train.run import train_model
+
+    model = {"tts": "espnet_ext.tts.acoustic:AcousticModel", "tts_conf": {"width": 16}}
+    normalised = dict.fromkeys(("pitch_normalize", "energy_normalize"))
+    places = tiny.places("tts", tmp_path, {**model, **normalised}, overrides=[change])
+    with pytest.raises(UserError, match=words):
+        train_model("tts", places, "cpu")
+
+
 def test_the_defaults_are_right():
     check_values(TRAINING, KINDS, "")
     assert set(KINDS) < set(TRAINING)

@@ -103,7 +103,11 @@ def test_a_copy_has_adapters_of_its_own(acoustic):
 
 @pytest.mark.parametrize(
     ("conf", "words"),
-    [({"like": 3}, "like from 0 to 2"), ({"width": 0}, "width"), ({"depth": 1}, "found 'depth'")],
+    [
+        ({"like": 3}, "found 3, expected a known voice, 0 to 2"),
+        ({"width": 0}, "width"),
+        ({"depth": 1}, "found 'depth'"),
+    ],
 )
 def test_wrong_options_are_named(acoustic, conf, words):
     with pytest.raises(ValueError, match=words):

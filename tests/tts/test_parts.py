@@ -1,5 +1,7 @@
 """Cross-attention, flow matching, structural similarity, style: against references of their own."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import torch
@@ -123,3 +125,24 @@ def test_options_that_are_none():
         read_options(EncoderOptions, 3, "encoder")
     with pytest.raises(ValueError, match="blocks: found True, expected a whole number"):
         read_options(EncoderOptions, {"blocks": True}, "encoder")
+
+
+@pytest.mark.parametrize("wrong", [{"inner": 0}, {"heads": 0}, {"kernel": -1}])
+def test_a_block_of_no_size(wrong):
+    with pytest.raises(ValueError, match="expected 1 or more of each"):
+        Block(8, **{"heads": 2, "inner": 16, "kernel": 3, **wrong}, dropout=0.1)
+
+
+def test_the_defaults_are_within_their_ranges():
+    from espnet_ext.tts.acoustic import AlignmentOptions
+    from espnet_ext.tts.adapters import AdapterOptions
+    from espnet_ext.tts.contour import ContourOptions
+    from espnet_ext.tts.decoder import DecoderOptions
+    from espnet_ext.tts.duration import DurationOptions
+    from espnet_ext.tts.text_encoder import EncoderOptions
+
+    kinds = (AdapterOptions, AlignmentOptions, ContourOptions, DecoderOptions, DurationOptions)
+    for cls in (*kinds, EncoderOptions):
+        assert read_options(cls, vars(cls()), "part") == cls()
+        unbounded = [f.name for f in fields(cls) if f.type != "bool" and f.type != "str"]
+        assert all("range" in f.metadata for f in fields(cls) if f.name in unbounded)
