@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,7 +18,9 @@ from espnet_ext.bridge.choices import find_class, meant
 from espnet_ext.bridge.imports import espnet2
 from espnet_ext.errors import UserError
 from espnet_ext.text.tokens import read_token_list
+from espnet_ext.train.values import Kind
 from espnet_ext.vocoder.build import DEFAULTS as VOCODER
+from espnet_ext.vocoder.build import KINDS as VOCODER_KINDS
 from espnet_ext.vocoder.build import build as build_vocoder
 
 Config = dict[str, Any]
@@ -105,6 +107,7 @@ class Task:
         speaks_as: the task as which a trained model is used; ESPnet's GAN models cannot speak, the same parts in
             its TTS model can, with the same names of weights.
         feats_key: name of the features in `collect_feats`, whose mean and variance normalise the input.
+        kinds: of the values of some keys.
     """
 
     name: str
@@ -113,6 +116,7 @@ class Task:
     text_pad: int
     feats_key: str | None = None
     speaks_as: str | None = None
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
 
 
 def _tokens(config: Config) -> list[str]:
@@ -324,5 +328,5 @@ TASKS: dict[str, Task] = {
         feats_key="feats",
         speaks_as="tts",
     ),
-    "vocoder": Task("vocoder", VOCODER, build_vocoder, text_pad=0),
+    "vocoder": Task("vocoder", VOCODER, build_vocoder, text_pad=0, kinds=VOCODER_KINDS),
 }

@@ -63,7 +63,7 @@ def read_config(task: Task, path: Path, overrides: Sequence[str] = ()) -> Config
     check_keys(found, known, str(path))
     config = complete(known, found)
     parts = {key: optional(MAPPING) for key in known if key.endswith("_conf")}
-    check_values(config, {**parts, **KINDS}, str(path))
+    check_values(config, {**parts, **KINDS, **task.kinds}, str(path))
     return config
 
 
@@ -81,15 +81,20 @@ def fill_in(config: Config, pipeline: TextPipeline | None, stats_dir: Path | Non
         ("energy_normalize", "energy"),
     ):
         if config.get(key) == "global_mvn" and "stats_file" not in config[f"{key}_conf"]:
-            config[f"{key}_conf"]["stats_file"] = _stats_file(stats_dir, stats)
+            command = "vocoder_stats" if pipeline is None else "collect_stats"
+            config[f"{key}_conf"]["stats_file"] = _stats_file(stats_dir, key, stats, command)
     return config
 
 
-def _stats_file(stats_dir: Path | None, name: str) -> str:
-    path = None if stats_dir is None else stats_dir / "train" / f"{name}_stats.npz"
-    if path is None or not path.is_file():
+def _stats_file(stats_dir: Path | None, key: str, name: str, command: str) -> str:
+    if stats_dir is None:
         raise UserError(
-            f"global_mvn needs {name}_stats.npz, not found in {stats_dir}: run collect_stats first"
+            f"{key}: found global_mvn and no --stats_dir, expected the directory that {command} made"
+        )
+    path = stats_dir / "train" / f"{name}_stats.npz"
+    if not path.is_file():
+        raise UserError(
+            f"{path}: no such file, expected mean and variance as {key}: global_mvn says: run {command} first"
         )
     return str(path)
 

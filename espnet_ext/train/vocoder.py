@@ -42,10 +42,12 @@ def vocoder_stats(
         The file.
 
     Raises:
-        UserError: if audio cannot be read or has another rate than the front end.
+        UserError: if there is no audio, it cannot be read or has another rate than the front end.
     """
     features = front_end(read_config(TASKS["vocoder"], config, overrides))
     audio, moments = read_table(train / "wav.scp"), Moments()
+    if not audio:
+        raise UserError(f"{train} has no utterance; check the filter's limits")
     for utt, entry in progress(audio.items(), len(audio), "statistics"):
         moments.add(_mel(utt, entry, features))
     path = output_dir / "train/feats_stats.npz"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import torch
@@ -11,8 +10,10 @@ from torch import nn
 from espnet_ext.audio.features import Features, features_of_model
 from espnet_ext.bridge.hook import check_base, import_class
 from espnet_ext.errors import UserError
+from espnet_ext.train.values import MAPPING, TEXT, Kind, one_of, optional, whole
 from espnet_ext.vocoder.discriminators import Discriminators
 from espnet_ext.vocoder.model import Losses, VocoderModel
+from espnet_ext.vocoder.options import made
 
 #: `generator:` of a YAML -> its class; "package.module:Class" names any other.
 GENERATORS = {
@@ -29,7 +30,7 @@ GENERATORS = {
 DEFAULTS: dict[str, Any] = {
     "feats_extract": "fbank",
     "feats_extract_conf": {},  # as in the synthesiser's YAML, whose mel spectrograms it is to read
-    "normalize": "global_mvn",  # or none
+    "normalize": "global_mvn",  # or none, or null
     "normalize_conf": {},
     "generator": "hifigan",  # see GENERATORS
     "generator_conf": {},  # without in_channels and hop_length, which follow from feats_extract_conf
@@ -39,6 +40,20 @@ DEFAULTS: dict[str, Any] = {
     "segments_per_utterance": 1,  # in an epoch
     "mels": False,  # condition on mels.scp of the data directories (an acoustic model's), not on the recordings' own;
     # or on SET/mels.scp of a directory made by tts_synthesize --teacher_forced
+}
+
+#: What kind of value each of them has; parts say it of their own options.
+KINDS: dict[str, Kind] = {
+    "feats_extract_conf": optional(MAPPING),
+    "normalize": optional(one_of("none", "global_mvn")),
+    "normalize_conf": MAPPING,
+    "generator": TEXT,
+    "generator_conf": optional(MAPPING),
+    "discriminators": optional(MAPPING),
+    "model_conf": optional(MAPPING),
+    "segment_frames": whole(1),
+    "segments_per_utterance": whole(1),
+    "mels": Kind("true, false or a directory", lambda x: isinstance(x, (bool, str))),
 }
 
 
@@ -68,17 +83,11 @@ def generator(config: dict[str, Any]) -> nn.Module:
     Raises:
         UserError: if its options do not fit.
     """
-    name, conf, front = config["generator"], config["generator_conf"] or {}, features(config)
-    cls = generator_class(config)
-    own = {"rate": front.fs} if needs_f0(config) else {}
-    given = {**own, "in_channels": front.n_mels, "hop_length": front.hop_length, **conf}
-    try:
-        inspect.signature(cls).bind(**given)
-    except TypeError as error:
-        raise UserError(
-            f"generator_conf does not fit generator: {name} ({error}); it was given {sorted(conf)}"
-        ) from error
-    return cls(**given)
+    cls, conf, front = generator_class(config), config["generator_conf"], features(config)
+    given: dict[str, Any] = {"rate": front.fs} if needs_f0(config) else {}
+    given |= {"in_channels": front.n_mels, "hop_length": front.hop_length}
+    found: nn.Module = made(f"generator_conf of {config['generator']}", cls, conf, **given)
+    return found
 
 
 def needs_f0(config: dict[str, Any]) -> bool:
@@ -93,27 +102,48 @@ def build(config: dict[str, Any]) -> VocoderModel:
         UserError: if parts do not fit.
     """
     mean, std = _statistics(config)
+    speaker = generator(config)
+    judge = _judge(config, speaker)
+    losses = made("model_conf", Losses, config["model_conf"])
+    return VocoderModel(speaker, judge, features(config), mean, std, losses)
+
+
+def _judge(config: dict[str, Any], speaker: nn.Module) -> Discriminators | None:
+    """The discriminators; none for a generator with a likelihood, which cannot use them.
+
+    Raises:
+        UserError: if it is asked for some of one's own. The default ones nobody may have asked for.
+    """
     wanted = config["discriminators"] or {}
-    made = generator(config)
-    losses = config["model_conf"] or {}
-    unknown = set(losses) - set(Losses.__dataclass_fields__)
-    if unknown:
-        raise UserError(
-            f"model_conf: found {sorted(unknown)}, expected some of {sorted(Losses.__dataclass_fields__)}"
-        )
-    judge = Discriminators(wanted) if wanted and not hasattr(made, "loss") else None
-    return VocoderModel(made, judge, features(config), mean, std, Losses(**losses))
+    if hasattr(speaker, "loss"):
+        if wanted and wanted != DEFAULTS["discriminators"]:
+            raise UserError(
+                f"discriminators: found {', '.join(wanted)}, expected {{}}: generator: {config['generator']} learns by "
+                "its likelihood, and no discriminator would be used"
+            )
+        return None
+    return Discriminators(wanted) if wanted else None
 
 
 def _statistics(config: dict[str, Any]) -> tuple[Any, Any]:
-    """Mean and standard deviation of each mel bin, (M,); none where they come with the weights."""
+    """Mean and standard deviation of each mel bin, (M,); none where they come with the weights.
+
+    Raises:
+        UserError: if they are of something else.
+    """
     import numpy as np
 
     path = (config.get("normalize_conf") or {}).get("stats_file")
-    if config.get("normalize") is None or path is None:
+    if config.get("normalize") != "global_mvn" or path is None:
         return None, None
     with np.load(path) as found:
         count, total, squares = found["count"], found["sum"], found["sum_square"]
+    bins = features(config).n_mels
+    if total.shape != (bins,):
+        what = f"{total.shape[0]} mel bins" if total.ndim else "no spectrogram"
+        raise UserError(
+            f"{path}: found the mean of {what}, expected of {bins}, as feats_extract_conf says: run vocoder_stats again"
+        )
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - mean**2, 1e-20))
     return torch.from_numpy(mean).float(), torch.from_numpy(std).float()

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from espnet_ext.errors import UserError
 from espnet_ext.vocoder.norm import estimate_spectra, normalised
+from espnet_ext.vocoder.options import Size, Sizes, Windows, made, mapping
 
 Layers = list[Tensor]
 SLOPE = 0.1
@@ -120,9 +121,9 @@ class MultiPeriod(nn.Module):
 
     def __init__(
         self,
-        periods: Sequence[int] = (2, 3, 5, 7, 11),
-        channels: int = 32,
-        largest: int = 1024,
+        periods: Sizes = (2, 3, 5, 7, 11),
+        channels: Size = 32,
+        largest: Size = 1024,
         spectral: bool = False,
     ) -> None:
         super().__init__()
@@ -137,7 +138,7 @@ class MultiScale(nn.Module):
     """One for the waveform, with spectral normalisation, and one for each halving of its rate, with weight's."""
 
     def __init__(
-        self, scales: int = 3, channels: int = 128, largest: int = 1024, spectral: bool = False
+        self, scales: Size = 3, channels: Size = 128, largest: Size = 1024, spectral: bool = False
     ) -> None:
         super().__init__()
         self.discriminators = nn.ModuleList(
@@ -159,8 +160,8 @@ class MultiResolution(nn.Module):
 
     def __init__(
         self,
-        resolutions: Sequence[Sequence[int]] = ((1024, 256), (2048, 512), (512, 128)),
-        channels: int = 32,
+        resolutions: Windows = ((1024, 256), (2048, 512), (512, 128)),
+        channels: Size = 32,
         spectral: bool = False,
     ) -> None:
         super().__init__()
@@ -184,22 +185,17 @@ class Discriminators(nn.Module):
             weights with spectral normalisation, in place of weight normalisation.
 
     Raises:
-        UserError: for an unknown kind or option.
+        UserError: for an unknown kind or option, or an option of another kind.
     """
 
     def __init__(self, wanted: Mapping[str, Mapping[str, Any] | None]) -> None:
         super().__init__()
-        for kind, options in wanted.items():
+        for kind, options in mapping("discriminators", wanted).items():
             if kind not in KINDS:
                 raise UserError(
                     f"discriminators: found {kind!r}, expected some of {', '.join(KINDS)}"
                 )
-            try:
-                self.add_module(kind, KINDS[kind](**(options or {})))
-            except TypeError as error:
-                raise UserError(
-                    f"discriminators: {kind}: {error}; found {dict(options or {})}"
-                ) from error
+            self.add_module(kind, made(f"discriminators: {kind}", KINDS[kind], options))
 
     def begin_update(self, number: int) -> None:
         """The training loop says that `number` updates are done."""

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from espnet_ext.errors import UserError
 from espnet_ext.vocoder.istft import InverseSTFT, polar
+from espnet_ext.vocoder.options import Size
 from espnet_ext.vocoder.vocos import Backbone
 
 _MIDDLE = math.log(150.0)  # Hz, where the estimate of F0 begins
@@ -63,11 +64,11 @@ class HarmonicVocos(nn.Module):
         in_channels: int = 80,
         hop_length: int = 256,
         rate: int = 22050,
-        n_fft: int = 1024,
-        width: int = 256,
-        inner: int = 768,
-        blocks: int = 6,
-        pitch_width: int = 128,
+        n_fft: Size = 1024,
+        width: Size = 256,
+        inner: Size = 768,
+        blocks: Size = 6,
+        pitch_width: Size = 128,
     ) -> None:
         super().__init__()
         if n_fft < 2 * hop_length or n_fft % 2:

@@ -14,8 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from espnet_ext.errors import UserError
+from espnet_ext.train.values import SWITCH, check_values, optional, whole
 from espnet_ext.vocoder.istft import InverseSTFT
 from espnet_ext.vocoder.norm import weight_norm
+from espnet_ext.vocoder.options import INTEGERS, LISTS, Size
 
 #: Kong et al. 2020, appendix A.1: V1 sounds best, V2 is small, V3 is fast.
 VERSIONS: dict[str, dict[str, Any]] = {
@@ -95,9 +97,9 @@ class HiFiGAN(nn.Module):
         in_channels: int = 80,
         hop_length: int = 256,
         version: str = "v1",
-        out_channels: int = 1,
+        out_channels: Size = 1,
         global_channels: int = -1,
-        kernel_size: int = 7,
+        kernel_size: Size = 7,
         bias: bool = True,
         use_weight_norm: bool = True,
         **sizes: Any,
@@ -175,11 +177,12 @@ class ISTFTNet(HiFiGAN):
         in_channels: int = 80,
         hop_length: int = 256,
         version: str = "v1",
-        istft_n_fft: int = 16,
+        istft_n_fft: Size = 16,
         use_weight_norm: bool = True,
         **sizes: Any,
     ) -> None:
         given = {"upsample_scales": (8, 8), **sizes}
+        check_values(given, _KINDS, "generator_conf")
         inner = math.prod(given["upsample_scales"])
         if hop_length % inner or istft_n_fft < 2 * (hop_length // inner):
             raise UserError(
@@ -205,6 +208,16 @@ class ISTFTNet(HiFiGAN):
             return self.istft(log_amplitude, torch.pi * torch.sin(phase))[:, None]
 
 
+_KINDS = {
+    "channels": whole(1),
+    "upsample_scales": INTEGERS,
+    "upsample_kernel_sizes": optional(INTEGERS),
+    "resblock_kernel_sizes": INTEGERS,
+    "resblock_dilations": LISTS,
+    "use_additional_convs": SWITCH,
+}
+
+
 def _sizes(version: str, given: dict[str, Any]) -> dict[str, Any]:
     if version not in VERSIONS:
         raise UserError(f"generator_conf: found version {version!r}, expected v1, v2 or v3")
@@ -221,6 +234,7 @@ def _sizes(version: str, given: dict[str, Any]) -> dict[str, Any]:
         raise UserError(
             f"generator_conf: found {sorted(unknown)}, expected some of {sorted(defaults)}"
         )
+    check_values(given, _KINDS, "generator_conf")
     preset = dict(VERSIONS[version])
     if "upsample_scales" in given:
         preset.pop("upsample_kernel_sizes", None)

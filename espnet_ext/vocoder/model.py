@@ -5,7 +5,7 @@ Letters in shapes: B batch, T samples, S frames, M mel bins.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from espnet_ext.vocoder.losses import (
     generator_loss,
 )
 from espnet_ext.vocoder.mel import LogMel
+from espnet_ext.vocoder.options import Count, Transforms, Weight
 from espnet_ext.vocoder.turns import Turns
 
 Answer = dict[str, Any]
@@ -43,14 +44,14 @@ class Losses:
         discriminator_start: updates before the discriminators come in.
     """
 
-    mel: float = 45.0
-    stft: float = 0.0
-    resolutions: Sequence[Sequence[int]] = RESOLUTIONS
-    feature: float = 2.0
-    adversarial: float = 1.0
-    f0: float = 1.0
+    mel: Weight = 45.0
+    stft: Weight = 0.0
+    resolutions: Transforms = RESOLUTIONS
+    feature: Weight = 2.0
+    adversarial: Weight = 1.0
+    f0: Weight = 1.0
     kind: str = "mse"
-    discriminator_start: int = 0
+    discriminator_start: Count = 0
 
     def __post_init__(self) -> None:
         check_kind(self.kind)

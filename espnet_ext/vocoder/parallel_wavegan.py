@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from espnet_ext.errors import UserError
 from espnet_ext.vocoder.gated import residual, sum_of_skips
 from espnet_ext.vocoder.norm import weight_norm
+from espnet_ext.vocoder.options import Count, Size, Sizes
 
 
 class Stretch(nn.Module):
@@ -96,13 +97,13 @@ class ParallelWaveGAN(nn.Module):
         self,
         in_channels: int = 80,
         hop_length: int = 256,
-        layers: int = 30,
-        stacks: int = 3,
-        residual_channels: int = 64,
-        gate_channels: int = 128,
-        skip_channels: int = 64,
-        context: int = 2,
-        upsample_scales: Sequence[int] = (4, 4, 4, 4),
+        layers: Size = 30,
+        stacks: Size = 3,
+        residual_channels: Size = 64,
+        gate_channels: Size = 128,
+        skip_channels: Size = 64,
+        context: Count = 2,
+        upsample_scales: Sizes = (4, 4, 4, 4),
     ) -> None:
         super().__init__()
         if math.prod(upsample_scales) != hop_length or layers % stacks:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from espnet_ext.errors import UserError
 from espnet_ext.vocoder.istft import InverseSTFT
+from espnet_ext.vocoder.options import Size
 
 
 class ConvNeXtBlock(nn.Module):
@@ -88,10 +89,10 @@ class Vocos(nn.Module):
         self,
         in_channels: int = 80,
         hop_length: int = 256,
-        n_fft: int = 1024,
-        width: int = 512,
-        inner: int = 1536,
-        blocks: int = 8,
+        n_fft: Size = 1024,
+        width: Size = 512,
+        inner: Size = 1536,
+        blocks: Size = 8,
     ) -> None:
         super().__init__()
         if n_fft < 2 * hop_length or n_fft % 2:

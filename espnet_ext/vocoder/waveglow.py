@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from espnet_ext.errors import UserError
 from espnet_ext.vocoder.gated import through_gate
 from espnet_ext.vocoder.norm import weight_norm
+from espnet_ext.vocoder.options import Deviation, Size, Weight
 
 
 class Mix(nn.Module):
@@ -104,15 +105,15 @@ class WaveGlow(nn.Module):
         self,
         in_channels: int = 80,
         hop_length: int = 256,
-        group: int = 8,
-        flows: int = 12,
-        early_every: int = 4,
-        early_size: int = 2,
-        layers: int = 8,
-        channels: int = 256,
-        kernel: int = 3,
-        sigma: float = 1.0,
-        temperature: float = 0.6,
+        group: Size = 8,
+        flows: Size = 12,
+        early_every: Size = 4,
+        early_size: Size = 2,
+        layers: Size = 8,
+        channels: Size = 256,
+        kernel: Size = 3,
+        sigma: Deviation = 1.0,
+        temperature: Weight = 0.6,
     ) -> None:
         super().__init__()
         left = group - early_size * ((flows - 1) // early_every)

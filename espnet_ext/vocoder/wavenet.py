@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from espnet_ext.errors import UserError
 from espnet_ext.vocoder.distributions import distribution
 from espnet_ext.vocoder.gated import residual, sum_of_skips, through_gate
+from espnet_ext.vocoder.options import Count, Size, Sizes
 from espnet_ext.vocoder.parallel_wavegan import ConvInUpsample
 
 _CHUNK = 1024  # samples whose conditioning is computed at once
@@ -60,15 +61,15 @@ class WaveNet(nn.Module):
         in_channels: int = 80,
         hop_length: int = 256,
         output: str = "mixture",
-        layers: int = 30,
-        stacks: int = 3,
-        residual_channels: int = 128,
-        gate_channels: int = 256,
-        skip_channels: int = 128,
-        context: int = 2,
-        upsample_scales: Sequence[int] = (4, 4, 4, 4),
-        mixtures: int = 10,
-        classes: int = 256,
+        layers: Size = 30,
+        stacks: Size = 3,
+        residual_channels: Size = 128,
+        gate_channels: Size = 256,
+        skip_channels: Size = 128,
+        context: Count = 2,
+        upsample_scales: Sizes = (4, 4, 4, 4),
+        mixtures: Size = 10,
+        classes: Size = 256,
     ) -> None:
         super().__init__()
         if math.prod(upsample_scales) != hop_length or layers % stacks or gate_channels % 2:

@@ -134,6 +134,7 @@ def test_a_generator_that_reads_pitch_learns_it(start, tmp_path):
 def test_a_generator_with_a_likelihood_learns_by_it(start, tmp_path, generator, conf):
     """Without discriminators; what is best is told by the likelihood, and found by its name."""
     more = {"best_model_criterion": [["valid", "nll", "min"]], "max_epoch": 4}
+    more["discriminators"] = {}
     folder = start(tmp_path / generator, generator=generator, generator_conf=conf, **more)
     lines = history(folder, "valid")
     assert lines[-1]["nll"] < lines[0]["nll"] and "adversarial" not in lines[-1]
