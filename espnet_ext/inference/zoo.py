@@ -46,7 +46,7 @@ def fetched(name: str, cache: Path) -> Path:
     if is_url(name):
         return _archive(name, cache / "zoo")
     try:
-        url = _zoo(cache / "zoo").get_url(name)
+        url = _zoo(cache / "zoo", name).get_url(name)
         if url.rstrip("/").endswith("huggingface.co"):
             return _from_hub(name, cache / "hub")
         return _archive(url, cache / "zoo")
@@ -55,12 +55,13 @@ def fetched(name: str, cache: Path) -> Path:
     except Exception as error:  # network, disk, refusals: every library has its own
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"{name}: found no way to fetch it ({reason}): check the name and the network, or give a folder or a zip"
+            f"{name}: found no such folder, and no way to fetch a model of that name ({reason}): check the path, or "
+            "name and network; expected a folder, a packed model (.zip), or a name of the model zoo or of Hugging Face"
         ) from error
 
 
-def _zoo(folder: Path) -> Any:
-    """espnet_model_zoo's table of names.
+def _zoo(folder: Path, name: str) -> Any:
+    """espnet_model_zoo's table of names, for that one.
 
     Raises:
         UserError: if the package is not installed.
@@ -69,8 +70,8 @@ def _zoo(folder: Path) -> Any:
         from espnet_model_zoo.downloader import ModelDownloader
     except ImportError as error:
         raise UserError(
-            f"found no package espnet_model_zoo ({error}), which knows names of models: run tools/setup.sh, or give a "
-            "folder or a zip"
+            f"{name}: found no such folder, and no package espnet_model_zoo ({error}), which knows names of models: "
+            "check the path, or run tools/setup.sh"
         ) from error
     return ModelDownloader(str(folder))
 

@@ -35,8 +35,8 @@ def pairs_of(systems: Sequence[str], baseline: str | None) -> list[tuple[str, st
     """
     if len(systems) < 2:
         raise UserError(
-            f"found only the system {', '.join(systems)}, expected two or more to compare: name another --system or "
-            "the --reference"
+            f"found only the system {', '.join(systems)}, expected two or more to compare: name another --system, "
+            "or compare with the recordings: --reference DIR --baseline reference"
         )
     if baseline is None:
         return list(combinations(systems, 2))

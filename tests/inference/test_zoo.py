@@ -165,5 +165,7 @@ def test_the_hub_does_not_fill_the_disk(hub, tmp_path, monkeypatch):
 
 
 def test_names_that_nobody_has(hub, tmp_path):
-    with pytest.raises(UserError, match="nobody/nothing: found no way to fetch it"):
+    with pytest.raises(
+        UserError, match="nobody/nothing: found no such folder, and no way to fetch"
+    ):
         find_model("nobody/nothing", cache=tmp_path / "c")

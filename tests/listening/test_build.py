@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -152,6 +153,14 @@ def test_systems_that_cannot_be_compared(tmp_path):
     many = {f"s{n}": ours for n in range(11)}
     with pytest.raises(UserError, match="found 13 sounds on a page, expected 12 at most"):
         make(Options("mushra", many, ours, checks=0), tmp_path / "x.html")
+
+
+def test_one_system_is_compared_with_recordings_if_these_are_the_baseline(tmp_path):
+    ours, real = speech(tmp_path, "ours", 4), speech(tmp_path, "real", 4)
+    options = Options("ab", {"ours": ours}, real, checks=0, gold=0, training=0)
+    with pytest.raises(UserError, match="--reference DIR --baseline reference"):
+        make(options, tmp_path / "x.html")
+    make(replace(options, baseline="reference"), tmp_path / "x.html")
 
 
 def test_a_key_that_is_none(tmp_path):
