@@ -43,7 +43,7 @@ def prepare(
 
     Args:
         corpus: the release (cv-corpus-...), its directory of the language, or one that holds the release.
-        data: gets the sets, with utt2gender, utt2age and utt2accent as far as clients said.
+        data: gets the sets, with utt2lang, and utt2gender, utt2age and utt2accent as far as clients said.
         language: code of the language, as the corpus' directory is called
         task: asr or tts
         train: list to train on: validated (less dev and test), or train = the corpus' own, smaller one
@@ -60,6 +60,8 @@ def prepare(
     at_least("held_out", held_out, 1)
     root = _root(corpus, language)
     dev, test, rest = (_read(root, name, task) for name in ("dev", "test", train))
+    for tables in (dev, test, rest):  # so that sets of several languages can be put together
+        tables["utt2lang"] = dict.fromkeys(tables["utt2spk"], language)
     if task == "asr":
         taken = dev["utt2spk"].keys() | test["utt2spk"].keys()
         found = choose(rest, lambda utt: utt not in taken)

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from espnet_ext.datadir.languages import TABLE as LANGUAGES
 from espnet_ext.errors import UserError
 from espnet_ext.export.archive import Contents, archive_name, map_strings, write_archive
 from espnet_ext.export.card import model_card
@@ -147,6 +148,8 @@ def add_model(
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
     model = contents.add(find_weights(directory, task.preferred, weights))
     change = {value: contents.add(file) for value, file in referred_files(config, path)}
+    if (directory / LANGUAGES).is_file():  # read beside config.yaml, there as here
+        contents.add(directory / LANGUAGES)
     name = archive_name(path)
     if name in contents.texts:
         raise UserError(

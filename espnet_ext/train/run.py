@@ -16,6 +16,7 @@ from espnet_ext.bridge.choices import find_class, meant
 from espnet_ext.bridge.device import choose_device
 from espnet_ext.bridge.hook import import_class
 from espnet_ext.bridge.tasks import TASKS, Task
+from espnet_ext.datadir.languages import keep_languages
 from espnet_ext.errors import UserError
 from espnet_ext.text.tokens import TextPipeline
 from espnet_ext.train.attention import save_attention
@@ -122,6 +123,8 @@ def _train_model(
     if config["fsdp"] and processes.size > 1:
         shard(model, device, processes.size)
     trainer = _trainer(task, places, config, model, data, device, anew, processes)
+    if processes.first and task.name in ("tts", "gan_tts"):
+        keep_languages(places.train[0], places.output_dir)
     if processes.first:
         print(describe(model, train, len(trainer.sampler.batches(1))), flush=True)
     averaged = trainer.fit()

@@ -187,6 +187,7 @@ def test_commonvoice_gives_voices_in_another_language(tmp_path: Path):
     require_whole(made)
     assert {d.name: len(table(d)) for d in made} == {"train": 15, "dev": 5, "eval1": 5}
     assert "“Der hund schläft!”" in table(made[0]).values()
+    assert table(made[0], "utt2lang") == dict.fromkeys(table(made[0]), "de")
     assert "cv-corpus-13.0" in next(iter(table(made[0], "wav.scp").values()))
     with pytest.raises(UserError, match="found 5 clips of the most diligent speaker, expected 500"):
         commonvoice.prepare(tmp_path, tmp_path / "e", **given)

@@ -23,15 +23,18 @@ EVERYTHING = {  # options that make every stage run
         "--augment_opts=--augment conf/augment.yaml --copies 2",
         "--audit_opts=--nj 2",
     ],
-    "tts1/tts.sh": ["--use_sid", "--use_spembs", "--skip_upload=false", "--audit_opts=--nj 2"],
+    "tts1/tts.sh": [
+        *("--use_sid", "--use_lid", "--use_spembs", "--skip_upload=false"),
+        "--audit_opts=--nj 2",
+    ],
     "voc1/voc.sh": ["--acoustic", "../tts1/exp/tts_x", "--asr", "../asr1"],
 }
 STAGES = {
     "asr1/asr.sh": "1 data, 2 speed_perturb, 3 format, 24 audit, 4 filter, 5 tokens, 6 lm_stats, 7 lm_train, "
     "8 lm_perplexity, 9 ngram, 10 asr_stats, 11 asr_train, 12 asr_decode, 13 asr_score, 14 pack, 15 upload, "
     "20 suites, 21 suite_decode, 22 suite_score",
-    "tts1/tts.sh": "1 data, 2 format, 3 speaker_ids, 25 speaker_vectors, 24 audit, 4 filter, 5 tokens, "
-    "6 tts_stats, 7 tts_train, 8 tts_synthesize, 9 tts_score, 10 pack, 11 upload",
+    "tts1/tts.sh": "1 data, 2 format, 3 speaker_ids, 26 language_ids, 25 speaker_vectors, 24 audit, 4 filter, "
+    "5 tokens, 6 tts_stats, 7 tts_train, 8 tts_synthesize, 9 tts_score, 10 pack, 11 upload",
     "voc1/voc.sh": "1 data, 2 format, 3 voc_stats, 23 teacher_forced, 4 voc_train, 5 voc_copy, 6 voc_score, "
     "22 voc_round_trip, 7 pack",
 }

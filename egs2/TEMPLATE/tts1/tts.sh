@@ -20,7 +20,8 @@ min_seconds=0.5          # utterances of train and valid that are shorter are le
 max_seconds=20           # and those that are longer
 audit_opts=              # look through every formatted set with these options of audit_data, e.g. "--nj 4": stage 24, exp/audit/SET.html
 filter_opts=             # more options for filter_data, by what format_audio measured: "--rule snr>=10 --rule clipped<=0.001"
-use_sid=false            # number the speakers, for a model of several
+use_sid=false            # number the speakers, for a model of several: tts_conf's spks, 1 more than there are
+use_lid=false            # number the languages that utt2lang says, for tts_conf's langs, 1 more than there are; stage 26
 use_spembs=false         # embed the voices (package resemblyzer), for one with tts_conf's spk_embed_dim: 256; stage 25
 
 ## Tokens
@@ -81,6 +82,10 @@ if $use_sid; then
   run_stage 3 speaker_ids "Number the speakers" after format -- \
     $bin.speaker_ids --train $train_set dump/raw/org $sets
 fi
+if $use_lid; then
+  run_stage 26 language_ids "Number the languages" after format -- \
+    $bin.speaker_ids --languages --train $train_set dump/raw/org $sets
+fi
 if $use_spembs; then
   run_stage 25 speaker_vectors "Embed the voices" after format \
     makes "$(printf 'dump/raw/org/%s/xvector.scp ' $sets)" -- \
@@ -90,7 +95,7 @@ fi
 # shellcheck source=egs2/TEMPLATE/tts1/audit.sh
 . "$ROOT/egs2/TEMPLATE/tts1/audit.sh"
 
-run_stage 4 filter "Leave out utterances that are too short, too long or empty" after format,speaker_ids,speaker_vectors \
+run_stage 4 filter "Leave out utterances that are too short, too long or empty" after format,speaker_ids,language_ids,speaker_vectors \
   makes "$(under dump/raw $sets)" -- \
   $bin.filter_data --min_seconds $min_seconds --max_seconds $max_seconds $filter_opts --keep "$test_sets" \
   dump/raw/org dump/raw $sets
