@@ -31,7 +31,9 @@ def get_parser() -> Parser:
     )
     add("--vocoder", help="the same for a vocoder; default: the model's own, or Griffin-Lim")
     what = "a speaker's number, a .npy file with a speaker embedding, or a recording whose style is taken (use_gst)"
-    add("--voice", help=what)
+    what += "; repeat it for a model that wants two, e.g. --voice 1 --voice a.npy"
+    add("--voice", action="append", help=what)
+    add("--language", help="name or number of a language, for a model of several")
     add("--speed", type=number, help="2 is twice as fast")
     add("--pitch", type=number, help="semitones above the model's own")
     add("--config", type=Path, help="YAML with energy_factor, pause, longest, ...")
@@ -86,6 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         device=args.device,
         vocoder=args.vocoder,
         voice=args.voice,
+        language=args.language,
         speed=args.speed,
         pitch=args.pitch,
         cache=args.cache,

@@ -16,6 +16,7 @@ import torch
 from espnet_ext.asr.packed import pack
 from espnet_ext.audio.features import features_of_model
 from espnet_ext.bridge.load import load_model, text_pipeline
+from espnet_ext.datadir.languages import read_languages
 from espnet_ext.errors import UserError
 from espnet_ext.inference.abilities import options_of, tells_durations
 from espnet_ext.inference.griffin_lim import GriffinLim, made_for
@@ -74,9 +75,9 @@ class Text2Speech:
         UserError: if the vocoder reads other spectrograms than the model writes.
     """
 
-    voice: Mapping[str, Any] = MappingProxyType(
-        {}
-    )  # conditions that hold unless a call gives others
+    #: conditions that hold unless a call gives others
+    voice: Mapping[str, Any] = MappingProxyType({})
+    languages: Mapping[str, int] = MappingProxyType({})  # number (`lids`) of each name
 
     def __init__(
         self,
@@ -92,6 +93,7 @@ class Text2Speech:
         self.model, self.config = load_model(task, config, weights, device)
         pack(self.model.tts)
         self.pipeline = text_pipeline(self.config)
+        self.languages = read_languages(Path(config).parent)
         extract = self.model.feats_extract
         own_rate = getattr(self.model.tts, "fs", None)
         self.rate = int(own_rate or (extract.get_parameters()["fs"] if extract is not None else 0))
@@ -117,7 +119,8 @@ class Text2Speech:
         *,
         device: str = "cpu",
         vocoder: str | Path | None = None,
-        voice: Voice | None = None,
+        voice: Voice | Sequence[Voice] | None = None,
+        language: str | int | None = None,
         speed: float | None = None,
         pitch: float | None = None,
         cache: str | Path | None = None,
@@ -131,7 +134,8 @@ class Text2Speech:
             device: see the class.
             vocoder: the same for a vocoder, or a file of weights; None = the one that comes with the model, its own
                 waveform, or Griffin-Lim.
-            voice: who speaks unless a call says otherwise: see Voice.
+            voice: who speaks unless a call says otherwise: see Voice; several if the model wants several kinds.
+            language: which is spoken unless a call says otherwise (`lids`): a name of `languages`, or a number.
             speed: 2 is twice as fast.
             pitch: semitones above the model's own.
             cache: where archives are unpacked to.
@@ -139,7 +143,7 @@ class Text2Speech:
             changes: options by name, e.g. energy_factor=1.5.
 
         Raises:
-            UserError: if there is no such model, voice or option.
+            UserError: if there is no such model, voice, language or option.
         """
         files = find_model(name, "tts", cache)
         check_keys(changes, vars(SynthesisOptions()), "from_pretrained")
@@ -158,7 +162,8 @@ class Text2Speech:
                 "%s comes without a vocoder: Griffin-Lim makes the waveform; a trained one (vocoder=...) sounds better",
                 name,
             )
-        speaker.voice = conditions_of_voice(speaker.model.tts, voice, speaker.rate)
+        tts, names = speaker.model.tts, speaker.languages
+        speaker.voice = conditions_of_voice(tts, voice, speaker.rate, language, names)
         return speaker
 
     @property
@@ -254,7 +259,7 @@ class Text2Speech:
 
     def _voiced(self, conditions: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         """Who speaks: our voice, where a call does not say otherwise."""
-        return as_conditions(self.model.tts, {**self.voice, **conditions})
+        return as_conditions(self.model.tts, {**self.voice, **conditions}, self.languages)
 
     @property
     def longest(self) -> int:

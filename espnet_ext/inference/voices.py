@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from espnet_ext.tts.inputs import known_numbers
 
 #: a speaker's number, the file (.npy) of an outside embedding, or its numbers; a recording's file whose style is taken
 Voice = int | str | Path | Sequence[float] | np.ndarray
+_KINDS = {"sids": "speakers' numbers", "spembs": "embeddings", "speech": "recordings"}
 
 
 def length_of(speed: float) -> float:
@@ -36,19 +38,47 @@ def length_of(speed: float) -> float:
     return 1.0 / speed
 
 
-def conditions_of_voice(tts: Any, voice: Voice | None, rate: int) -> dict[str, torch.Tensor]:
-    """sids (1,), spembs (E,) or speech (S,) of a voice.
+def conditions_of_voice(
+    tts: Any,
+    voice: Voice | Sequence[Voice] | None,
+    rate: int,
+    language: str | int | None = None,
+    languages: Mapping[str, int] = MappingProxyType({}),
+) -> dict[str, torch.Tensor]:
+    """sids (1,), spembs (E,), speech (S,) and lids (1,), as far as a voice and a language say them.
 
     Args:
         tts: the synthesiser.
-        voice: None = none is chosen.
+        voice: one, or several for a model that wants, say, a speaker's number and an embedding; None = none is chosen.
         rate: of the model, Hz.
+        language: a name or number; None = none is chosen.
+        languages: number of each that has a name.
 
     Raises:
-        UserError: if the model has no such voice.
+        UserError: if the model has no such voice or language.
     """
+    found: dict[str, torch.Tensor] = {}
+    for one in _voices(voice):
+        mine = _of_one(tts, one, rate)
+        twice = next((name for name in mine if name in found), None)
+        if twice:
+            raise UserError(f"voice: found two {_KINDS[twice]}, expected one of each kind")
+        found |= mine
+    return found if language is None else {**found, "lids": _language(tts, language, languages)}
+
+
+def _voices(voice: Any) -> list[Any]:
+    """Several voices, or the one; a list of nothing but numbers is an embedding."""
     if voice is None:
-        return {}
+        return []
+    several = isinstance(voice, list | tuple) and any(
+        isinstance(one, str | Path | list | tuple) or getattr(one, "ndim", 0) for one in voice
+    )
+    return list(voice) if several else [voice]
+
+
+def _of_one(tts: Any, voice: Voice, rate: int) -> dict[str, torch.Tensor]:
+    """What one voice says; nothing where it is the only one."""
     if isinstance(voice, int) or (isinstance(voice, str) and voice.isdecimal()):
         speakers = getattr(tts, "spks", None) or 1
         if not 0 <= int(voice) < speakers:
@@ -69,6 +99,29 @@ def conditions_of_voice(tts: Any, voice: Voice | None, rate: int) -> dict[str, t
     return {"spembs": torch.from_numpy(found)}
 
 
+def _language(tts: Any, language: str | int, names: Mapping[str, int]) -> torch.Tensor:
+    """Its number, (1,).
+
+    Raises:
+        UserError: if the model has no such language.
+    """
+    known, asked = getattr(tts, "langs", None), str(language)
+    if not known:
+        raise UserError(
+            f"language: found {asked}, expected none: the model knows of one only, leave it out"
+        )
+    number = names.get(asked, int(asked) if asked.isdecimal() else known)
+    if not 0 <= number < known:
+        raise UserError(f"language: found {asked}, expected {_languages(known, names)}")
+    return torch.tensor([number])
+
+
+def _languages(known: int, names: Mapping[str, int]) -> str:
+    """What a language may be, in words."""
+    numbers = f"a number from 0 to {known - 1}"
+    return f"{', '.join(names)}, or {numbers}" if names else f"{numbers}: the model has no names"
+
+
 def _embedding(voice: Any) -> np.ndarray:
     """Numbers, or those of a file, (E,) float32."""
     try:
@@ -85,13 +138,16 @@ def _embedding(voice: Any) -> np.ndarray:
     return found
 
 
-def as_conditions(tts: Any, given: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+def as_conditions(
+    tts: Any, given: Mapping[str, Any], languages: Mapping[str, int] = MappingProxyType({})
+) -> dict[str, torch.Tensor]:
     """Who speaks, as a model's `inference` is told.
 
     Args:
         tts: the synthesiser.
         given: sids, lids (a number each), spembs (E numbers), speech (samples (S,) at the model's rate, whose style is
             taken); tensors or what makes one.
+        languages: number of each that has a name, for messages.
 
     Returns:
         sids (1,), lids (1,), spembs (E,), speech (S,).
@@ -100,6 +156,12 @@ def as_conditions(tts: Any, given: Mapping[str, Any]) -> dict[str, torch.Tensor]
         UserError: for another name, what is no number or none of the model's, or what the model cannot do without.
     """
     found = {name: _tensor(name, value) for name, value in given.items() if value is not None}
+    langs = getattr(tts, "langs", None)
+    if langs and "lids" not in found:
+        raise UserError(
+            f"found no language (lids), expected {_languages(langs, languages)}: say it with --language, `language` "
+            "in Python, or utt2lid of a data directory"
+        )
     # ESPnet's need a number of each kind that they have; ours know when they can do without
     every = type(tts).__module__.startswith("espnet2.")
     for name, known in (("sids", "spks"), ("lids", "langs")):
@@ -109,7 +171,10 @@ def as_conditions(tts: Any, given: Mapping[str, Any]) -> dict[str, torch.Tensor]
     size, there = getattr(tts, "spk_embed_dim", None), found.get("spembs")
     if size and (there is None or len(there) != size):
         what = "no spembs" if there is None else f"spembs of {len(there)} numbers"
-        raise UserError(f"found {what}, expected {size} numbers, the embedding of a speaker")
+        raise UserError(
+            f"found {what}, expected {size} numbers, the embedding of a speaker: a .npy file by --voice, "
+            "besides the speaker's number where the model has numbers, too"
+        )
     if getattr(tts, "use_gst", False) and "speech" not in found:
         raise UserError(
             "found no recording, expected one whose style is to be taken: give `speech`, its samples"

@@ -36,7 +36,8 @@ def known_numbers(given: Tensor | None, known: int, name: str) -> Tensor:
             else str(int(found.max() if found.max() >= known else found.min()))
         )
         raise UserError(
-            f"{name}: found {what}, expected numbers from 0 to {known - 1} (utt2{name[:-1]} of the data directory); "
+            f"{name}: found {what}, expected numbers from 0 to {known - 1} (utt2{name[:-1]} of the data directory, "
+            f"--{'voice' if name == 'sids' else 'language'} of synthesize); "
             f"the number of voices is tts_conf's {'spks' if name == 'sids' else 'langs'}"
         )
     return found

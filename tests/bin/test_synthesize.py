@@ -130,6 +130,69 @@ def test_embeddings_are_voices(tmp_path):
             Text2Speech.from_pretrained(folder, voice=voice, options=OPTIONS)
 
 
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """A model that goes by a speaker's number, a language and an embedding, and an embedding."""
+    folder = tmp_path_factory.mktemp("several")
+    (folder / "decode.yaml").write_text("griffin_lim_iters: 1\n")
+    (folder / "lang2lid").write_text("de 1\nen 2\n")
+    np.save(folder / "who.npy", np.array([1.0, -2.0, 0.5]))
+    return train(folder, "acoustic", spks=3, langs=3, spk_embed_dim=3)
+
+
+def mel_of(folder, **more):
+    return Text2Speech.from_pretrained(folder, options=OPTIONS, **more)("abc def").mel
+
+
+def test_a_speaker_a_language_and_an_embedding_go_together(several, tmp_path):
+    """Past fault: one --voice and no language, so that nobody could use such a model."""
+    given = ["--model", str(several), "--config", str(several / "decode.yaml")]
+    voices = ["--voice", "2", "--voice", str(several / "who.npy")]
+    out = tmp_path / "out.wav"
+    assert call(main, ["abc def", "-o", str(out), *voices, "--language", "en", *given]) == 0
+    speaker = Text2Speech.from_pretrained(several, options=OPTIONS)
+    expected = speaker("abc def", sids=2, lids=2, spembs=[1.0, -2.0, 0.5])
+    assert np.allclose(soundfile.read(out)[0], expected.wave, atol=1e-4)
+    for voice in ([2, [1.0, -2.0, 0.5]], (np.array([1.0, -2.0, 0.5]), "2")):
+        for language in ("en", 2, "2"):
+            assert np.array_equal(mel_of(several, voice=voice, language=language), expected.mel)
+    assert not np.array_equal(mel_of(several, voice=voice, language="de"), expected.mel)
+
+
+def test_a_packed_model_knows_its_languages(several, tmp_path, monkeypatch):
+    monkeypatch.chdir(several.parent)  # as in a recipe: named from its folder
+    for model in (several, several.name):
+        pack("tts", model, tmp_path / "voice.zip")
+        found = Text2Speech.from_pretrained(tmp_path / "voice.zip", cache=tmp_path, options=OPTIONS)
+        assert found.languages == {"de": 1, "en": 2}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("--voice 2 --voice who.npy", "found no language (lids), expected de, en, or a number"),
+        ("--voice 2 --voice who.npy --language fr", "language: found fr, expected de, en, or a"),
+        ("--voice 2 --voice who.npy --language 3", "found 3, expected de, en, or a number from 0"),
+        ("--voice 2 --language en", "found no spembs, expected 3 numbers, the embedding of a spe"),
+        ("--voice who.npy --language en", "sids: found none, expected numbers from 0 to 2"),
+        ("--voice 1 --voice 2 --language en", "voice: found two speakers' numbers, expected one"),
+    ],
+)
+def test_what_a_model_of_several_kinds_lacks_is_one_line(
+    several, capsys, tmp_path, monkeypatch, given, said
+):
+    monkeypatch.chdir(several)
+    more = ["--model", str(several), "-o", str(tmp_path / "a.wav")]
+    assert call(main, ["abc", *given.split(), *more]) == 1
+    error = capsys.readouterr().err.splitlines()
+    assert said in error[-1] and not (tmp_path / "a.wav").exists()
+
+
+def test_a_language_is_none_of_a_model_of_one(model):
+    with pytest.raises(UserError, match="language: found en, expected none"):
+        Text2Speech.from_pretrained(model, voice=1, language="en", options=OPTIONS)
+
+
 class Pipe(io.BytesIO):
     """What cannot go back."""
 
