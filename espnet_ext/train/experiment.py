@@ -23,6 +23,7 @@ from espnet_ext.train.config import (
     parse_overrides,
 )
 from espnet_ext.train.data import Utterances, read_data_dir, read_text
+from espnet_ext.train.extraction import check_extraction, check_record
 from espnet_ext.train.feeds import feed, wanted
 from espnet_ext.train.values import KINDS, MAPPING, check_values, optional
 from espnet_ext.vocoder.build import features as front_end
@@ -192,6 +193,8 @@ def checked_data(
     """Training and validation data as the configuration wants them."""
     if pipeline is None:
         return read_sounds(places, config)
+    check_extraction(task.name, config)
+    check_record(task.name, config, places.stats_dir)
     pitch = config.get("pitch_extract") is not None
     train, valid = read_data(task, places, with_features(pipeline, config), pitch)
     for data, where in ((train, places.train), (valid, places.valid)):

@@ -25,6 +25,7 @@ from espnet_ext.text.tokens import TextPipeline
 from espnet_ext.train.config import Config
 from espnet_ext.train.data import Collate, Utterances
 from espnet_ext.train.experiment import Places, read_config, read_data
+from espnet_ext.train.extraction import check_extraction, write_record
 from espnet_ext.train.feeds import DURATIONS, feed, wanted
 from espnet_ext.train.sampler import BucketSampler
 
@@ -112,7 +113,7 @@ def _ark(stem: Path) -> Iterator[Callable[[dict[str, np.ndarray]], None]]:
 
 
 def collect_stats(task_name: str, places: Places, device: str = "cpu", processes: int = 1) -> None:
-    """Write `<output_dir>/{train,valid}/<feature>_stats.npz` and lengths.
+    """Write `<output_dir>/{train,valid}/<feature>_stats.npz` and lengths, and of a synthesiser how they were made.
 
     Features are those that the model of the configuration computes from the waveform. Pitch, which is slow
     to estimate, is kept per utterance (`collect_feats/pitch.scp`), so that training need not estimate it again.
@@ -130,6 +131,7 @@ def collect_stats(task_name: str, places: Places, device: str = "cpu", processes
         )
     pipeline = TextPipeline.from_dir(places.tokens)
     config = read_config(task, places.config, places.overrides)
+    check_extraction(task.name, config)
     found = read_data(task, places, with_features(pipeline, config))
     splits = dict(zip(("train", "valid"), found, strict=True))
     # pitch and energy by token need the tokens' durations; a speaker's vector changes no feature
@@ -139,13 +141,14 @@ def collect_stats(task_name: str, places: Places, device: str = "cpu", processes
         _write_shapes(data, places.output_dir / split, pipeline.token_type)
     if task.feats_key is None:
         return
-    config = _without_normalisation({**config, "token_list": pipeline.token_list})
-    model = task.build(config).to(device).eval()
+    plain = _without_normalisation({**config, "token_list": pipeline.token_list})
+    model = task.build(plain).to(device).eval()
     rate = sampling_rate(task.name, config)
     with _one_thread(device):
         for split, data in splits.items():
             work = _Work(model, data, Collate(task.text_pad), device, rate)
             _collect(work, places.output_dir / split, processes)
+    write_record(task.name, config, places.output_dir)
 
 
 @contextmanager

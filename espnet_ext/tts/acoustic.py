@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from espnet2.tts.abs_tts import AbsTTS
@@ -101,6 +101,15 @@ class AcousticModel(Counted, AbsTTS):
     Raises:
         UserError: at training, for an utterance with more tokens than frames, or longer than `longest`.
     """
+
+    extraction: ClassVar[Mapping[str, Conf]] = {
+        "pitch_extract": {
+            "use_token_averaged_f0": False,
+            "use_continuous_f0": False,
+            "use_log_f0": True,
+        },
+        "energy_extract": {"use_token_averaged_energy": False},
+    }
 
     def __init__(
         self,

@@ -6,7 +6,8 @@ N tokens (with the final <sos/eos>), T mel frames, M mel bins, D width.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from espnet2.tts.abs_tts import AbsTTS
@@ -79,6 +80,11 @@ class AlignedFastSpeech(Counted, AbsTTS):
     Raises:
         UserError: at training, for an utterance with more tokens than frames.
     """
+
+    extraction: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "pitch_extract": {"use_token_averaged_f0": False},
+        "energy_extract": {"use_token_averaged_energy": False},
+    }
 
     def __init__(
         self,

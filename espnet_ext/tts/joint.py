@@ -17,6 +17,7 @@ from torch import Tensor
 
 from espnet_ext.audio.features import features_of_model
 from espnet_ext.errors import UserError
+from espnet_ext.tts.acoustic import AcousticModel
 from espnet_ext.tts.controls import Control
 from espnet_ext.tts.joint_generator import Text2Wave, open_acoustic_model
 from espnet_ext.tts.joint_windows import choose_windows
@@ -66,6 +67,8 @@ class JointModel(Turns[Spoken], AbsGANTTS):
         ValueError: for options that are not known, or a window shorter than the front end's.
         UserError: if parts do not fit each other.
     """
+
+    extraction = AcousticModel.extraction
 
     def __init__(
         self,
