@@ -63,6 +63,8 @@ tokens=data/token_list/$token_type
 if [ "$token_type" = phn ]; then tokens+=_${g2p}_$cleaner; else tokens+=_$cleaner; fi
 tts_exp=exp/tts_${tts_tag:-$(basename "$tts_config" .yaml)_${tokens##*/}}
 tts_stats=exp/tts_stats_${tokens##*/}
+# what --set says of features, pitch and energy, which the statistics are made of
+extraction=$(printf '%s\n' $tts_args | grep -E '^(tts|odim|(feats|pitch|energy)_extract(_conf)?)[.=]' | tr '\n' ' ' || true)
 made=$tts_exp/${inference_tag:-$(basename "$inference_config" .yaml)}
 packed=$tts_exp/${tts_exp##*/}.zip
 
@@ -107,7 +109,7 @@ run_stage 5 tokens "Make the token list" after filter -- \
 run_stage 6 tts_stats "Collect mean and variance of features and pitch" after filter,tokens -- \
   $train_cmd $logs/tts_stats.log \
   $bin.collect_stats --task $tts_task --config $tts_config --tokens $tokens \
-  --train "dump/raw/$train_set" --valid "dump/raw/$valid_set" --output_dir $tts_stats
+  --train "dump/raw/$train_set" --valid "dump/raw/$valid_set" --output_dir $tts_stats ${extraction:+--set $extraction}
 
 run_stage 7 tts_train "Train the synthesiser" after tokens,tts_stats -- \
   $train_cmd --gpu $gpu "$tts_exp/train.log" \
