@@ -14,6 +14,7 @@ from shlex import quote
 
 from espnet_ext.bin.command import Parser, number, option, run
 from espnet_ext.quality.findings import KINDS, REFUSED, Limits, Policy, known_kind
+from espnet_ext.text.lines import count
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -98,7 +99,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--pages", type=Path, metavar="DIR", help="receives DIR/NAME.html instead of audit.html"
     )
-    parser.add_argument("--nj", type=int, default=2, help="processes that read the audio")
+    parser.add_argument("--nj", type=count(1), default=2, help="processes that read the audio")
     parser.add_argument("--no_text", action="store_true", help="text may be missing")
     beside = ", ".join(k for k in KINDS if k not in REFUSED)
     usual = ", ".join(k for k in KINDS if k in REFUSED)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from espnet_ext.bin._training import parser
 from espnet_ext.bin.command import run
+from espnet_ext.text.lines import count
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -14,7 +15,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--task", choices=("asr", "lm", "tts", "gan_tts"), required=True, help="kind of model"
     )
     options.add_argument(
-        "--nj", type=int, default=0, help="processes that share the work on a CPU; 0: one a thread"
+        "--nj",
+        type=count(0),
+        default=0,
+        help="processes that share the work on a CPU; 0: one a thread",
     )
     args = vars(options.parse_args(argv))
     task, device, processes = (args.pop(name) for name in ("task", "device", "nj"))

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ext.bin.command import Parser, run
+from espnet_ext.text.lines import count
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--train_text", type=Path, help="text of the training set, which says what words are rare")
     add("--terms", type=Path, help="file of technical terms, one a line")
     add("--seed", type=int, default=0, help="another one gives other noises and rooms")
-    add("--nj", type=int, default=2, help="processes")
+    add("--nj", type=count(1), default=2, help="processes")
     args = parser.parse_args(argv)
 
     from espnet_ext.errors import UserError
@@ -46,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"--selections: found {name!r}, expected some of {', '.join(SELECTIONS)}")
     suite = Suite(names, chosen, args.seed, args.noise, args.train_text, args.terms, args.nj)
     for data in args.data:
-        for name, count in make_suite(data, args.out, suite).items():
-            print(f"{args.out / name}: {count} utterances" if count else f"{name}: none, left out")
+        for name, made in make_suite(data, args.out, suite).items():
+            print(f"{args.out / name}: {made} utterances" if made else f"{name}: none, left out")
     return 0
 
 

@@ -52,7 +52,7 @@ def get_parser() -> argparse.ArgumentParser:
         help=f"compare the voices by Resemblyzer's encoder: {_PLACE}",
     )
     add("--device", default="cpu", help="where the recogniser runs: cpu, cuda, cuda:1 ...")
-    add("--nj", type=int, default=1, help="number of processes")
+    add("--nj", type=count(1), default=1, help="number of processes")
     add("--samples", type=count(1), default=1000, help="draws of the bootstrap intervals")
     add("--seed", type=count(0), default=0, help="seed of the bootstrap intervals")
     return parser

@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("sets", nargs="*", help="names of the sets; all that were made if none is named")
     add("--ref", type=Path, required=True, help="directory of the sets' data directories")
     add("--hyp", type=Path, required=True, help="made by vocode, with SET/wav.scp below it")
-    add("--nj", type=int, default=1, help="number of processes")
+    add("--nj", type=count(1), default=1, help="number of processes")
     add("--samples", type=count(1), default=1000, help="draws of the bootstrap intervals")
     add("--seed", type=count(0), default=0, help="seed of the bootstrap intervals")
     args = parser.parse_args(argv)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shlex
@@ -109,6 +110,24 @@ def test_commands_and_options_exist(template):
         for word in shlex.split(rest):
             if word.startswith("--"):
                 assert re.search(rf"{word}\b", done.stdout), f"{module} has no {word}"
+
+
+@pytest.mark.parametrize(
+    ("command", "least"),
+    [
+        ("audit_data", 1),
+        ("make_suite", 1),
+        ("score_tts", 1),
+        ("score_vocoder", 1),
+        ("collect_stats", 0),
+    ],
+)
+def test_fewer_processes_than_can_be_meant_are_refused(capsys, command, least):
+    main = importlib.import_module(f"espnet_ext.bin.{command}").main
+    with pytest.raises(SystemExit) as stopped:
+        main(["--nj", str(least - 1)])
+    assert stopped.value.code == 2
+    assert f"expected a whole number >= {least}" in capsys.readouterr().err
 
 
 def lines(path: Path) -> int:
