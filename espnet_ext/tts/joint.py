@@ -21,9 +21,9 @@ from espnet_ext.tts.acoustic import AcousticModel
 from espnet_ext.tts.controls import Control
 from espnet_ext.tts.joint_generator import Text2Wave, open_acoustic_model
 from espnet_ext.tts.joint_windows import choose_windows
-from espnet_ext.tts.options import read_options
 from espnet_ext.vocoder.discriminators import Discriminators
 from espnet_ext.vocoder.model import Losses, WaveLosses, no_verdict
+from espnet_ext.vocoder.options import made
 from espnet_ext.vocoder.turns import Turns
 
 Conf = Mapping[str, Any]
@@ -98,7 +98,7 @@ class JointModel(Turns[Spoken], AbsGANTTS):
         front_conf = {**features, "hop_length": front.hop_length}
         self.generator = Text2Wave(model, reads, generator, generator_conf or {}, front_conf)
         self.discriminator = Discriminators(discriminators) if discriminators else None
-        self.losses = read_options(Losses, losses, "losses")
+        self.losses = made("losses", Losses, losses)
         self.pays = WaveLosses(front, self.losses)
         self.spks, self.langs, self.spk_embed_dim = model.spks, model.langs, model.spk_embed_dim
         self.use_gst, self.longest = use_gst, model.longest
