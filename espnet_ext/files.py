@@ -1,7 +1,8 @@
-"""Writing files so that a reader never sees half of one."""
+"""Writing files so that a reader never sees half of one, and two writers never the same one."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -69,6 +70,35 @@ def atomic_open(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def locked(path: Path, passing: bool = False) -> Iterator[None]:
+    """Wait until no other process or thread holds `path`; the lock goes with the process, however it ends.
+
+    Args:
+        path: a file that is nothing but the lock; its folder is there.
+        passing: the file goes in the end.
+    """
+    while True:
+        with open(path, "ab") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            if not _is_still(path, stream):  # who held it before has taken it away
+                continue
+            try:
+                yield
+            finally:
+                if passing:
+                    path.unlink(missing_ok=True)
+            return
+
+
+def _is_still(path: Path, stream: IO[Any]) -> bool:
+    """Whether an open file has that name yet."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(stream.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -106,8 +106,8 @@ def _name(utt: str, entry: str, how: Remaking) -> str:
 
 def _merge(out: Path, tables: Tables, paths: dict[str, Path]) -> bool:
     """Write the tables if every utterance is done; says whether they are."""
-    from espnet_ext.audio.shares import locked
     from espnet_ext.datadir.edit import write_all
+    from espnet_ext.files import locked
 
     if not all(path.is_file() for path in paths.values()):
         return False

@@ -168,14 +168,6 @@ def _named(path: Path) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Wait until no other process holds `path`; the lock goes with the process, however it ends."""
-    with open(path, "ab") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
-
-
 def prune(data: Path, needed: Iterable[Record]) -> None:
     """Remove the audio of earlier forms: what none of these records has its place in."""
     kept = array("q", sorted({hash(r.place.rpartition(":")[0] or r.place) for r in needed}))

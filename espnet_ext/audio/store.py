@@ -17,11 +17,10 @@ from zipfile import BadZipFile
 
 from espnet_ext.audio.features import Features, extract, normalised
 from espnet_ext.audio.read import AudioError, ark_offset, read
-from espnet_ext.audio.shares import locked
 from espnet_ext.audio.sources import Source, count_sources, file_state, sources
 from espnet_ext.datadir.tables import write_table
 from espnet_ext.errors import UserError
-from espnet_ext.files import atomic_open, write_json
+from espnet_ext.files import atomic_open, locked, write_json
 from espnet_ext.progress import progress
 
 if TYPE_CHECKING:

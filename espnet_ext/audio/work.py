@@ -16,10 +16,11 @@ from typing import NamedTuple
 
 from espnet_ext.audio.logs import UNMOVED, Logs, Record
 from espnet_ext.audio.read import AudioError
-from espnet_ext.audio.shares import Share, Wanted, locked, prune
+from espnet_ext.audio.shares import Share, Wanted, prune
 from espnet_ext.audio.sources import Part, Source, sources
 from espnet_ext.datadir.stream import rows, write_kept, written
 from espnet_ext.errors import UserError
+from espnet_ext.files import locked
 from espnet_ext.progress import progress
 
 #: Give up on a share after so many unusable utterances: then something is wrong with the whole set.

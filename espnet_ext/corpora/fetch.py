@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from espnet_ext.errors import UserError
+from espnet_ext.files import locked
 from espnet_ext.progress import progress
 
 BLOCK = 1 << 20
@@ -52,12 +53,21 @@ class Archive:
 def obtain(archive: Archive, target: str | Path) -> None:
     """Fetch, verify and unpack an archive as `target`, unless that is there; then remove it.
 
+    Of several processes one does it, and the others wait for that.
+
     Raises:
         UserError: it cannot be fetched, is not what was published, or the disk is too small.
     """
     target = Path(target)
     if target.is_dir():
         return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with locked(target.parent / f".{target.name}.lock", passing=True):
+        if not target.is_dir():  # nobody else has done it meanwhile
+            _obtain(archive, target)
+
+
+def _obtain(archive: Archive, target: Path) -> None:
     path = target.parent / f".{target.name}-{archive.url.rpartition('/')[2]}"
     if not path.exists() and not _adopt(archive, target, path):
         fetch(archive.url, path, archive.checksum)
@@ -87,7 +97,9 @@ def _adopt(archive: Archive, target: Path, path: Path) -> bool:
 def fetch(
     url: str, path: str | Path, checksum: str = "", *, timeout: float = 60.0, tries: int = 5
 ) -> None:
-    """Download `url` to `path`; goes on where an earlier try stopped (`path.part`).
+    """Download `url` to `path`, unless that is there; goes on where an earlier try stopped (`path.part`).
+
+    Of several processes one fetches it, and the others wait for that.
 
     Args:
         url: what to fetch.
@@ -102,20 +114,28 @@ def fetch(
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    with locked(path.with_name(f".{path.name}.lock"), passing=True):
+        if path.exists():  # another process has fetched it meanwhile
+            return
+        part = path.with_name(path.name + ".part")
+        _fetch(url, part, path.name, timeout, tries)
+        _verify(url, part, checksum)
+        os.replace(part, path)
+
+
+def _fetch(url: str, part: Path, name: str, timeout: float, tries: int) -> None:
+    """Try until it is whole, or `tries` in a row have brought nothing."""
     idle = 0
     while True:
         have = _size(part)
         try:
-            _download(url, part, path.name, timeout)
-            break
+            _download(url, part, name, timeout)
+            return
         except UserError:
             idle = 0 if _size(part) > have else idle + 1
             if idle == tries or not _size(part) or tries == 1:
                 raise
             time.sleep(PAUSE * 2**idle)
-    _verify(url, part, checksum)
-    os.replace(part, path)
 
 
 def _size(path: Path) -> int:

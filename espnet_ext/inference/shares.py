@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from espnet_ext.audio.shares import locked
 from espnet_ext.datadir import read_table, write_table
+from espnet_ext.files import locked
 
 Item = TypeVar("Item")
 

@@ -5,7 +5,9 @@ import io
 import re
 import tarfile
 import threading
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -15,6 +17,7 @@ from espnet_ext.bin.prepare_corpus import main
 from espnet_ext.corpora import an4, jsut, librispeech, libritts, ljspeech, vctk
 from espnet_ext.corpora.fetch import Archive, fetch, obtain, unpack
 from espnet_ext.errors import UserError
+from espnet_ext.files import locked
 
 LISTS = [f"etc/an4_{p}.{k}" for p in ("train", "test") for k in ("fileids", "transcription")]
 
@@ -29,12 +32,16 @@ def archive(names, prefix="an4/"):
     return out.getvalue()
 
 
+def checksum_of(data):
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
 @pytest.fixture
 def server():
     """A file server; `breaks` is how many answers stop after half of what they announce."""
 
     class Handler(BaseHTTPRequestHandler):
-        data, breaks, ranges, asked, stops = b"", 0, True, [], False
+        data, breaks, ranges, asked, stops, slow = b"", 0, True, [], False, False
 
         def do_GET(self):
             wanted = self.headers.get("Range")
@@ -49,6 +56,10 @@ def server():
             self.end_headers()
             if Handler.stops:
                 return
+            if Handler.slow:
+                self.wfile.write(rest[:100])
+                time.sleep(0.2)  # others come meanwhile
+                rest = rest[100:]
             if Handler.breaks:
                 Handler.breaks -= 1
                 rest = rest[: len(rest) // 2]
@@ -76,6 +87,41 @@ def test_a_broken_fetch_goes_on_where_it_stopped(tmp_path, server, ranges):
     assert path.read_bytes() == server.data
     assert server.asked == [None, "bytes=5120-"]
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def together(threads, do):
+    """What each of some threads that do the same at once brought."""
+    with ThreadPoolExecutor(threads) as pool:
+        return [found.result() for found in [pool.submit(do) for _ in range(threads)]]
+
+
+def test_of_several_who_want_the_same_file_one_fetches_it(tmp_path, server):
+    server.data, server.slow = bytes(range(256)) * 400, True
+    together(4, lambda: fetch(server.url, tmp_path / "a", checksum_of(server.data), tries=1))
+    assert (tmp_path / "a").read_bytes() == server.data and server.asked == [None]
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_of_several_who_want_the_same_corpus_one_unpacks_it(tmp_path, server):
+    server.data = archive([f"wav/{i}" for i in range(30)])
+    server.slow = True
+    together(4, lambda: obtain(Archive(server.url, "an4"), tmp_path / "deep/an4"))
+    assert len(list((tmp_path / "deep/an4/wav").iterdir())) == 30 and server.asked == [None]
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["an4"]
+
+
+def test_a_lock_that_goes_is_held_by_one_at_a_time(tmp_path):
+    inside, most = [], []
+
+    def hold():
+        for _ in range(50):
+            with locked(tmp_path / "lock", passing=True):
+                inside.append(1)
+                most.append(len(inside))
+                inside.pop()
+
+    together(4, hold)
+    assert max(most) == 1 and len(most) == 200 and list(tmp_path.iterdir()) == []
 
 
 def test_a_whole_part_only_gets_its_name(tmp_path, server):
