@@ -78,13 +78,17 @@ def fit(sure: Sequence[float], right: Sequence[bool], steps: int = 50) -> Platt:
     return Platt(round(max(float(found[0]), 0.0), 4), round(float(found[1]), 4))
 
 
-def word_numbers(ids: Sequence[int], text_of: Callable[[Sequence[int]], str]) -> list[int]:
+def word_numbers(
+    ids: Sequence[int],
+    text_of: Callable[[Sequence[int]], str],
+    words_of: Callable[[str], Sequence[str]] = str.split,
+) -> list[int]:
     """Which word each token belongs to: the last that there is when the sentence ends with it.
 
     >>> word_numbers([1, 2, 3, 2], lambda ids: "".join("?ab "[i] for i in ids))
     [0, 0, 0, 1]
     """
-    return [max(len(text_of(ids[: end + 1]).split()) - 1, 0) for end in range(len(ids))]
+    return [max(len(words_of(text_of(ids[: end + 1]))) - 1, 0) for end in range(len(ids))]
 
 
 def described(
@@ -93,6 +97,7 @@ def described(
     seconds_a_frame: float,
     text_of: Callable[[Sequence[int]], str],
     platt: Platt,
+    words_of: Callable[[str], Sequence[str]] = str.split,
 ) -> Hypothesis:
     """The best hypothesis with its words and pieces.
 
@@ -102,11 +107,12 @@ def described(
         seconds_a_frame: length of a frame of the encoder's output.
         text_of: token numbers -> text.
         platt: see there.
+        words_of: text -> its words.
     """
     best = hypotheses[0]
     if not best.tokens:
         return best
-    number, words = word_numbers(best.token_ids, text_of), best.text.split()
+    number, words = word_numbers(best.token_ids, text_of, words_of), words_of(best.text)
     members = [[k for k, w in enumerate(number) if w == wanted] for wanted in range(len(words))]
     times: list[Times] = [(None, None)] * len(number)
     if path is None:

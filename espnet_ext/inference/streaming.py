@@ -25,63 +25,21 @@ from espnet_ext.bridge.load import load_model, text_pipeline
 from espnet_ext.bridge.tasks import sampling_rate
 from espnet_ext.errors import UserError
 from espnet_ext.inference.confidence import Platt, described
+from espnet_ext.inference.packed_options import packed_options
 from espnet_ext.inference.pretrained import find_model
 from espnet_ext.inference.results import NOTHING, Hypothesis, Piece
 from espnet_ext.inference.streaming_features import FeatureStream
 from espnet_ext.inference.streaming_live import at_rate
-from espnet_ext.inference.streaming_partials import Shown
+from espnet_ext.inference.streaming_options import StreamOptions, options_of
+from espnet_ext.inference.streaming_partials import Shown, joined, units
 from espnet_ext.inference.streaming_search import Heard, PrefixBeam, rescored
 from espnet_ext.search.align import align
 from espnet_ext.train.config import check_keys
 
+__all__ = ["Listener", "Said", "StreamOptions", "StreamingSpeech2Text"]
+
 #: Seconds of a sentence that is heard again as a whole: attention needs memory by its square.
 _WHOLE = 60.0
-
-
-@dataclass(frozen=True)
-class StreamOptions:
-    """How to listen; times are in seconds.
-
-    Attributes:
-        chunk: what the encoder works on at a time, rounded to its frames.
-        left: chunks before its own that a frame attends to; None = as in training.
-        beam: prefixes that CTC follows, >= 1.
-        ctc_weight: share of CTC in the choice among them at the end of a sentence; 1 = no decoder.
-        margin: prefixes that are so much less likely than the best have no say in what is shown, >= 0; more shows
-            words later and changes fewer of them.
-        pause: after so much silence the last word is shown as well.
-        silence: after so much of it a sentence ends; 0 = never by itself.
-        longest: a sentence that is longer ends at the next pause, or at 1.5 times that; 0 = never.
-        again: a sentence of up to a minute that is over is heard once more, as a whole, by models that were trained
-            with whole utterances, too (offline_share): as right as offline, for the offline encoder's time.
-
-    Raises:
-        UserError: for a value out of its range.
-    """
-
-    chunk: float = 0.32
-    left: int | None = None
-    beam: int = 8
-    ctc_weight: float = 0.5
-    margin: float = 1.0
-    pause: float = 0.24
-    silence: float = 0.8
-    longest: float = 20.0
-    again: bool = True
-
-    def __post_init__(self) -> None:
-        bounds = {
-            "chunk": (0.01, 60.0),
-            "beam": (1, 10_000),
-            "left": (0, 10_000),
-            "ctc_weight": (0.0, 1.0),
-        }
-        for name, value in vars(self).items():
-            low, high = bounds.get(name, (0.0, 1e9))
-            kind = int if name in ("beam", "left") else (int, float)
-            fits = isinstance(value, kind) and low <= value <= high
-            if name != "again" and not fits and (name, value) != ("left", None):
-                raise UserError(f"{name}: found {value!r}, expected a number from {low} to {high}")
 
 
 @dataclass(frozen=True)
@@ -91,9 +49,9 @@ class Said:
     Attributes:
         heard: seconds of sound that had come when this was known.
         start: where the sentence begins in the sound.
-        words: so far; with times and confidences when it is final.
+        words: so far; where a script writes no spaces, its characters.
         final: whether the sentence is over.
-        hypothesis: all about it when it is over; None before.
+        hypothesis: all about it when it is over, its words with times and confidences; None before.
     """
 
     heard: float
@@ -105,7 +63,7 @@ class Said:
     @property
     def text(self) -> str:
         """The words, as a person reads them."""
-        return " ".join(self.words) if self.hypothesis is None else self.hypothesis.text
+        return joined(self.words) if self.hypothesis is None else self.hypothesis.text
 
 
 class StreamingSpeech2Text:
@@ -149,7 +107,7 @@ class StreamingSpeech2Text:
         Args:
             name: see pretrained.find_model: a folder, a zip, a name of the model zoo or of Hugging Face.
             cache: where archives are unpacked to.
-            options: how to listen.
+            options: how to listen; None = as the packed model's own decoding says.
             changes: options by name, e.g. silence=0.5.
 
         Raises:
@@ -157,7 +115,7 @@ class StreamingSpeech2Text:
         """
         check_keys(changes, vars(StreamOptions()), "from_pretrained")
         files = find_model(name, "asr", cache)
-        options = replace(options or StreamOptions(), **changes)
+        options = replace(options or options_of(packed_options(files)), **changes)
         return cls._load(files["asr_train_config"], files["asr_model_file"], options)
 
     @classmethod
@@ -381,7 +339,8 @@ class Listener:
         nbest = [self._hypothesis(one) for one in heard]
         path = align([log_probs], [nbest[0].token_ids])[0]
         frame, text_of = self.engine.frame, self.engine.pipeline.text
-        found = described(nbest, path, frame, text_of, Platt())
+        platt = Platt(self.options.confidence_scale, self.options.confidence_shift)
+        found = described(nbest, path, frame, text_of, platt, units)
         start = sentence.begin * frame
         return replace(found, words=_later(found.words, start), pieces=_later(found.pieces, start))
 

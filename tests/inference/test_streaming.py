@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from espnet_ext.audio.resample import resample
 from espnet_ext.bridge.tasks import TASKS
 from espnet_ext.errors import UserError
+from espnet_ext.inference.confidence import Platt
+from espnet_ext.inference.options import DecodeOptions
 from espnet_ext.inference.streaming import StreamingSpeech2Text, StreamOptions
 from espnet_ext.inference.streaming_features import FeatureStream
 from espnet_ext.inference.streaming_partials import Shown, flicker
@@ -261,6 +263,15 @@ def test_flicker_counts_words_that_did_not_stay():
     assert flicker([("a", "b"), ("x", "b")], ("x",)) == (2, 3)
 
 
+def test_characters_are_shown_where_a_script_has_no_spaces():
+    letters = "??今日は"
+    shown = Shown(lambda ids: "".join(letters[i] for i in ids), margin=3.0)
+    assert shown.update([Heard((2,), -1.0)], pause=False) == ()
+    assert shown.update([Heard((2, 3), -1.0)], pause=False) == ("今",)
+    assert shown.update([Heard((2, 3, 4), -1.0)], pause=False) == ("今", "日")
+    assert shown.update([Heard((2, 3, 4), -1.0)], pause=True) == ("今", "日", "は")
+
+
 # -- all together ---------------------------------------------------------------------------------------------------
 
 
@@ -288,6 +299,36 @@ def test_words_have_their_times(model):
     for number, word in enumerate(final.hypothesis.words):
         assert abs(word.start - 0.3 * number) < 0.35 and word.end <= 0.3 * number + 0.65
         assert 0 < word.confidence <= 1
+
+
+def test_a_script_without_spaces_is_shown_while_it_is_said(model):
+    random, words = np.random.default_rng(3), ["low", "middle", "high", "low", "middle"]
+    letters = dict(zip(TONES, "低中高", strict=True))
+    chars = TextPipeline("char", ["<blank>", "<unk>", *letters.values(), "<sos/eos>"])
+    *partials, final = StreamingSpeech2Text(model, chars, RATE)(said(words, random, pause=0.2))
+    text = "".join(letters[word] for word in words)
+    assert final.final and final.text == text and final.words == tuple(text)
+    assert {len(one.words) for one in partials} & {1, 2, 3, 4}
+    assert all(" " not in one.text for one in partials)
+    assert flicker([one.words for one in partials], final.words)[0] <= 2
+    starts = [word.start for word in final.hypothesis.words]
+    assert starts == sorted(set(starts)) and len(starts) == len(words)
+
+
+def test_confidences_are_made_honest_as_offline(model):
+    random = np.random.default_rng(3)
+    samples = said(some_words(random, 4), random, pause=0.2)
+
+    def sure(**options):
+        final = engine(model, **options)(samples)[-1].hypothesis
+        return [word.confidence for word in final.words]
+
+    raw = sure(confidence_scale=1.0, confidence_shift=0.0)
+    usual, own = DecodeOptions(), Platt(0.3, -1.5)
+    expected = Platt(usual.confidence_scale, usual.confidence_shift)(raw)
+    assert sure() == pytest.approx(expected, abs=1e-3) and sure() != raw
+    found = sure(confidence_scale=own.scale, confidence_shift=own.shift)
+    assert found == pytest.approx(own(raw), abs=1e-3)
 
 
 def test_sentences_end_at_pauses_and_times_go_on(model):

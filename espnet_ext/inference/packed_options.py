@@ -1,0 +1,53 @@
+"""The options that a packed recogniser's scores were made with: its own defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+
+from espnet_ext.errors import UserError
+from espnet_ext.inference.options import DecodeOptions
+from espnet_ext.train.config import check_keys, load_yaml
+
+#: What meta.yaml calls the YAML of the decoding.
+KEY = "decode_config"
+
+
+def packed_options(files: Mapping[str, str]) -> DecodeOptions:
+    """The options of a decoding that were packed with a model; the usual ones if none were.
+
+    Args:
+        files: what `pretrained.find_model` found.
+
+    Raises:
+        UserError: for a file that is none, a key that is no option, or phrases that lie in another file: a model from a
+            stranger reads none but its own.
+    """
+    if KEY not in files:
+        return DecodeOptions()
+    options = read_decoding(files[KEY])
+    if isinstance(options.boost, str):
+        raise UserError(
+            f"{files[KEY]}: found boost: {options.boost!r}, expected a list of phrases in a packed model: pack it again"
+        )
+    return options
+
+
+def read_decoding(path: str | Path) -> DecodeOptions:
+    """A decoding's YAML.
+
+    Raises:
+        UserError: with its name, if it is none, or for a key or value that is no option's.
+    """
+    found = load_yaml(path)
+    check_keys(found, {field.name: None for field in fields(DecodeOptions)}, str(path))
+    try:
+        return DecodeOptions(**found)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def with_phrases(options: DecodeOptions) -> DecodeOptions:
+    """The same with the phrases themselves instead of a file's name."""
+    return replace(options, boost=tuple(options.phrases()))
