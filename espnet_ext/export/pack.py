@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ class Task:
 
 #: A vocoder in a synthesiser's archive; which weights are its best its own configuration says.
 _VOCODER = Task("vocoder_config", "vocoder_weights", ())
-_LM = Task("lm_train_config", "lm_file", ("valid.loss.ave.pth", "valid.loss.best.pth"))
+LM = Task("lm_train_config", "lm_file", ("valid.loss.ave.pth", "valid.loss.best.pth"))
 TASKS = {
     "asr": Task("asr_train_config", "asr_model_file", ("valid.acc.ave.pth", "valid.acc.best.pth")),
     "tts": Task(
@@ -65,10 +66,10 @@ _NEEDED = {"bpemodel", "stats_file"}  # the model does not work without these
 
 
 def find_weights(directory: Path, preferred: Sequence[str], name: str | None = None) -> Path:
-    """The weights named, or the first preferred ones that exist.
+    """The weights named, or the first preferred ones that exist, or the only ones there.
 
     Raises:
-        UserError: if there are none, or a training checkpoint was named.
+        UserError: if there are none, others beside each other, or a training checkpoint was named.
     """
     if name == "checkpoint.pth":
         raise UserError(
@@ -79,9 +80,14 @@ def find_weights(directory: Path, preferred: Sequence[str], name: str | None = N
             return directory / candidate
     found = (path for path in directory.glob("*.pth") if path.is_file())  # no dangling links
     there = sorted(path.name for path in found if path.name != "checkpoint.pth")
+    if name is None and len({(directory / one).resolve() for one in there}) == 1:
+        logging.warning("%s: found no %s, used %s", directory, " or ".join(preferred), there[0])
+        return directory / there[0]
+    first = there[0] if there else "NAME.pth"
     raise UserError(
         f"{directory}: found no {name or ' or '.join(preferred)}; weights there: "
-        f"{', '.join(there) or 'none, train first'}; choose one with --model"
+        f"{', '.join(there) or 'none, train first'}; name one of them, as {directory / first} where a model is asked "
+        f"for, as {first} where the weights of a folder are"
     )
 
 
@@ -273,7 +279,7 @@ def pack(
     contents = Contents(licence=_one_line(licence))
     config = add_model(contents, TASKS[task], Path(model_dir), model)
     if lm_dir is not None:
-        add_model(contents, _LM, Path(lm_dir), lm_model)
+        add_model(contents, LM, Path(lm_dir), lm_model)
     if ngram is not None:
         contents.own_files["ngram"] = contents.add(_ngram_file(Path(ngram)))
     if vocoder_dir is not None:

@@ -15,7 +15,7 @@ import yaml
 
 from espnet_ext.errors import UserError
 from espnet_ext.export.archive import META, OWN, BrokenArchive, extract
-from espnet_ext.export.pack import TASKS, find_weights
+from espnet_ext.export.pack import LM, TASKS, find_weights
 from espnet_ext.export.trust import refuse_meta
 from espnet_ext.inference.zoo import fetched, is_url
 
@@ -29,9 +29,10 @@ def find_model(
     """The files of a model.
 
     Args:
-        name: the folder of a training or of an unpacked model, a packed model (.zip), its address (https://...), or a
-            name of the ESPnet model zoo or of Hugging Face ("user/name", "user/name@revision"). What was fetched once
-            is found again without network; what broke off goes on where it stopped.
+        name: the folder of a training or of an unpacked model, weights (.pth) in the folder of a training, a packed
+            model (.zip), its address (https://...), or a name of the ESPnet model zoo or of Hugging Face ("user/name",
+            "user/name@revision"). What was fetched once is found again without network; what broke off goes on where
+            it stopped.
         task: asr, tts or vocoder.
         cache: where models are fetched and unpacked to.
 
@@ -45,6 +46,8 @@ def find_model(
     path = Path(name).expanduser()
     if path.is_dir():
         return _of_folder(path, task)
+    if path.is_file() and path.suffix == ".pth":
+        return _of_training(path.parent, task, path.name)
     if path.is_file():
         return _of_folder(_unpacked(path, cache), task)
     if not is_url(str(name)) and (path.suffix == ".zip" or not _is_name(str(name))):
@@ -94,28 +97,52 @@ def _unpacked(archive: Path, cache: str | Path | None) -> Path:
     return folder
 
 
-def _of_folder(folder: Path, task: str) -> dict[str, str]:
-    kind = TASKS[task]
-    if not (folder / META).is_file() and (folder / "config.yaml").is_file():
-        weights = find_weights(folder, kind.preferred)
-        return {kind.config: str(folder / "config.yaml"), kind.model: str(weights)}
-    metas = sorted(folder.rglob(META))
+def _of_training(folder: Path, task: str, weights: str | None = None) -> dict[str, str]:
+    """The files that training left; `weights` are the usual ones if they are not named."""
+    kind, config = TASKS[task], folder / "config.yaml"
+    if not config.is_file():
+        raise UserError(f"{config}: no such file, expected the configuration beside {weights}")
+    model = find_weights(folder, kind.preferred, weights)
+    return {kind.config: str(config), kind.model: str(model)}
+
+
+def _meta_below(folder: Path) -> Path:
+    """The table of an unpacked model, of which a zip may have held the folder. Nothing deeper is looked at."""
+    metas = [folder / META] if (folder / META).is_file() else sorted(folder.glob(f"*/{META}"))
     if not metas:
         raise UserError(
             f"{folder}: found neither config.yaml nor {META}, expected a trained or unpacked model"
         )
+    if len(metas) > 1:
+        raise UserError(
+            f"{folder}: found several models, {', '.join(m.parent.name for m in metas[:5])}: name one of them"
+        )
+    return metas[0]
+
+
+def _of_folder(folder: Path, task: str) -> dict[str, str]:
+    kind = TASKS[task]
+    if not (folder / META).is_file() and (folder / "config.yaml").is_file():
+        return _of_training(folder, task)
+    path = _meta_below(folder)
     try:
-        meta = yaml.safe_load(metas[0].read_text(encoding="utf-8"))
+        meta = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(
-            f"{metas[0]}: found no YAML, expected the tables of a packed model: unpack it again"
+            f"{path}: found no YAML, expected the tables of a packed model: unpack it again"
         ) from error
-    refuse_meta(meta, str(metas[0]), ("files", "yaml_files"), OWN)
+    refuse_meta(meta, str(path), ("files", "yaml_files"), OWN)
     tables: list[Any] = [meta.get(key) or {} for key in ("yaml_files", "files", OWN)]
-    found = {key: str(folder / name) for table in tables for key, name in table.items()}
+    found = {key: str(path.parent / name) for table in tables for key, name in table.items()}
     if kind.config not in found or kind.model not in found:
         raise UserError(
             f"{folder}: found a model with {', '.join(sorted(found)) or 'no files'}, expected one with {kind.config} "
             f"and {kind.model}: is it one for {task}?"
         )
     return found
+
+
+def lm_files(folder: str | Path) -> dict[str, Path]:
+    """The files of a language model that training left in a folder, as `Speech2Text` calls them."""
+    weights = find_weights(Path(folder), LM.preferred)
+    return {"lm_config": Path(folder) / "config.yaml", "lm_weights": weights}
