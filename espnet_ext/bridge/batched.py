@@ -92,7 +92,7 @@ def batch_search(asr: Any, others: Others, options: Any, boost: Boost | None = N
     Raises:
         UserError: if the model lacks what is asked for, or the decoder is unknown where its attention is asked for.
     """
-    found = search_by_method(asr, options, lambda: _joint(asr, others, options, boost))
+    found = search_by_method(asr, options, others, lambda: _joint(asr, others, options, boost))
     if found is None and options.ours_alone:
         raise UserError(
             f"found {', '.join(options.ours_alone)}, expected none of it: only ESPnet's own search knows this decoder "
@@ -101,24 +101,39 @@ def batch_search(asr: Any, others: Others, options: Any, boost: Boost | None = N
     return found
 
 
-def search_by_method(asr: Any, options: Any, joint: Callable[[], BatchSearch | None]) -> Any:
+def search_by_method(
+    asr: Any, options: Any, others: Others, joint: Callable[[], BatchSearch | None]
+) -> Any:
     """The search that `options.method` names; None if it needs the joint one and there is none.
 
     Args:
         asr: whatever has a token list, `eos`, and `ctc` and `decoder` or None.
         options: see `inference.options.DecodeOptions`.
+        others: language models, which CTC alone does not ask.
         joint: makes the joint search, see `joint_search`.
 
     Raises:
-        UserError: if the model lacks what is asked for.
+        UserError: if the model lacks what is asked for, or a language model is to be asked that is not.
     """
     require_parts(asr, options)
-    if options.method in ("ctc_greedy", "ctc_prefix"):
+    if options.ctc_alone:
+        _refuse_others(others, options)
         return _ctc_search(asr, options)
     found = joint()
     if found is not None and options.method == "ctc_rescore":
         return RescoreSearch(found, _candidates(asr, options))
     return found
+
+
+def _refuse_others(others: Others, options: Any) -> None:
+    """Raises UserError for a language model with a weight beside a search that does not ask it."""
+    weights = weights_of(options)
+    asked = [name for name, lm in vars(others).items() if lm is not None and weights[name]]
+    if asked:
+        raise UserError(
+            f"method: found {options.method} and a language model ({', '.join(asked)}), which it does not ask, "
+            f"expected none: leave it out, set {asked[0]}_weight: 0, or use method: ctc_rescore"
+        )
 
 
 def _candidates(asr: Any, options: Any) -> int:

@@ -140,7 +140,9 @@ def graph_path(folder: str | Path, name: str, precision: str = "fp32") -> Path:
         UserError: for a precision that is none.
     """
     if precision not in ENDINGS:
-        raise UserError(f"precision: found {precision!r}, expected one of {', '.join(ENDINGS)}")
+        raise UserError(
+            f"precision: found {precision!r}, expected one of {', '.join(ENDINGS)}, or int8-all for a recogniser"
+        )
     path = Path(folder) / (name + ENDINGS[precision])
     return path if path.is_file() else Path(folder) / f"{name}.onnx"
 

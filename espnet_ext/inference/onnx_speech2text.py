@@ -30,7 +30,8 @@ from espnet_ext.inference.onnx_session import (
     require_form,
 )
 from espnet_ext.inference.onnx_text import text_of
-from espnet_ext.inference.options import DecodeOptions
+from espnet_ext.inference.options import DecodeOptions, changed
+from espnet_ext.inference.pretrained import lm_files
 from espnet_ext.inference.speech2text import Speech2Text
 from espnet_ext.search.scorers import CoverageScorer
 
@@ -47,6 +48,10 @@ def form_of(name: str, precision: str) -> str:
     if precision == "int8-all":
         return "int8"
     return "fp32" if precision == "int8" and name in _EXACT else precision
+
+
+#: Arguments of `OnnxSpeech2Text` and its `from_dir` that are no options of the search.
+_GIVEN = ("precision", "threads", "lm_dir", "lm_weights", "ngram", "ilm")
 
 
 class TooShortUttError(UserError):
@@ -153,7 +158,7 @@ class OnnxSpeech2Text(Speech2Text):
             self.files.append(Path(self.options.boost))
         self.search = None
         self.batched = search_by_method(
-            self.model, self.options, lambda: joint(self.model, self.options, others, boost)
+            self.model, self.options, others, lambda: joint(self.model, self.options, others, boost)
         )
 
     @classmethod
@@ -173,9 +178,38 @@ class OnnxSpeech2Text(Speech2Text):
         return cls(folder, **more)
 
     @classmethod
-    def from_pretrained(cls, name: str | Path, **more: Any) -> OnnxSpeech2Text:  # type: ignore[override]
-        """Graphs are shared as folders: the same as `from_dir`."""
-        return cls.from_dir(name, **more)
+    def from_pretrained(  # type: ignore[override]
+        cls,
+        name: str | Path,
+        *,
+        device: str = "cpu",
+        beam: int | None = None,
+        lm: str | Path | bool = True,
+        options: DecodeOptions | None = None,
+        **more: Any,
+    ) -> OnnxSpeech2Text:
+        """Use the graphs in a folder, as `Speech2Text.from_pretrained` uses a model.
+
+        Args:
+            name: the folder; graphs are shared as folders.
+            device: "cpu", where graphs run.
+            beam: instead of beam_size.
+            lm: the folder of a language model; none comes with graphs.
+            options: how to search.
+            more: what the class or `from_dir` takes (precision, threads, lm_dir, ngram, ...), and options by name,
+                e.g. ctc_weight=0.3.
+
+        Raises:
+            UserError: for another device, if there are no such graphs, or no such option.
+        """
+        if device != "cpu":
+            raise UserError(
+                f"device: found {device!r}, expected cpu, where graphs are searched: Speech2Text uses GPUs"
+            )
+        given = {key: more.pop(key) for key in _GIVEN if key in more}
+        if isinstance(lm, str | Path):
+            given |= {"lm_dir": lm, "lm_weights": lm_files(lm)["lm_weights"].name}
+        return cls.from_dir(name, options=changed(options, beam, more), **given)
 
     def _others(
         self,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from espnet_ext.errors import UserError
+from espnet_ext.train.config import check_keys
 
 METHODS = ("joint", "attention", "ctc_greedy", "ctc_prefix", "ctc_rescore")
 
@@ -35,7 +38,8 @@ class DecodeOptions:
         method: "joint", by all that have a weight; "attention", the same without CTC; "ctc_greedy", the likeliest
             token of each frame; "ctc_prefix", CTC alone, frame by frame, with sums over all ways to say a text;
             "ctc_rescore", the `beam_size` best of these ranked by all that have a weight. What begins with ctc knows
-            no maxlenratio and minlenratio.
+            no maxlenratio and minlenratio; "ctc_greedy" and "ctc_prefix" leave all weights as they are, ask for no
+            language model, and refuse what is asked of one, of boost and of whatever else needs the joint search.
         length_alpha: rank by score / ((5 + tokens) / 6)^length_alpha, GNMT's, 0.6 to 0.8 there; 0 = by the score.
         coverage_weight: added for every frame that the decoder has looked at, against words left out.
         coverage_threshold: how much all tokens together have to look at a frame for that; a token's look at all frames
@@ -87,6 +91,11 @@ class DecodeOptions:
             )
         if self.search == "stock" and (asked := self.ours_alone):
             raise UserError(f"search: stock does not know {', '.join(asked)}: use search: batch")
+        if self.ctc_alone and (asked := self.joint_alone):
+            raise UserError(
+                f"method: {self.method} does not know {', '.join(asked)}: leave it out, or use method: ctc_rescore "
+                "or joint"
+            )
 
     @property
     def ours_alone(self) -> list[str]:
@@ -94,6 +103,26 @@ class DecodeOptions:
         asked = ["coverage_weight", "length_alpha", "boost"]
         found = [name for name in asked if getattr(self, name)]
         return found + ([f"method: {self.method}"] if self.method.startswith("ctc_") else [])
+
+    @property
+    def ctc_alone(self) -> bool:
+        """Whether nothing but CTC is asked."""
+        return self.method in ("ctc_greedy", "ctc_prefix")
+
+    @property
+    def joint_alone(self) -> list[str]:
+        """Options with a value that CTC alone does not know; not those that recipes give whatever the method is."""
+        asked = [
+            "boost",
+            "penalty",
+            "length_alpha",
+            "normalize_length",
+            "coverage_weight",
+            "ilm_weight",
+        ]
+        found = [name for name in asked if getattr(self, name)]
+        more = self.method == "ctc_greedy" and self.nbest > 1
+        return found + ([f"nbest: {self.nbest}"] if more else [])
 
     def phrases(self) -> list[str]:
         """Those to boost.
@@ -109,6 +138,19 @@ class DecodeOptions:
             )
         lines = Path(self.boost).read_text(encoding="utf-8").splitlines()
         return [line.strip() for line in lines if line.strip()]
+
+
+def changed(
+    options: DecodeOptions | None, beam: int | None, changes: Mapping[str, Any]
+) -> DecodeOptions:
+    """Options with some of them changed by name, and `beam` for beam_size.
+
+    Raises:
+        UserError: if there is no such option.
+    """
+    changes = {**changes} if beam is None else {**changes, "beam_size": beam}
+    check_keys(changes, vars(DecodeOptions()), "from_pretrained")
+    return replace(options or DecodeOptions(), **changes)
 
 
 #: Values of options that have a few.

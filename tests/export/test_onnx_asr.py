@@ -329,6 +329,23 @@ def test_16_bits_take_half_the_room_and_a_weight_that_they_do_not_hold_stays(tmp
     assert sizes[0] < 0.6 * sizes[1]
 
 
+def test_graphs_are_used_by_name_as_models_are(trained, language):
+    _, graphs, _ = trained
+    how = {"beam": 3, "ctc_weight": 0.3, "maxlenratio": 0.5}
+    engine = OnnxSpeech2Text.from_pretrained(graphs, device="cpu", threads=1, **how)
+    assert engine.options == DecodeOptions(beam_size=3, ctc_weight=0.3, maxlenratio=0.5)
+    more = OnnxSpeech2Text.from_pretrained(
+        graphs, lm=language, options=DecodeOptions(beam_size=7), precision="int8", **how
+    )
+    assert more.options.beam_size == 3
+    sound = 0.1 * np.random.default_rng(1).standard_normal(8000).astype(np.float32)
+    assert set(more(sound)[0].scores) == {"ctc", "decoder", "lm"}
+    with pytest.raises(UserError, match="device: found 'cuda', expected cpu"):
+        OnnxSpeech2Text.from_pretrained(graphs, device="cuda")
+    with pytest.raises(UserError, match="unknown key 'bean'"):
+        OnnxSpeech2Text.from_pretrained(graphs, bean=3)
+
+
 def test_what_the_engine_says_it_cannot_do(trained):
     _, graphs, _ = trained
     with pytest.raises(UserError, match="search: found stock, which does not know ONNX graphs"):
@@ -345,7 +362,7 @@ def test_what_an_engine_cannot_read(trained, tmp_path):
         from espnet_ext.inference.onnx_vocoder import OnnxVocoder
 
         OnnxVocoder(graphs)
-    with pytest.raises(UserError, match="precision: found 'fp4', expected one of fp32, int8, bf16"):
+    with pytest.raises(UserError, match=r"precision: found 'fp4', expected .*int8-all"):
         OnnxSpeech2Text(graphs, precision="fp4")
     with pytest.raises(UserError, match="precision: found no graph in bf16 in"):
         OnnxSpeech2Text(graphs, precision="bf16")
