@@ -76,7 +76,8 @@ def _decoded(
     errors: list[str] = []
     found = _recognised(recogniser, name, entries)
     for utt, one, rtf in progress(found, len(entries), f"decode {name}"):
-        errors += [one.error] if one.error else []
+        if one.error:  # of what was read, it does not say whose it is
+            errors.append(one.error if utt in one.error else f"{utt}: {one.error}")
         _note(tables, utt, one, rtf, recogniser.options.nbest > 1)
     return tables, errors
 

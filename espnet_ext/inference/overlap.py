@@ -162,7 +162,7 @@ def once(
     for number, segment in segments:
         if held is not None:
             before = held[1]
-            speaks = before.found.seconds and segment.found.seconds
+            speaks = all(s.found.seconds and not s.found.error for s in (before, segment))
             if number == held[0] and speaks and segment.start < before.end - 1e-3:
                 before, segment = joined(before, segment, text)
             yield held[0], before

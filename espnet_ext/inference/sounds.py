@@ -100,15 +100,40 @@ def wrong(samples: np.ndarray, rate: int | None) -> str | None:
     return None
 
 
+def too_long(seconds: float) -> str:
+    """Why a sound that memory does not hold was not recognised."""
+    return (
+        f"found {seconds:.0f} s of sound, more than the memory there is can recognise at once, expected less: "
+        "`transcribe` cuts a recording at its pauses, into pieces of at most --longest seconds"
+    )
+
+
 def windows(
-    sounds: Iterable[Sound], rate: int | None = None, most: float = SECONDS
+    sounds: Iterable[Sound],
+    rate: int | None = None,
+    most: float = SECONDS,
+    count: int = WINDOW,
 ) -> Iterator[list[Sound]]:
-    """As many at a time as are recognised together, `most` seconds; `rate` is that of sounds without one."""
+    """As many at a time as are recognised together.
+
+    Args:
+        sounds: any number.
+        rate: of those without one.
+        most: seconds.
+        count: sounds.
+
+    Raises:
+        UserError: for a count that is none.
+    """
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise UserError(
+            f"window: found {count!r}, expected how many utterances are recognised together, 1 or more"
+        )
     held, seconds = list[Sound](), 0.0
     for sound in sounds:
         held.append(sound)
         seconds += len(sound.samples) / (sound.rate or rate or 16000)
-        if len(held) == WINDOW or seconds >= most:
+        if len(held) == count or seconds >= most:
             yield held
             held, seconds = [], 0.0
     if held:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, overload
 
@@ -21,26 +20,27 @@ from espnet_ext.bridge.load import load_model, text_pipeline
 from espnet_ext.bridge.search import Others, beam_search
 from espnet_ext.bridge.tasks import sampling_rate
 from espnet_ext.errors import UserError
-from espnet_ext.export.pack import find_weights
 from espnet_ext.inference.boosting import boost_of
 from espnet_ext.inference.confidence import Platt, described
-from espnet_ext.inference.options import DecodeOptions
-from espnet_ext.inference.pretrained import find_model
+from espnet_ext.inference.options import DecodeOptions, changed
+from espnet_ext.inference.precision import keep_features_exact, named_dtype
+from espnet_ext.inference.pretrained import find_model, lm_files
 from espnet_ext.inference.results import NOTHING, Hypothesis, Recognition
 from espnet_ext.inference.shares import run_key
 from espnet_ext.inference.sounds import (
+    WINDOW,
     Given,
     Sound,
     as_heard,
     sound_of,
     sound_or_error,
+    too_long,
     windows,
     wrong,
 )
 from espnet_ext.inference.transcribe import Cutting, Segment, segments_of
 from espnet_ext.search.align import align
-from espnet_ext.search.batches import room, search_all
-from espnet_ext.train.config import check_keys
+from espnet_ext.search.batches import if_it_fits, in_halves, room, search_all
 
 __all__ = ["DecodeOptions", "Hypothesis", "Recognition", "Speech2Text"]
 
@@ -58,7 +58,8 @@ class Speech2Text:
         device: "cpu", "cuda", ...
         ngram: an n-gram model over the same tokens, or the folder of one.
         ilm: a model of the training transcripts, neural (folder) or n-gram; see DecodeOptions.ilm_weight.
-        dtype: what the encoder calculates in: float32, bfloat16 or float16.
+        dtype: what the encoder calculates in: float32, bfloat16 or float16. The features before it are float32 in any
+            case.
 
     Raises:
         UserError: if the model lacks what the options ask for.
@@ -77,7 +78,7 @@ class Speech2Text:
         dtype: str = "float32",
     ) -> None:
         self.options, self.device = options or DecodeOptions(), device
-        self.dtype = _dtype(dtype)
+        self.dtype = named_dtype(dtype)
         self.files = [p for p in (config, weights, lm_config, lm_weights) if p is not None]
         self.model, self.config = load_model("asr", config, weights, device)
         self.rate = sampling_rate("asr", self.config)
@@ -96,6 +97,8 @@ class Speech2Text:
             # oneDNN keeps a program for each of the last 1,024 shapes, and utterances have many lengths
             os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
             pack(self.model.encoder)  # the search packs the weights that it reads
+        else:
+            keep_features_exact(self.model, torch.device(device).type)
         self.batched = self._batched(Others(**others))
         self.search: Any = None
         if not self.options.method.startswith("ctc_"):
@@ -145,18 +148,12 @@ class Speech2Text:
         """
         files = find_model(name, "asr", cache)
         given: dict[str, Any] = {"device": device, "dtype": dtype}
+        options = changed(options, beam, changes)
         if isinstance(lm, str | Path):
-            given["lm_config"] = Path(lm) / "config.yaml"
-            given["lm_weights"] = find_weights(
-                Path(lm), ("valid.loss.ave.pth", "valid.loss.best.pth")
-            )
-        elif lm:
+            given |= lm_files(lm)
+        elif lm and not options.ctc_alone:  # which does not ask for what came with the model
             names = {"lm_config": "lm_train_config", "lm_weights": "lm_file", "ngram": "ngram"}
             given |= {ours: files[theirs] for ours, theirs in names.items() if theirs in files}
-        if beam is not None:
-            changes["beam_size"] = beam
-        check_keys(changes, vars(DecodeOptions()), "from_pretrained")
-        options = replace(options or DecodeOptions(), **changes)
         return cls(files["asr_train_config"], files["asr_model_file"], options=options, **given)
 
     @cached_property
@@ -187,7 +184,8 @@ class Speech2Text:
         """Recognise a file or an array, or each of a list of them.
 
         What is too short for the front end or the encoder gives one empty hypothesis. So does what has something in it
-        that is no number or is longer than half an hour, and in a list what cannot be read; then `error` says why.
+        that is no number, is longer than half an hour or than memory holds, and in a list what cannot be read; then
+        `error` says why.
 
         Args:
             speech: a file of any format and rate; samples (T,) or (T, C), float in [-1, 1] or integers, whose channels
@@ -202,11 +200,22 @@ class Speech2Text:
             return self.together([sound_of(speech, rate)])[0]
         return list(self.stream(speech, rate))
 
-    def stream(self, speeches: Iterable[Given], rate: int | None = None) -> Iterator[Recognition]:
-        """The same of any number, in order, as they come: no more than a quarter of an hour is held at once."""
+    def stream(
+        self, speeches: Iterable[Given], rate: int | None = None, window: int = WINDOW
+    ) -> Iterator[Recognition]:
+        """The same of any number, in order, as they come: no more than a quarter of an hour is held at once.
+
+        Args:
+            speeches, rate: see `__call__`; an iterator is asked for no more than a window before that is recognised.
+            window: utterances recognised together, at most. Many are faster; 1, for a live source, gives what was said
+                in an utterance before the next is asked for.
+
+        Raises:
+            UserError: for a window of none.
+        """
         sounds = (sound_or_error(given, rate) for given in speeches)
-        for window in windows(sounds, self.rate):
-            yield from self.together(window)
+        for some in windows(sounds, self.rate, count=window):
+            yield from self.together(some)
 
     def many(
         self, speeches: Sequence[np.ndarray], rates: Sequence[int | None] | None = None
@@ -236,12 +245,17 @@ class Speech2Text:
         errors = [
             sound.error or wrong(x, self.rate) for sound, x in zip(sounds, heard, strict=True)
         ]
-        encoded = [None if e else self._encode(x) for e, x in zip(errors, heard, strict=True)]
+        encoded: list[Tensor | None] = [None] * len(heard)
+        for number, x in enumerate(heard):
+            if errors[number] is None:
+                encoded[number], errors[number] = self._encode_or_error(x)
         there = [number for number, x in enumerate(encoded) if x is not None]
         inside = [x for x in encoded if x is not None]
         lists = self._hypotheses(inside)
-        self._describe(lists, inside, [seconds[number] for number in there])
-        found = dict(zip(there, lists, strict=True))
+        errors = _noted(errors, there, lists, seconds)
+        hypotheses = [found or [] for found in lists]
+        self._describe(hypotheses, inside, [seconds[number] for number in there])
+        found = dict(zip(there, hypotheses, strict=True))
         return [
             Recognition(tuple(found.get(number) or [NOTHING]), seconds[number], error)
             for number, error in enumerate(errors)
@@ -250,24 +264,29 @@ class Speech2Text:
     def transcribe(self, recording: str | Path, cutting: Cutting = Cutting()) -> Iterator[Segment]:
         """A recording of any length, cut at its pauses: piece by piece, in flat memory.
 
+        A piece that cannot be recognised is empty, and its `found.error` says why.
+
         Raises:
             UserError: if it cannot be read.
         """
         for _, segment in segments_of(self, [recording], cutting):
-            if segment.found.error:
+            if segment.found.error and not segment.found.seconds:  # no more of it comes
                 raise UserError(segment.found.error)
             if segment.found.seconds:
                 yield segment
 
     # -- how it is done --------------------------------------------------------------------------------------------
 
-    def _hypotheses(self, encoded: Sequence[Tensor]) -> list[list[Hypothesis]]:
-        """Of each utterance (T, D), best first; none where nothing ended."""
+    def _hypotheses(self, encoded: Sequence[Tensor]) -> list[list[Hypothesis] | None]:
+        """Of each utterance (T, D), best first; none where nothing ended, None where memory was too small."""
         if self.batched is None:
-            return [self._one_by_one(x) for x in encoded]
-        most = room(self.device) // self.batched.options.beam_size
-        found = search_all(self.batched, encoded, most)
-        return [[self._hypothesis(h.tokens, h) for h in hyps] for hyps in found]
+            return [if_it_fits(partial(self._one_by_one, x)) for x in encoded]
+        beam = self.batched.options.beam_size
+        most = room(self.device, beam, len(self.model.token_list))
+        return [
+            None if hyps is None else [self._hypothesis(h.tokens, h) for h in hyps]
+            for hyps in search_all(self.batched, encoded, most)
+        ]
 
     def _one_by_one(self, encoded: Tensor) -> list[Hypothesis]:
         """Stock's search of one utterance (T, D)."""
@@ -286,14 +305,32 @@ class Speech2Text:
         full = [number for number, found in enumerate(lists) if found]
         for begin in range(0, len(full), _ALIGNED):
             some = full[begin : begin + _ALIGNED]
-            best = [lists[number][0].token_ids for number in some]
+            said = [(encoded[number], lists[number][0].token_ids) for number in some]
             paths: Sequence[Any] = [None] * len(some)
             if hasattr(self.model.ctc, "log_softmax"):
-                paths = align([self.model.ctc.log_softmax(encoded[n][None])[0] for n in some], best)
+                paths = in_halves(self._paths, said)  # what memory does not hold has no times
             for number, path in zip(some, paths, strict=True):
                 frame = seconds[number] / len(encoded[number])
                 found = lists[number]
                 found[0] = described(found, path, frame, self.pipeline.text, platt)
+
+    def _paths(self, said: Sequence[tuple[Tensor, Sequence[int]]]) -> list[Any]:
+        """Where the tokens of utterances (T, D) are, by CTC."""
+        heard = [self.model.ctc.log_softmax(x[None])[0] for x, _ in said]
+        return list(align(heard, [tokens for _, tokens in said]))
+
+    def _encode_or_error(self, speech: np.ndarray) -> tuple[Tensor | None, str | None]:
+        """The encoder's output (T, D), None where there is nothing to recognise; and why it cannot be had."""
+        held = if_it_fits(lambda: (self._encode(speech),))
+        if held is None:
+            return None, too_long(len(speech) / (self.rate or 16000))
+        (found,) = held
+        if found is None or bool(found.isfinite().all()):
+            return found, None
+        return None, (
+            f"found an encoder whose output is no number (NaN or infinite) in {str(self.dtype)[6:]}, though the sound "
+            "is, expected finite numbers: use dtype float32, or other weights where it is that"
+        )
 
     def _encode(self, speech: np.ndarray) -> Tensor | None:
         """The encoder's output (T, D); None where there is nothing to recognise."""
@@ -309,9 +346,6 @@ class Speech2Text:
                 raise
             return None
         found: Tensor = (encoded[0] if isinstance(encoded, tuple) else encoded)[0].float()
-        if not bool(found.isfinite().all()):
-            logging.warning("found sound that is no number (NaN or infinite): nothing recognised")
-            return None
         return found
 
     def _window(self) -> int:
@@ -327,9 +361,19 @@ class Speech2Text:
         return Hypothesis(text, tokens, tuple(inside), float(found.score), scores)
 
 
-def _dtype(name: str) -> torch.dtype:
-    """Raises UserError for a name that is none of those known."""
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if name not in known:
-        raise UserError(f"dtype: found {name!r}, expected {', '.join(known)}")
-    return known[name]
+def _noted(
+    errors: Sequence[str | None],
+    there: Sequence[int],
+    lists: Sequence[list[Hypothesis] | None],
+    seconds: Sequence[float],
+) -> list[str | None]:
+    """What is wrong with each utterance, with those that memory was too small to search.
+
+    Args:
+        errors: of all.
+        there: numbers of those that were searched.
+        lists: what was found of these; None = memory did not hold it.
+        seconds: length of all.
+    """
+    lost = [number for number, found in zip(there, lists, strict=True) if found is None]
+    return [too_long(seconds[n]) if n in lost else error for n, error in enumerate(errors)]

@@ -66,7 +66,7 @@ class Transcript:
         name: of its file.
         seconds: its length.
         segments: in order; none where nobody speaks.
-        error: why it could not be read (to its end); None where all went well.
+        error: why it could not be read (to its end), or a piece of it not recognised; None where all went well.
     """
 
     name: str
@@ -193,14 +193,14 @@ def collect(
     """A transcript of each recording, in order, from what `segments_of` gives."""
     held: list[Segment] = []
     for number, segment in segments:
-        name = str(names[number])
-        if segment.found.error:
-            yield Transcript(name, 0.0, tuple(held), segment.found.error)
-        elif not segment.found.seconds:  # its end
-            yield Transcript(name, segment.start, tuple(held))
-        else:
+        if segment.found.seconds:
             held.append(segment)
             continue
+        # its end, or what is wrong with all of it; else with the first piece that could not be recognised
+        name, lost = str(names[number]), [s for s in held if s.found.error]
+        told = [f"{name}, from {s.start:.0f} s on: {s.found.error}" for s in lost]
+        error = segment.found.error or (told[0] if told else None)
+        yield Transcript(name, segment.start, tuple(s for s in held if not s.found.error), error)
         held = []
 
 

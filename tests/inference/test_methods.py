@@ -26,8 +26,9 @@ def engine(tiny):
     def make(**changes):
         options = replace(OPTIONS, **changes)
         if repr(options) not in made:
+            lm = None if options.ctc_alone else tiny.model("lm")
             made[repr(options)] = Speech2Text.from_dir(
-                tiny.model("asr"), lm_dir=tiny.model("lm"), options=options
+                tiny.model("asr"), lm_dir=lm, options=options
             )
         return made[repr(options)]
 
@@ -42,7 +43,7 @@ def sounds(tiny):
 WAYS = [
     {"method": "joint"},
     {"method": "attention"},
-    {"method": "ctc_greedy"},
+    {"method": "ctc_greedy", "nbest": 1},
     {"method": "ctc_prefix"},
     {"method": "ctc_rescore"},
     {"length_alpha": 0.7, "coverage_weight": 0.1, "boost": ("ab", "dc d")},
@@ -86,7 +87,9 @@ def test_a_method_has_its_own_answer(tiny, engine):
     rescored = engine(method="ctc_rescore", penalty=0.1)(sample)[0]
     assert set(rescored.scores) == {"decoder", "ctc", "lm", "length_bonus"}
     prefix = engine(method="ctc_prefix")(sample)[0]
-    assert prefix.scores["ctc"] >= engine(method="ctc_greedy")(sample)[0].scores["ctc"] - 1e-4
+    assert (
+        prefix.scores["ctc"] >= engine(method="ctc_greedy", nbest=1)(sample)[0].scores["ctc"] - 1e-4
+    )
     stock = Speech2Text.from_dir(
         tiny.model("asr"), options=replace(OPTIONS, method="attention", search="stock")
     )
@@ -106,6 +109,11 @@ def test_what_is_boosted_is_said(tiny, engine):
         ({"method": "best"}, "method: found 'best', expected joint or attention"),
         ({"search": "stock", "method": "ctc_prefix"}, "stock does not know method: ctc_prefix"),
         ({"search": "stock", "length_alpha": 0.5}, "stock does not know length_alpha"),
+        ({"method": "ctc_greedy", "nbest": 5}, "ctc_greedy does not know nbest: 5: leave it out"),
+        ({"method": "ctc_prefix", "boost": ["a"], "penalty": 1.0}, "does not know boost, penalty:"),
+        ({"method": "ctc_prefix", "length_alpha": 0.7}, "does not know length_alpha"),
+        ({"method": "ctc_prefix", "coverage_weight": 1.0}, "does not know coverage_weight"),
+        ({"method": "ctc_prefix", "ilm_weight": 1.0}, "does not know ilm_weight"),
         ({"normalize_length": True, "length_alpha": 0.5}, "expected one of them"),
         ({"boost": [1]}, "boost: found .*expected a list of phrases"),
         ({"boost": [" "]}, "boost: found"),
@@ -115,6 +123,16 @@ def test_what_is_boosted_is_said(tiny, engine):
 def test_options_that_do_not_go_together(given, said):
     with pytest.raises(UserError, match=said):
         DecodeOptions(**given)
+
+
+def test_ctc_alone_asks_no_language_model(tiny, tmp_path):
+    """Whoever gives one is told; one without a weight, and what recipes give in any case, may stay."""
+    usual = DecodeOptions(method="ctc_prefix", nbest=3, beam_size=5, lm_weight=0.4, ctc_weight=0.3)
+    given = {"model_dir": tiny.model("asr"), "lm_dir": tiny.model("lm")}
+    with pytest.raises(UserError, match=r"ctc_prefix and a language model \(lm\).*lm_weight: 0"):
+        Speech2Text.from_dir(**given, options=usual)
+    Speech2Text.from_dir(**given, options=replace(usual, lm_weight=0.0))
+    Speech2Text.from_dir(tiny.model("asr"), options=usual)
 
 
 def test_phrases_from_a_list_and_from_a_file(tmp_path):
@@ -161,7 +179,81 @@ def test_a_model_without_ctc_or_without_decoder(tiny, tmp_path):
         batch_search(model, Others(), OPTIONS)
 
 
-def test_an_utterance_that_cannot_be_read_takes_no_other_along(tiny, engine, tmp_path):
+def out_of_memory(call, longest):
+    """The same, as if memory held no more than `longest` samples or frames."""
+
+    def short(x, *more):
+        if max(x.shape[-1], len(x)) > longest:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+        return call(x, *more)
+
+    return short
+
+
+@pytest.mark.parametrize("part", ["encoder", "search"])
+def test_an_utterance_that_memory_does_not_hold_takes_no_other_along(
+    tiny, engine, monkeypatch, part
+):
+    recognise, (first, second, _) = engine(), sounds(tiny)
+    long = np.tile(first, 4)
+    expected = recognise([first, second], RATE)
+    if part == "encoder":
+        short = out_of_memory(recognise.model.encode, max(len(first), len(second)))
+        monkeypatch.setattr(recognise.model, "encode", short)
+    else:
+        frames = max(len(recognise._encode(x)) for x in (first, second))
+        begin = recognise.batched._begin
+
+        def begun(some, *more):
+            if max(map(len, some)) > frames:
+                raise MemoryError
+            return begin(some, *more)
+
+        monkeypatch.setattr(recognise.batched, "_begin", begun)
+    found = recognise([first, long, second], RATE)
+    assert [f.text for f in (found[0], found[2])] == [f.text for f in expected]
+    assert found[0].error is None and found[2].error is None
+    assert found[1].text == "" and found[1].seconds == len(long) / RATE
+    assert "s of sound, more than the memory" in found[1].error and "--longest" in found[1].error
+    assert recognise(long, RATE).error == found[1].error
+
+
+def test_an_encoder_that_gives_no_number_is_told(tiny, engine, monkeypatch):
+    recognise, (first, second, _) = engine(), sounds(tiny)
+    encode = recognise.model.encode
+
+    def overflown(x, lengths):
+        found, sizes = encode(x, lengths)
+        return (found * float("inf") if x.shape[1] == len(first) else found), sizes
+
+    monkeypatch.setattr(recognise.model, "encode", overflown)
+    lost, found = recognise([first, second], RATE)
+    assert lost.text == "" and "output is no number (NaN or infinite) in float32" in lost.error
+    assert found.error is None and found.text
+
+
+def test_a_piece_that_cannot_be_recognised_costs_the_recording_nothing_else(
+    tiny, engine, monkeypatch, tmp_path
+):
+    from espnet_ext.inference.results import Hypothesis, Recognition
+    from espnet_ext.inference.transcribe import Segment, collect
+
+    good = Recognition((Hypothesis("yes", (), (), 0.0),), 2.0)
+    bad = Recognition(seconds=3.0, error="too long")
+    pieces = [(0, 2, good), (2, 5, bad), (5, 7, good), (9, 9, Recognition())]
+    segments = [(0, Segment(float(a), float(b), found)) for a, b, found in pieces]
+    (whole,) = collect(segments, ["a.wav"])
+    assert [s.start for s in whole.segments] == [0.0, 5.0]
+    assert whole.seconds == 9.0 and whole.error == "a.wav, from 2 s on: too long"
+    recognise, (first, *_) = engine(), sounds(tiny)
+    soundfile.write(tmp_path / "a.wav", first, RATE)
+    short = out_of_memory(recognise.model.encode, 1)
+    monkeypatch.setattr(recognise.model, "encode", short)
+    (piece,) = recognise.transcribe(tmp_path / "a.wav")
+    assert piece.found.error and piece.end == pytest.approx(len(first) / RATE)
+
+
+def test_an_utterance_that_cannot_be_read_takes_no_other_along(tiny, engine, tmp_path, monkeypatch):
     """All others are written; the command ends with the error."""
     from espnet_ext.datadir import read_table
     from espnet_ext.inference.decode import decode_sets
@@ -179,3 +271,6 @@ def test_an_utterance_that_cannot_be_read_takes_no_other_along(tiny, engine, tmp
             read_table(tmp_path / name / "valid" / table, empty=True) for name in ("whole", "part")
         )
         assert part.pop("utt-broken") == "" and part == whole
+    monkeypatch.setattr("espnet_ext.inference.sounds.LONGEST", 0.01)
+    with pytest.raises(UserError, match=r"the first: \S+-00: found 0 s of sound, expected at most"):
+        decode_sets(engine(), tiny.valid.parent, ["valid"], tmp_path / "long", 1, 1)

@@ -51,12 +51,16 @@ def test_folder_and_zip_and_unpacked_model_say_the_same(tiny, packed, tmp_path, 
 
 def test_half_precision_hears_much_the_same(tiny, packed, tmp_path):
     samples, _ = soundfile.read(tiny.valid / "wav/valid-00.wav")
+    loud = samples / np.abs(samples).max()  # powers of its spectrum are beyond float16
     kinds = {
-        dtype: Speech2Text.from_pretrained(packed, dtype=dtype, cache=tmp_path, **OPTIONS)(samples)
-        for dtype in ("float32", "bfloat16")
+        dtype: Speech2Text.from_pretrained(packed, dtype=dtype, cache=tmp_path, **OPTIONS)(loud)
+        for dtype in ("float32", "bfloat16", "float16")
     }
-    full, half = kinds["float32"][0], kinds["bfloat16"][0]
-    assert half.score == pytest.approx(full.score, rel=0.05) and half.score != full.score
+    full = kinds["float32"]
+    for half in (kinds["bfloat16"], kinds["float16"]):
+        assert half.error is None and len(half.tokens) > 0
+        assert half[0].score == pytest.approx(full[0].score, rel=0.05)
+        assert half[0].score != full[0].score
     with pytest.raises(UserError, match="dtype: found 'int7'"):
         Speech2Text.from_pretrained(packed, dtype="int7", cache=tmp_path)
 
@@ -97,6 +101,40 @@ def test_a_model_that_names_files_elsewhere(packed, tmp_path):
         (tmp_path / "model/meta.yaml").write_text(yaml.safe_dump(meta))
         with pytest.raises(UserError, match="expected a name below the model's folder"):
             find_model(tmp_path / "model")
+
+
+def test_weights_of_another_name(tiny, tmp_path):
+    """The only ones in a folder are used; of several, one is named."""
+    folder, other = tmp_path / "model", "valid.cer_ctc.best.pth"
+    folder.mkdir()
+    trained = tiny.model("asr")
+    (folder / "config.yaml").write_bytes((trained / "config.yaml").read_bytes())
+    (folder / other).write_bytes((trained / "valid.acc.ave.pth").read_bytes())
+    (folder / "checkpoint.pth").write_text("the state of a training")
+    assert find_model(folder)["asr_model_file"] == str(folder / other)
+    (folder / "latest.pth").symlink_to(other)
+    assert Speech2Text.from_pretrained(folder).files[1].endswith(".pth")
+    (folder / "3epoch.pth").write_text("x")
+    with pytest.raises(UserError, match=rf"weights there: 3epoch\.pth, latest\.pth, {other}; name"):
+        find_model(folder)
+    assert find_model(folder / other)["asr_model_file"] == str(folder / other)
+    with pytest.raises(UserError, match="state of a training run"):
+        find_model(folder / "checkpoint.pth")
+    (folder / "config.yaml").unlink()
+    with pytest.raises(UserError, match=r"config\.yaml: no such file, expected the configuration"):
+        find_model(folder / other)
+
+
+def test_a_model_in_a_folder_has_its_own_files_and_nothing_deeper_is_read(packed, tmp_path):
+    extract(packed, tmp_path / "here" / "model")
+    found = find_model(tmp_path / "here")
+    assert found == find_model(tmp_path / "here/model")
+    assert all((tmp_path / name).is_file() for name in found.values())
+    with pytest.raises(UserError, match="found neither"):
+        find_model(tmp_path)
+    extract(packed, tmp_path / "here" / "model2")
+    with pytest.raises(UserError, match="found several models, model, model2: name one"):
+        find_model(tmp_path / "here")
 
 
 def test_a_table_that_is_no_yaml(packed, tmp_path):
@@ -159,3 +197,22 @@ def test_files_and_lists_and_arrays(tiny, packed, tmp_path):
     with pytest.raises(UserError, match="broken"):
         list(recognise.transcribe(tmp_path / "broken.flac"))
     assert [f.text for f in recognise.stream(iter([name, samples]))] == [one.text] * 2
+
+
+def test_a_live_source_is_heard_utterance_by_utterance(tiny, packed, tmp_path):
+    recognise = Speech2Text.from_pretrained(packed, cache=tmp_path, **OPTIONS)
+    name, asked = tiny.valid / "wav/valid-01.wav", []
+
+    def source():
+        for number in range(5):
+            asked.append(number)
+            yield name
+
+    texts = [(one.text, len(asked)) for one in recognise.stream(source(), window=1)]
+    assert texts == [(recognise(name).text, number) for number in range(1, 6)]
+    asked.clear()
+    next(recognise.stream(source(), window=3))
+    assert len(asked) == 3
+    for window in (0, 1.5, True):
+        with pytest.raises(UserError, match="window: found"):
+            next(recognise.stream(source(), window=window))
