@@ -18,6 +18,8 @@ def get_parser() -> argparse.ArgumentParser:
     add("--lm_dir", help="directory of a language model to pack along (asr)")
     add("--lm_model", help="weights in it")
     add("--ngram", help="n-gram model to pack along (asr)")
+    what = "YAML of the decoding that the scores were made with, which `transcribe` then uses (asr)"
+    add("--decode_config", help=what)
     add("--vocoder_dir", help="directory of a trained vocoder to pack along (tts)")
     add("--vocoder_model", help="weights in it")
     add("--licence", help="under which others may use the model, e.g. cc-by-4.0")
@@ -42,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         vocoder_dir=args.vocoder_dir,
         vocoder_model=args.vocoder_model,
         licence=args.licence,
+        decode_config=args.decode_config,
     )
     print(f"{args.output}: {len(names)} files")
     print("\n".join(f"  {name}" for name in names))

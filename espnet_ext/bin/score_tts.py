@@ -92,7 +92,7 @@ def _how(args: argparse.Namespace) -> How:
         from espnet_ext.inference.decode import read_options
         from espnet_ext.inference.speech2text import DecodeOptions, Speech2Text
 
-        options = read_options(args.asr_config, DecodeOptions)
+        options = read_options(args.asr_config, DecodeOptions) if args.asr_config else None
         recogniser = Speech2Text.from_pretrained(args.asr, device=args.device, options=options)
     return How(args.nj, tuple(judges), recogniser, args.durations, _language(args))
 

@@ -25,7 +25,8 @@ def get_parser() -> Parser:
     add(
         "--model",
         required=True,
-        help="folder of a training, packed model (.zip), or name of the model zoo or of Hugging Face (user/name)",
+        help="folder of a training or weights in it (.pth), packed model (.zip), or name of the model zoo or of "
+        "Hugging Face (user/name)",
     )
     add("--lm", help="folder of another language model than the one in the model; none = without")
     add(
@@ -35,9 +36,18 @@ def get_parser() -> Parser:
         help="what to write",
     )
     add("--output_dir", type=Path, help="receives NAME.FORMAT for each recording")
-    add("--config", type=Path, help="YAML with beam_size, ctc_weight, method, boost, ...")
+    add(
+        "--config",
+        type=Path,
+        help="YAML with beam_size, ctc_weight, method, boost, ...; the packed model's own if not given",
+    )
     add("--beam", type=int, help="beam_size, instead of the YAML's")
-    add("--boost", nargs="+", default=[], help="phrases that are likelier than the model knows")
+    add(
+        "--boost",
+        action="append",
+        metavar="PHRASE",
+        help="one that is likelier than the model knows; may be repeated",
+    )
     add(
         "--vad",
         choices=("auto", "silero", "energy", "none"),
@@ -112,18 +122,14 @@ def transcripts(
 def main(argv: Sequence[str] | None = None) -> int:
     args = get_parser().parse_args(argv)
     check_names(args.files, args.output_dir, args.format)
-    from dataclasses import replace
-
     from espnet_ext.audio.vad import Vad
     from espnet_ext.files import write_text
-    from espnet_ext.inference.decode import read_options
-    from espnet_ext.inference.speech2text import DecodeOptions, Speech2Text
+    from espnet_ext.inference.packed_options import read_decoding
+    from espnet_ext.inference.speech2text import Speech2Text
     from espnet_ext.inference.subtitles import written
     from espnet_ext.inference.transcribe import Cutting
 
-    options = read_options(args.config, DecodeOptions)
-    if args.boost:
-        options = replace(options, boost=tuple(args.boost))
+    boost = {"boost": tuple(args.boost)} if args.boost else {}
     recogniser = Speech2Text.from_pretrained(
         args.model,
         device=args.device,
@@ -131,7 +137,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         beam=args.beam,
         lm=args.lm != "none" and (args.lm or True),
         cache=args.cache,
-        options=options,
+        options=read_decoding(args.config) if args.config else None,
+        **boost,
     )
     vad = None if args.vad == "none" else Vad(args.vad, pad=0.2)
     broken = []

@@ -213,6 +213,23 @@ def _ngram_file(path: Path) -> Path:
     return path
 
 
+def _add_decoding(contents: Contents, path: Path) -> None:
+    """Take in the YAML that scores were made with, phrases of its own instead of their file's name.
+
+    Raises:
+        UserError: if it is none.
+    """
+    from espnet_ext.inference.packed_options import KEY, read_decoding
+
+    options = read_decoding(path)
+    contents.own_files[KEY] = name = contents.add(path)
+    if isinstance(options.boost, str):
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+        contents.texts[name] = yaml.safe_dump(
+            {**given, "boost": options.phrases()}, sort_keys=False
+        )
+
+
 def _one_line(licence: str | None) -> str | None:
     """Raises UserError for a licence's text instead of its name."""
     if licence is not None and (not licence.strip() or len(licence.splitlines()) > 1):
@@ -254,6 +271,7 @@ def pack(
     vocoder_dir: str | Path | None = None,
     vocoder_model: str | None = None,
     licence: str | None = None,
+    decode_config: str | Path | None = None,
 ) -> list[str]:
     """Pack a trained model in ESPnet's form. The current directory is the recipe's.
 
@@ -268,6 +286,8 @@ def pack(
             without it: its own n-grams need the package kenlm.
         vocoder_dir, vocoder_model: likewise for a vocoder (tts). Stock loads the archive without it.
         licence: under which others may use the model, e.g. cc-by-4.0.
+        decode_config: YAML of the decoding whose scores the card shows (asr): our Speech2Text uses it unless it is told
+            otherwise. Stock does not read it.
 
     Returns:
         the names in the archive.
@@ -276,12 +296,18 @@ def pack(
         UserError: if something is missing, or the task has no language model.
     """
     task = _known_task(task, lm_dir is not None or ngram is not None, vocoder_dir is not None)
+    if decode_config is not None and task != "asr":
+        raise UserError(
+            f"found a decoding for {task}, expected one only for asr: drop --decode_config"
+        )
     contents = Contents(licence=_one_line(licence))
     config = add_model(contents, TASKS[task], Path(model_dir), model)
     if lm_dir is not None:
         add_model(contents, LM, Path(lm_dir), lm_model)
     if ngram is not None:
         contents.own_files["ngram"] = contents.add(_ngram_file(Path(ngram)))
+    if decode_config is not None:
+        _add_decoding(contents, Path(decode_config))
     if vocoder_dir is not None:
         add_vocoder(contents, Path(vocoder_dir), vocoder_model)
     results = result_files(Path(model_dir))

@@ -12,13 +12,16 @@ from espnet_ext.train.config import check_keys, load_yaml
 
 #: What meta.yaml calls the YAML of the decoding.
 KEY = "decode_config"
+#: Options that CTC alone knows, too.
+_OF_CTC = ("beam_size", "confidence_scale", "confidence_shift")
 
 
-def packed_options(files: Mapping[str, str]) -> DecodeOptions:
+def packed_options(files: Mapping[str, str], method: str | None = None) -> DecodeOptions:
     """The options of a decoding that were packed with a model; the usual ones if none were.
 
     Args:
         files: what `pretrained.find_model` found.
+        method: another than theirs; one of CTC alone leaves out what that does not know.
 
     Raises:
         UserError: for a file that is none, a key that is no option, or phrases that lie in another file: a model from a
@@ -27,11 +30,12 @@ def packed_options(files: Mapping[str, str]) -> DecodeOptions:
     if KEY not in files:
         return DecodeOptions()
     options = read_decoding(files[KEY])
-    if isinstance(options.boost, str):
+    if isinstance(options.boost, str):  # no file of his who only uses the model
         raise UserError(
             f"{files[KEY]}: found boost: {options.boost!r}, expected a list of phrases in a packed model: pack it again"
         )
-    return options
+    alone = method in ("ctc_greedy", "ctc_prefix")
+    return DecodeOptions(**{name: getattr(options, name) for name in _OF_CTC}) if alone else options
 
 
 def read_decoding(path: str | Path) -> DecodeOptions:

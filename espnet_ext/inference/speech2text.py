@@ -23,6 +23,7 @@ from espnet_ext.errors import UserError
 from espnet_ext.inference.boosting import boost_of
 from espnet_ext.inference.confidence import Platt, described
 from espnet_ext.inference.options import DecodeOptions, changed
+from espnet_ext.inference.packed_options import packed_options
 from espnet_ext.inference.precision import keep_features_exact, named_dtype
 from espnet_ext.inference.pretrained import find_model, lm_files
 from espnet_ext.inference.results import NOTHING, Hypothesis, Recognition
@@ -140,7 +141,7 @@ class Speech2Text:
             device, dtype, beam: see the class, and beam_size.
             lm: whether to use the language model and n-gram that come with it, or the folder of another language model.
             cache: where archives are unpacked to.
-            options: how to search.
+            options: how to search; None = as the scores of the packed model were made.
             changes: options by name, e.g. ctc_weight=0.3.
 
         Raises:
@@ -148,7 +149,8 @@ class Speech2Text:
         """
         files = find_model(name, "asr", cache)
         given: dict[str, Any] = {"device": device, "dtype": dtype}
-        options = changed(options, beam, changes)
+        usual = options or packed_options(files, changes.get("method"))
+        options = changed(usual, beam, changes)
         if isinstance(lm, str | Path):
             given |= lm_files(lm)
         elif lm and not options.ctc_alone:  # which does not ask for what came with the model

@@ -176,5 +176,7 @@ def test_packing_is_told_licence_and_vocoder(tmp_path, script, options):
     plain, full = told
     assert "--licence" not in plain and "--vocoder_dir" not in plain
     assert full[full.index("--licence") + 1] == "CC BY 4.0"
+    if script == "asr1/asr.sh":  # what the scores on the card were made with
+        assert plain[plain.index("--decode_config") + 1] == "conf/decode_asr.yaml"
     if options:
         assert full[full.index("--vocoder_dir") + 1] == "../voc1/exp/voc x"

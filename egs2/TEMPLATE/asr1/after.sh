@@ -4,7 +4,7 @@
 
 run_stage 14 pack "Pack the model as a zip that ESPnet reads" after lm_train,ngram,asr_train,asr_score -- \
   $bin.pack --task asr --model_dir "$asr_exp" --model $inference_model $lm_opts $ngram_opt \
-  ${licence:+--licence "$licence"} --output "$packed"
+  --decode_config $inference_config ${licence:+--licence "$licence"} --output "$packed"
 
 if ! $skip_upload; then
   run_stage 15 upload "Upload the packed model" after pack -- \
