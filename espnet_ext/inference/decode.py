@@ -48,11 +48,16 @@ def decode_sets(
         job, jobs: the share.
 
     Raises:
-        UserError: at the end, if utterances could not be read; they are empty, and all others are written.
+        UserError: for a set without utterances; at the end, if some could not be read: they are empty, and all others
+            are written.
     """
     broken: list[str] = []
     for name in sets:
         every = sorted(read_table(data / name / "wav.scp").items())
+        if not every:
+            raise UserError(
+                f"{data / name / 'wav.scp'}: found no utterance, expected at least one: make the set again"
+            )
         share = Share(output / name, run_key([], recogniser.identity, every), job, jobs)
         tables, errors = _decoded(recogniser, name, share_of(every, job, jobs))
         share.write(tables)

@@ -96,3 +96,13 @@ def test_a_job_that_makes_no_sense(job, capsys):
     with pytest.raises(SystemExit) as stopped:
         asr_decode.main(["data", "set", "--model_dir", "m", "--output_dir", "o", "--job", job])
     assert stopped.value.code == 2 and f"found '{job}', expected JOB/N" in capsys.readouterr().err
+
+
+def test_a_set_without_utterances_is_told(tiny, tmp_path, capsys):
+    """Past bug: nothing was decoded, and all was well."""
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/wav.scp").write_text("")
+    options = ["--model_dir", str(tiny.model("asr")), "--output_dir", str(tmp_path / "out")]
+    assert call(asr_decode.main, [str(tmp_path), "set", *options]) == 1
+    assert "set/wav.scp: found no utterance, expected at least one" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -12,6 +12,7 @@ from espnet_ext.bin import stream
 from espnet_ext.bin.command import call
 from espnet_ext.bridge.tasks import TASKS
 from espnet_ext.errors import UserError
+from espnet_ext.export.pack import pack
 from espnet_ext.inference.results import Hypothesis, Piece
 from espnet_ext.inference.streaming import Said, StreamOptions
 from espnet_ext.inference.streaming_show import Reply, delays, stability, summary
@@ -67,6 +68,30 @@ def test_a_file_that_is_still_written_is_listened_to(folder, capsys):
     assert re.fullmatch(r" *2\.00 s +== .+", last)
     assert call(stream.main, [str(folder / "b.wav"), *given[1:]]) == 1
     assert "found no file with a WAV header after 0.2 s" in capsys.readouterr().err
+
+
+def test_a_model_is_named_as_for_transcribe(folder, tmp_path, monkeypatch):
+    own = {"ctc_weight": 0.3, "confidence_scale": 0.7, "beam_size": 3}
+    (tmp_path / "decode.yaml").write_text(yaml.safe_dump(own))
+    monkeypatch.chdir(folder)
+    pack("asr", ".", tmp_path / "a.zip", decode_config=tmp_path / "decode.yaml")
+    cache, model = ["--cache", str(tmp_path / "cache")], ["--model_dir", str(folder)]
+
+    def options(*given):
+        return stream.loaded(stream.get_parser().parse_args(["a.wav", *given])).options
+
+    packed = StreamOptions(ctc_weight=0.3, confidence_scale=0.7)
+    assert options("--model", str(tmp_path / "a.zip"), *cache) == packed
+    assert options(*model, "--config", str(tmp_path / "decode.yaml")) == packed
+    assert options("--model", str(folder)) == options(*model) == StreamOptions()
+    weights = ["--model", "valid.acc.ave.pth"]
+    told = options(*model, *weights, "--beam", "3", "--pause", "0.5", "--longest", "9", "--once")
+    assert told == StreamOptions(beam=3, pause=0.5, longest=9.0, again=False)
+
+
+def test_no_model(capsys):
+    assert call(stream.main, ["a.wav"]) == 1
+    assert "found no model, expected one: --model model.zip" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
