@@ -289,15 +289,17 @@ def loader(
         UserError: for data that cannot be used, and if such a process is killed.
     """
     careful = _Careful(data, collate)
-    found = torch.utils.data.DataLoader(
-        careful,
-        batch_sampler=batches,  # type: ignore[arg-type]
-        collate_fn=careful.together,
-        num_workers=workers,
-        # its own: each new loader draws a seed, which would move torch's generator once more after a resume
-        generator=torch.Generator().manual_seed(0),
-        multiprocessing_context="fork" if workers else None,
-        worker_init_fn=_one_thread if workers else None,
+    found: Any = iter(
+        torch.utils.data.DataLoader(
+            careful,
+            batch_sampler=batches,  # type: ignore[arg-type]
+            collate_fn=careful.together,
+            num_workers=workers,
+            # its own: each new loader draws a seed, which would move torch's generator once more after a resume
+            generator=torch.Generator().manual_seed(0),
+            multiprocessing_context="fork" if workers else None,
+            worker_init_fn=_one_thread if workers else None,
+        )
     )
     try:
         for batch in found:
@@ -311,6 +313,10 @@ def loader(
             f"a process that reads data has ended early ({str(error).splitlines()[0]}), expected {workers} that last: "
             "was the memory used up? Lower num_workers; the same command goes on from the last checkpoint"
         ) from error
+    finally:
+        if workers:
+            # else an error's traceback keeps the readers, and at the program's end Python waits for them
+            found._shutdown_workers()
 
 
 def _one_thread(worker: int) -> None:

@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +53,22 @@ def test_a_reader_that_is_killed():
 def test_another_error_keeps_its_traceback():
     with pytest.raises(IndexError, match="Original Traceback"):
         list(loader(Numbers([0.0]), [[0], [5]], collate, 1))
+
+
+def test_a_program_ends_after_another_error():
+    """Python waited for readers that the error's traceback kept, for ever."""
+    code = """
+from espnet_ext.train.data import loader
+class Empty(list):
+    def __getitem__(self, index):
+        raise IndexError("none")
+list(loader(Empty(), [[0]], list, 1))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode == 1 and "IndexError" in ended.stderr
