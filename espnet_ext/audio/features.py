@@ -127,6 +127,19 @@ class Features:
 TTS = {"n_fft": 1024, "hop_length": 256, "fmin": 80, "fmax": 7600, "power": 1, "log_base": 10.0}
 
 
+def hertz(fs: object) -> int:
+    """A rate as ESPnet's front ends take it: 16000 or "16k", in Hz.
+
+    Raises:
+        UserError: for anything else.
+    """
+    text = str(fs).lower()
+    try:
+        return round(float(text.removesuffix("k")) * (1000 if text.endswith("k") else 1))
+    except (ValueError, OverflowError):
+        raise UserError(f"fs: found {fs!r}, expected Hz such as 16000 or 16k") from None
+
+
 def features_of_model(config: Mapping[str, Any]) -> Features:
     """The features that a model's config.yaml trains on.
 
@@ -145,9 +158,8 @@ def features_of_model(config: Mapping[str, Any]) -> Features:
         raise UserError(
             f"features of a model: found the front end {found!r}, expected frontend: default or feats_extract: fbank"
         )
-    if not isinstance(given.get("fs", 0), int):
-        text = str(given["fs"]).lower()
-        given["fs"] = round(float(text.removesuffix("k")) * (1000 if text.endswith("k") else 1))
+    if "fs" in given:
+        given["fs"] = hertz(given["fs"])
     known = {field.name for field in fields(Features)}
     fixed = {"center": True, "normalized": False, "onesided": True, "apply_stft": True}
     for name, value in given.items():

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from espnet_ext.audio.features import hertz
 from espnet_ext.bridge.choices import find_class
 from espnet_ext.errors import UserError
 from espnet_ext.files import write_text
@@ -46,10 +47,8 @@ def _options(cls: type, config: Mapping[str, Any], key: str) -> dict[str, Any]:
     known = inspect.signature(cls).parameters.values()
     defaults = {p.name: p.default for p in known if p.default is not p.empty}
     found = {**defaults, **(config.get(f"{key}_conf") or {})}
-    if isinstance(found.get("fs"), str):  # "16k", as ESPnet's front ends read it
-        import humanfriendly
-
-        found["fs"] = humanfriendly.parse_size(found["fs"])
+    if found.get("fs") is not None:
+        found["fs"] = hertz(found["fs"])
     return {"class": f"{cls.__module__}:{cls.__qualname__}", **found}
 
 

@@ -8,6 +8,7 @@ from espnet_ext.audio.features import (
     Features,
     extract,
     features_of_model,
+    hertz,
     levinson,
     normalised,
 )
@@ -205,3 +206,10 @@ def test_on_a_gpu_in_a_batch(speech, noise):
             strict=True,
         ):
             np.testing.assert_allclose(here, there, atol=1e-3, rtol=1e-3)
+
+
+def test_rates_are_read_as_espnet_reads_them():
+    assert [hertz(fs) for fs in (16000, "16000", "16k", "22.05K")] == [16000, 16000, 16000, 22050]
+    for fs in ("fast", None, "", float("inf")):
+        with pytest.raises(UserError, match="expected Hz such as 16000 or 16k"):
+            hertz(fs)
