@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -73,24 +75,47 @@ def atomic_open(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 
 @contextmanager
-def locked(path: Path, passing: bool = False) -> Iterator[None]:
+def locked(path: Path, passing: bool = False, waiting: str = "") -> Iterator[None]:
     """Wait until no other process or thread holds `path`; the lock goes with the process, however it ends.
+
+    Where the file system knows no locks, nobody waits.
 
     Args:
         path: a file that is nothing but the lock; its folder is there.
         passing: the file goes in the end.
+        waiting: said on standard error before waiting.
     """
     while True:
-        with open(path, "ab") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
+        with _lock_file(path) as stream:
+            _take(stream, waiting)
             if not _is_still(path, stream):  # who held it before has taken it away
                 continue
             try:
                 yield
             finally:
                 if passing:
-                    path.unlink(missing_ok=True)
+                    with suppress(OSError):  # another user's
+                        path.unlink()
             return
+
+
+def _lock_file(path: Path) -> IO[Any]:
+    try:
+        return open(path, "ab")
+    except PermissionError:  # another user's, whose lock holds for us all the same
+        return open(path, "rb")
+
+
+def _take(stream: IO[Any], waiting: str) -> None:
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if waiting:
+            print(waiting, file=sys.stderr, flush=True)
+        fcntl.flock(stream, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK):
+            raise
 
 
 def _is_still(path: Path, stream: IO[Any]) -> bool:

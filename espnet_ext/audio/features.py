@@ -6,6 +6,7 @@ Legend: B utterances of a batch, T samples, F frames, K bins of a spectrum, M me
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -128,16 +129,15 @@ TTS = {"n_fft": 1024, "hop_length": 256, "fmin": 80, "fmax": 7600, "power": 1, "
 
 
 def hertz(fs: object) -> int:
-    """A rate as ESPnet's front ends take it: 16000 or "16k", in Hz.
+    """A rate as ESPnet's front ends take it: 16000, "16k" or "16 kHz", in Hz.
 
     Raises:
         UserError: for anything else.
     """
-    text = str(fs).lower()
-    try:
-        return round(float(text.removesuffix("k")) * (1000 if text.endswith("k") else 1))
-    except (ValueError, OverflowError):
-        raise UserError(f"fs: found {fs!r}, expected Hz such as 16000 or 16k") from None
+    number = re.fullmatch(r"(\d+(?:\.\d+)?) *(k?)(?:Hz)?", str(fs), re.IGNORECASE)
+    if not number:
+        raise UserError(f"fs: found {fs!r}, expected Hz such as 16000 or 16k")
+    return round(float(number[1]) * (1000 if number[2] else 1))
 
 
 def features_of_model(config: Mapping[str, Any]) -> Features:

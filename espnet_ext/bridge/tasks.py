@@ -7,13 +7,13 @@ that stock `build_model_from_file` reads, and one written by stock ESPnet is rea
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
+from espnet_ext.audio.features import hertz
 from espnet_ext.bridge.choices import find_class, meant
 from espnet_ext.bridge.imports import espnet2
 from espnet_ext.errors import UserError
@@ -198,14 +198,17 @@ def _is_a_bug(cls: Any, arguments: Config, error: Exception) -> bool:
 
 
 def sampling_rate(task: str, config: Config) -> int | None:
-    """Hz that the front end of a configuration is made for; None where it does not say."""
+    """Hz that the front end of a configuration is made for; None where it does not say.
+
+    Raises:
+        UserError: where it says something that is no rate.
+    """
     key, kind = ("frontend", "frontend") if task == "asr" else ("feats_extract", "feats_extractor")
     if config.get(key) is None or config.get("input_size") or config.get("odim"):
         return None
     default = inspect.signature(find_class(task, kind, config[key])).parameters.get("fs")
     found = (config.get(f"{key}_conf") or {}).get("fs", default.default if default else None)
-    number = re.fullmatch(r"(\d+(?:\.\d+)?) *(k?)(?:Hz)?", str(found), re.IGNORECASE)
-    return int(float(number[1]) * (1000 if number[2] else 1)) if number else None
+    return None if found is None else hertz(found)
 
 
 def _initialise(model: torch.nn.Module, config: Config) -> torch.nn.Module:

@@ -62,7 +62,8 @@ def obtain(archive: Archive, target: str | Path) -> None:
     if target.is_dir():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    with locked(target.parent / f".{target.name}.lock", passing=True):
+    said = f"wait for another process, which fetches {target}"
+    with locked(target.parent / f".{target.name}.lock", passing=True, waiting=said):
         if not target.is_dir():  # nobody else has done it meanwhile
             _obtain(archive, target)
 
@@ -114,7 +115,8 @@ def fetch(
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(path.with_name(f".{path.name}.lock"), passing=True):
+    said = f"wait for another process, which fetches {path}"
+    with locked(path.with_name(f".{path.name}.lock"), passing=True, waiting=said):
         if path.exists():  # another process has fetched it meanwhile
             return
         part = path.with_name(path.name + ".part")

@@ -50,7 +50,7 @@ def find_model(
         return _of_training(path.parent, task, path.name)
     if path.is_file():
         return _of_folder(_unpacked(path, cache), task)
-    if not is_url(str(name)) and (path.suffix == ".zip" or not _is_name(str(name))):
+    if not is_url(str(name)) and (path.suffix in (".zip", ".pth") or not _is_name(str(name))):
         raise UserError(
             f"{name}: found no such file or folder, expected a trained model's folder, a packed model (.zip), its "
             "address, or a name of the model zoo or of Hugging Face such as user/name"
@@ -133,7 +133,10 @@ def _of_folder(folder: Path, task: str) -> dict[str, str]:
         ) from error
     refuse_meta(meta, str(path), ("files", "yaml_files"), OWN)
     tables: list[Any] = [meta.get(key) or {} for key in ("yaml_files", "files", OWN)]
-    found = {key: str(path.parent / name) for table in tables for key, name in table.items()}
+    names = {key: name for table in tables for key, name in table.items()}
+    # beside the table, or, as ESPnet counts them, from the folder on
+    places = {key: (path.parent / name, folder / name) for key, name in names.items()}
+    found = {key: str(next(filter(Path.is_file, two), two[0])) for key, two in places.items()}
     if kind.config not in found or kind.model not in found:
         raise UserError(
             f"{folder}: found a model with {', '.join(sorted(found)) or 'no files'}, expected one with {kind.config} "

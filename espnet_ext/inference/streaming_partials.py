@@ -11,7 +11,7 @@ Words = tuple[str, ...]
 
 #: Thai, Lao, Tibetan, Burmese, Khmer, Chinese and Japanese; Hangul, which is among them, has spaces.
 _UNSPACED = (
-    r"\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u2e80-\u312f\u3190-\ua4cf\uf900-\ufaff\uff65-\uff9f"
+    r"\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fff\u3001-\u312f\u3190-\ua4cf\uf900-\ufaff\uff65-\uff9f"
     r"\U00020000-\U0003ffff"
 )
 #: Their signs above and below a letter, which stay with it.

@@ -117,7 +117,10 @@ def flowing(search: Any, encoded: Sequence[Tensor], most: int) -> list[Any]:
             continue
         # one without a hypothesis may be searched for a shorter one
         found |= {waiting[place]: hyps for place, hyps in kept.items() if hyps}
-        longest = max((n for n in waiting if n not in found), key=lambda n: len(encoded[n]))
+        left = [n for n in waiting if n not in found]
+        if not left:  # memory ended behind the last
+            break
+        longest = max(left, key=lambda n: len(encoded[n]))
         if most > len(encoded[longest]):
             logging.warning("out of memory with %d frames at once: halved", most)
             most //= 2

@@ -25,7 +25,7 @@ from espnet_ext.text.tokens import TextPipeline
 from espnet_ext.train.config import Config
 from espnet_ext.train.data import Collate, Utterances
 from espnet_ext.train.experiment import Places, read_config, read_data
-from espnet_ext.train.extraction import check_extraction, write_record
+from espnet_ext.train.extraction import RECORD, check_extraction, write_record
 from espnet_ext.train.feeds import DURATIONS, feed, wanted
 from espnet_ext.train.sampler import BucketSampler
 
@@ -134,6 +134,7 @@ def collect_stats(task_name: str, places: Places, device: str = "cpu", processes
     check_extraction(task.name, config)
     found = read_data(task, places, with_features(pipeline, config))
     splits = dict(zip(("train", "valid"), found, strict=True))
+    (places.output_dir / RECORD).unlink(missing_ok=True)  # what is killed halfway has none
     # pitch and energy by token need the tokens' durations; a speaker's vector changes no feature
     timed = tuple(name for name in wanted(task.name, config) if name == DURATIONS)
     for split, data in splits.items():

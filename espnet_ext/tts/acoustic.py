@@ -58,8 +58,8 @@ class _Sizes:
 
     width: int = number(256, 1)
     longest: int = number(4096, 1)
-    spks: int = number(0, 0)
-    langs: int = number(0, 0)
+    spks: int = number(0, -1)  # -1, too, is ESPnet's word for none
+    langs: int = number(0, -1)
     spk_embed_dim: int = number(0, 0)
 
 

@@ -50,8 +50,8 @@ def kinds_of(cls: type) -> dict[str, Kind]:
     """Option -> the kind that its annotation says, of those that say one."""
     try:
         hints = get_type_hints(cls.__init__, include_extras=True)  # type: ignore[misc]
-    except (NameError, TypeError):  # somebody's own, imported for a type checker alone
-        return {}
+    except (AttributeError, NameError, TypeError):
+        return {}  # somebody's own, imported for a type checker alone
     return {name: kind for name, hint in hints.items() if (kind := _kind(hint))}
 
 

@@ -209,7 +209,8 @@ def test_on_a_gpu_in_a_batch(speech, noise):
 
 
 def test_rates_are_read_as_espnet_reads_them():
-    assert [hertz(fs) for fs in (16000, "16000", "16k", "22.05K")] == [16000, 16000, 16000, 22050]
+    assert [hertz(fs) for fs in (16000, "16000", "16k", "16 kHz")] == 4 * [16000]
+    assert hertz("22.05K") == 22050
     for fs in ("fast", None, "", float("inf")):
         with pytest.raises(UserError, match="expected Hz such as 16000 or 16k"):
             hertz(fs)

@@ -1,14 +1,18 @@
 """Fetching a corpus: resumed, verified, whole or not at all, from a server of our own."""
 
+import errno
 import hashlib
 import io
 import re
+import sys
 import tarfile
 import threading
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -122,6 +126,40 @@ def test_a_lock_that_goes_is_held_by_one_at_a_time(tmp_path):
 
     together(4, hold)
     assert max(most) == 1 and len(most) == 200 and list(tmp_path.iterdir()) == []
+
+
+def test_who_waits_is_told_for_what(tmp_path, monkeypatch):
+    inside, told = threading.Event(), threading.Event()
+
+    class Screen(io.StringIO):
+        def flush(self):
+            told.set()
+
+    def hold():
+        with locked(tmp_path / "lock"):
+            inside.set()
+            told.wait(60)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    inside.wait(60)
+    monkeypatch.setattr(sys, "stderr", Screen())
+    with locked(tmp_path / "lock", waiting="wait for the corpus"):  # which the holder leaves then
+        assert told.is_set() and sys.stderr.getvalue() == "wait for the corpus\n"
+    holder.join()
+
+
+def test_a_disk_without_locks_and_a_lock_of_somebody_else(tmp_path, monkeypatch):
+    def none(*args):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", none)
+    monkeypatch.setattr(Path, "unlink", Mock(side_effect=PermissionError))
+    with locked(tmp_path / "lock", passing=True):
+        assert (tmp_path / "lock").exists()
+    monkeypatch.setattr("fcntl.flock", Mock(side_effect=OSError(errno.EIO, "broken")))
+    with pytest.raises(OSError, match="broken"), locked(tmp_path / "lock"):
+        pass
 
 
 def test_a_whole_part_only_gets_its_name(tmp_path, server):

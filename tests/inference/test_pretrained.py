@@ -137,6 +137,15 @@ def test_a_model_in_a_folder_has_its_own_files_and_nothing_deeper_is_read(packed
         find_model(tmp_path / "here")
 
 
+def test_names_count_from_the_archive_wherever_its_table_lies(packed, tmp_path):
+    """As ESPnet's own unpacking has it."""
+    extract(packed, tmp_path / "model")
+    expected = find_model(tmp_path / "model")
+    (tmp_path / "model/etc").mkdir()
+    (tmp_path / "model/meta.yaml").rename(tmp_path / "model/etc/meta.yaml")
+    assert find_model(tmp_path / "model") == expected
+
+
 def test_a_table_that_is_no_yaml(packed, tmp_path):
     extract(packed, tmp_path / "model")
     (tmp_path / "model/meta.yaml").write_text("files: [")

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from espnet_ext.search.batches import search_all
+from espnet_ext.search.batches import flowing, search_all
 from espnet_ext.search.scorers import can_join
 from tests.search import models
 from tests.search.models import LANGUAGE_MODELS, SIZE, WEIGHTS
@@ -116,6 +116,14 @@ def test_memory_too_short_for_one_costs_the_others_nothing(monkeypatch):
     found = search_all(search, encoded, 100)
     assert found.pop(1) is None
     same(found, [expected[n] for n in (0, 2, 3)])
+
+
+def test_memory_that_ends_behind_the_last(monkeypatch):
+    def kept_then_short(some, most, kept):
+        kept.update({place: ["found"] for place in range(len(some))})
+        raise torch.OutOfMemoryError
+
+    assert flowing(kept_then_short, [torch.zeros(3, 2)] * 2, 100) == [["found"], ["found"]]
 
 
 def test_who_cannot_join_is_searched_in_batches():

@@ -25,6 +25,11 @@ def voices(conf):
     return {**numbers, "spembs": torch.ones(3, 4)}
 
 
+def test_minus_one_voice_is_espnets_word_for_none(acoustic):
+    speaker = acoustic(spks=-1, langs=-1)
+    assert speaker.spks is None and speaker.langs is None
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_loss_reaches_every_parameter(acoustic, batch, kind):
     speaker = acoustic(**KINDS[kind]).train()

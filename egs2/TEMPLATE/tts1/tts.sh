@@ -64,7 +64,7 @@ if [ "$token_type" = phn ]; then tokens+=_${g2p}_$cleaner; else tokens+=_$cleane
 tts_exp=exp/tts_${tts_tag:-$(basename "$tts_config" .yaml)_${tokens##*/}}
 tts_stats=exp/tts_stats_${tokens##*/}
 # what --set says of features, pitch and energy, which the statistics are made of
-extraction=$(printf '%s\n' $tts_args | grep -E '^(tts|odim|(feats|pitch|energy)_extract(_conf)?)[.=]' | tr '\n' ' ' || true)
+extraction=$(printf '%s\n' $tts_args | sed 's/^--set=//' | grep -E '^(tts|odim|(feats|pitch|energy)_extract(_conf)?)[.=]' | tr '\n' ' ' || true)
 made=$tts_exp/${inference_tag:-$(basename "$inference_config" .yaml)}
 packed=$tts_exp/${tts_exp##*/}.zip
 
