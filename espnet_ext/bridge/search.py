@@ -79,7 +79,7 @@ def require_parts(asr: Any, options: Any) -> None:
     if getattr(asr, "use_transducer_decoder", False):
         raise UserError("found a transducer, expected a hybrid CTC/attention model")
     weights = weights_of(options)
-    alone = options.method in ("ctc_greedy", "ctc_prefix")
+    alone = options.ctc_alone
     if asr.decoder is None and not alone:
         raise UserError(
             "found a model without attention decoder, expected a hybrid CTC/attention model, or "

@@ -14,6 +14,10 @@ from espnet_ext.train.config import check_keys
 METHODS = ("joint", "attention", "ctc_greedy", "ctc_prefix", "ctc_rescore")
 
 
+#: Methods that ask nothing but CTC.
+CTC_ALONE = ("ctc_greedy", "ctc_prefix")
+
+
 @dataclass(frozen=True)
 class DecodeOptions:
     """How to search; names and defaults are those of stock ESPnet's asr_inference where it has them.
@@ -107,7 +111,7 @@ class DecodeOptions:
     @property
     def ctc_alone(self) -> bool:
         """Whether nothing but CTC is asked."""
-        return self.method in ("ctc_greedy", "ctc_prefix")
+        return self.method in CTC_ALONE
 
     @property
     def joint_alone(self) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from espnet_ext.errors import UserError
-from espnet_ext.inference.options import DecodeOptions
+from espnet_ext.inference.options import CTC_ALONE, DecodeOptions
 from espnet_ext.train.config import check_keys, load_yaml
 
 #: What meta.yaml calls the YAML of the decoding.
@@ -34,8 +34,9 @@ def packed_options(files: Mapping[str, str], method: str | None = None) -> Decod
         raise UserError(
             f"{files[KEY]}: found boost: {options.boost!r}, expected a list of phrases in a packed model: pack it again"
         )
-    alone = method in ("ctc_greedy", "ctc_prefix")
-    return DecodeOptions(**{name: getattr(options, name) for name in _OF_CTC}) if alone else options
+    if method in CTC_ALONE:
+        return DecodeOptions(**{name: getattr(options, name) for name in _OF_CTC})
+    return options
 
 
 def read_decoding(path: str | Path) -> DecodeOptions:
