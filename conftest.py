@@ -1,11 +1,13 @@
-"""No test and no docstring example touches the network."""
+"""No test and no docstring example touches the network or hangs upon what ran before it."""
 
 from __future__ import annotations
 
 import gc
 import ipaddress
 import os
+import random
 import socket
+import sys
 from typing import Any
 
 import pytest
@@ -77,6 +79,16 @@ def no_network() -> Any:
         patch.setattr(socket.socket, "connect_ex", guarded(connect_ex))
         patch.setattr(socket, "getaddrinfo", guarded_lookup)
         yield
+
+
+@pytest.hookimpl(tryfirst=True)  # before a module's fixtures draw, too
+def pytest_runtest_setup() -> None:
+    """Every test draws the same numbers, whichever tests its process has run before."""
+    random.seed(0)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
